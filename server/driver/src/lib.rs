@@ -1,0 +1,76 @@
+//! Runs machines.
+//!
+//! A [`Driver`] creates, starts, stops and deletes *instances*, hands files in, runs commands inside and reports
+//! what happens to them. It knows nothing about Nix, modules or secrets; what an instance is made of comes as an
+//! [`InstanceSpec`].
+//!
+//! Invariants:
+//! - A driver touches only instances that carry its mark ([`MARK_KEY`]); a foreign instance of the same name is
+//!   [`DriverError::NameTaken`].
+//! - No value that a caller passes through [`Exec::stdin`] or [`FileSpec::contents`] is logged or put in an error.
+//! - Dropping a future or a [`Process`] stops what it was doing inside the instance.
+
+mod error;
+mod types;
+
+pub use error::DriverError;
+pub use types::{
+    Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, Instance, InstanceName,
+    InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState, ServerInfo, Stdio,
+};
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use std::time::Duration;
+
+/// The configuration key whose presence marks an instance as ours.
+pub const MARK_KEY: &str = "user.codchi";
+
+/// What runs machines: one per kind of engine on this computer.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// Which kind this is.
+    fn kind(&self) -> DriverKind;
+
+    /// Asks the engine who it is. Succeeds only when the engine can be used.
+    async fn server(&self) -> Result<ServerInfo, DriverError>;
+
+    /// All instances that carry our mark, in one round trip.
+    async fn instances(&self) -> Result<Vec<Instance>, DriverError>;
+
+    /// One instance; `None` where no instance has this name. A foreign one is [`DriverError::NameTaken`].
+    async fn instance(&self, name: &InstanceName) -> Result<Option<Instance>, DriverError>;
+
+    /// Creates a stopped instance: a root file system that holds nothing but `/sbin/init` and mount points.
+    ///
+    /// Fails with [`DriverError::NameTaken`] where the name is in use. Leaves nothing behind when it fails or when
+    /// its future is dropped before the engine has taken the request.
+    async fn create(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError>;
+
+    /// Makes configuration and devices of an existing instance equal to `spec`.
+    async fn reconfigure(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError>;
+
+    /// Starts the instance; returns once its init runs. Already running is not an error.
+    async fn start(&self, name: &InstanceName) -> Result<(), DriverError>;
+
+    /// Stops the instance: asks it to shut down, then forces it after `grace`. Already stopped is not an error.
+    async fn stop(&self, name: &InstanceName, grace: Duration) -> Result<(), DriverError>;
+
+    /// Stops and deletes the instance with its root file system. One that does not exist is not an error.
+    async fn delete(&self, name: &InstanceName) -> Result<(), DriverError>;
+
+    /// Puts a file, folder or symbolic link into the instance's root file system, running or stopped. Parents must
+    /// exist; what is there is replaced.
+    async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError>;
+
+    /// Starts a command in a running instance.
+    async fn exec(&self, name: &InstanceName, exec: &Exec) -> Result<Process, DriverError>;
+
+    /// What happens to our instances from now on, until the stream is dropped. Ends when the connection does.
+    async fn events(&self) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError>;
+
+    /// Runs a command to its end with `stdin` as input; gathers at most 1 MiB of each output.
+    async fn run(&self, name: &InstanceName, exec: &Exec, stdin: &[u8]) -> Result<Output, DriverError> {
+        types::run_to_end(self.exec(name, exec).await?, stdin).await
+    }
+}

@@ -1,0 +1,316 @@
+//! The words that a driver and its callers share.
+
+use crate::DriverError;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// A kind of engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverKind {
+    /// Canonical's LXD.
+    Lxd,
+    /// Incus, LXD's community fork; the same REST API.
+    Incus,
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lxd => "LXD",
+            Self::Incus => "Incus",
+        })
+    }
+}
+
+/// An instance's name: `codchi-` and a machine's name. A value of this type is valid for every engine and as a host
+/// name: lowercase letters, digits and single hyphens, at most 63 characters, not ending in a hyphen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
+pub struct InstanceName(String);
+
+/// A text is not an instance's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a valid instance name")]
+pub struct InvalidName(pub String);
+
+impl InstanceName {
+    /// Checks `name` by the rules above.
+    ///
+    /// # Errors
+    /// [`InvalidName`] where a rule is broken.
+    pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
+        let name = name.into();
+        let valid = (1..=63).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && !name.ends_with('-')
+            && !name.contains("--");
+        if valid { Ok(Self(name)) } else { Err(InvalidName(name)) }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for InstanceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who answers on the engine's socket.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ServerInfo {
+    /// LXD or Incus.
+    pub kind: DriverKind,
+    /// The engine's version, as it says it.
+    pub version: String,
+    /// The socket's path.
+    pub socket: PathBuf,
+    /// Whether a disk may be mounted with `shift` (idmapped mounts work here).
+    pub idmapped_mounts: bool,
+    /// Names of the storage pools.
+    pub pools: Vec<String>,
+}
+
+/// What an instance is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InstanceSpec {
+    /// Configuration keys of ours, e.g. `user.codchi.machine`; never a secret. The mark is added by the driver.
+    pub labels: BTreeMap<String, String>,
+    /// Engine configuration, e.g. `security.nesting` = `true`, `raw.idmap`.
+    pub config: BTreeMap<String, String>,
+    /// Devices by name. The root disk, and a network interface where the engine's default profile has one, come from
+    /// the default profile.
+    pub devices: BTreeMap<String, Device>,
+    /// Where `/sbin/init` points to inside the instance, e.g. `/nix/store/…/init`.
+    pub init: String,
+}
+
+/// A device of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Device {
+    /// A folder of the host.
+    Disk {
+        /// On the host.
+        source: PathBuf,
+        /// In the instance.
+        path: String,
+        /// Not writable from inside.
+        read_only: bool,
+        /// Shift owners, so that the host's uid N is uid N inside (needs idmapped mounts).
+        shift: bool,
+    },
+    /// Any other device, by the engine's own keys (`type` among them).
+    Raw(BTreeMap<String, String>),
+}
+
+/// Whether an instance runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Its init runs.
+    Running,
+    /// It is stopped.
+    Stopped,
+    /// The engine is doing something with it.
+    Changing,
+    /// The engine reports an error for it.
+    Failed,
+}
+
+/// An instance as the engine reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name.
+    pub name: InstanceName,
+    /// Whether it runs.
+    pub state: RunState,
+    /// Our labels (`user.codchi.*`).
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A file, folder or link to put into an instance.
+#[derive(Clone)]
+pub struct FileSpec {
+    /// Absolute path inside.
+    pub path: String,
+    /// Owner inside.
+    pub uid: u32,
+    /// Group inside.
+    pub gid: u32,
+    /// Permission bits, e.g. `0o644`.
+    pub mode: u32,
+    /// What it is.
+    pub kind: FileKind,
+}
+
+/// What a [`FileSpec`] makes.
+#[derive(Clone)]
+pub enum FileKind {
+    /// A regular file with these bytes.
+    File(Bytes),
+    /// A folder.
+    Folder,
+    /// A symbolic link to this target.
+    Symlink(String),
+}
+
+impl fmt::Debug for FileSpec {
+    /// Never shows contents.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileSpec").field("path", &self.path).field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+/// How a command's streams are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdio {
+    /// Three pipes.
+    Piped,
+    /// One pseudo terminal of this size; its output is in [`Process::stdout`].
+    Pty(PtySize),
+}
+
+/// A terminal's size in character cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PtySize {
+    /// Columns.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+/// A command to run inside.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// Working folder inside; the engine's default where `None`.
+    pub cwd: Option<String>,
+    /// Environment; never a secret.
+    pub environment: BTreeMap<String, String>,
+    /// Streams.
+    pub stdio: Stdio,
+}
+
+impl Exec {
+    /// A piped command as root.
+    #[must_use]
+    pub fn root<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            command: command.into_iter().map(Into::into).collect(),
+            uid: 0,
+            gid: 0,
+            cwd: None,
+            environment: BTreeMap::new(),
+            stdio: Stdio::Piped,
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExitStatus {
+    /// Its exit code; 128 + N after signal N.
+    pub code: i32,
+}
+
+impl ExitStatus {
+    /// Whether the exit code is 0.
+    #[must_use]
+    pub fn success(self) -> bool {
+        self.code == 0
+    }
+}
+
+/// What a finished command printed.
+#[derive(Clone)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output, at most 1 MiB.
+    pub stdout: Vec<u8>,
+    /// Standard error, at most 1 MiB.
+    pub stderr: Vec<u8>,
+}
+
+/// A running command. Dropping it kills the command.
+pub struct Process {
+    /// Input; shut it down to signal the end.
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Output, or everything where there is a terminal.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    /// Errors; at its end at once where there is a terminal.
+    pub stderr: Box<dyn AsyncRead + Send + Unpin>,
+    /// Tells the terminal's new size and sends signals.
+    pub control: Arc<dyn Resizer>,
+    /// Resolves when the command has ended. All output is readable before or after.
+    pub exit: futures_util::future::BoxFuture<'static, Result<ExitStatus, DriverError>>,
+}
+
+/// Steers a running command.
+pub trait Resizer: Send + Sync {
+    /// The terminal has a new size. Best effort.
+    fn resize(&self, size: PtySize);
+    /// Sends a Unix signal by number. Best effort.
+    fn signal(&self, signal: i32);
+}
+
+/// Something happened to an instance of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Which instance.
+    pub name: InstanceName,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened to an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// It was created.
+    Created,
+    /// Its init runs.
+    Started,
+    /// It is stopped.
+    Stopped,
+    /// It is gone.
+    Deleted,
+    /// Its configuration changed.
+    Updated,
+}
+
+const OUTPUT_LIMIT: u64 = 1 << 20;
+
+/// Feeds `stdin`, gathers both outputs side by side (so that no pipe can fill up) and waits for the end.
+pub(crate) async fn run_to_end(process: Process, stdin: &[u8]) -> Result<Output, DriverError> {
+    let Process { stdin: mut input, stdout, stderr, control: _control, exit } = process;
+    let feed = async move {
+        // A command may end without reading its input: a broken pipe is its own choice, told by its exit code.
+        let _ = input.write_all(stdin).await;
+        let _ = input.shutdown().await;
+    };
+    let ((), stdout, stderr, status) = tokio::join!(feed, gather(stdout), gather(stderr), exit);
+    Ok(Output { status: status?, stdout, stderr })
+}
+
+async fn gather(mut stream: Box<dyn AsyncRead + Send + Unpin>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = (&mut stream).take(OUTPUT_LIMIT).read_to_end(&mut bytes).await;
+    // Past the limit the rest is read and dropped, so that the command is never blocked by us.
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    bytes
+}

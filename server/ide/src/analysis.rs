@@ -1,0 +1,82 @@
+//! The entry: one method per editor feature.
+
+use crate::{
+    Action, Completion, Diagnostic, Document, Hover, Lens, Symbol, Target, TextRange, TextSize, World,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where documents come from: open buffers first, then the disk.
+pub trait Files {
+    /// The document at an absolute, normalised path; `None` where there is none or it is not text.
+    fn document(&self, path: &Path) -> Option<Arc<Document>>;
+    /// Whether a file or folder exists at the path.
+    fn exists(&self, path: &Path) -> bool;
+    /// Whether it is a folder.
+    fn is_folder(&self, path: &Path) -> bool;
+    /// Paths of the workspace's Nix files, for questions that go backwards (who imports this?). May be incomplete.
+    fn nix_files(&self) -> Vec<PathBuf>;
+}
+
+/// Answers questions about one moment: these files, this world.
+pub struct Analysis<'a> {
+    files: &'a dyn Files,
+    world: &'a World,
+}
+
+impl<'a> Analysis<'a> {
+    /// Looks at nothing yet.
+    #[must_use]
+    pub fn new(files: &'a dyn Files, world: &'a World) -> Self {
+        Self { files, world }
+    }
+
+    /// What is wrong in a file, sorted by place. Syntax for every Nix file, the rest for codchi modules.
+    #[must_use]
+    pub fn diagnostics(&self, path: &Path) -> Vec<Diagnostic> {
+        let _ = (self.files, self.world, path);
+        unimplemented!()
+    }
+
+    /// What can be typed at `offset`, also in half-typed code.
+    #[must_use]
+    pub fn completions(&self, path: &Path, offset: TextSize) -> Vec<Completion> {
+        let _ = (path, offset);
+        unimplemented!()
+    }
+
+    /// What is known about what is at `offset`.
+    #[must_use]
+    pub fn hover(&self, path: &Path, offset: TextSize) -> Option<Hover> {
+        let _ = (path, offset);
+        unimplemented!()
+    }
+
+    /// Where what is at `offset` comes from.
+    #[must_use]
+    pub fn definition(&self, path: &Path, offset: TextSize) -> Vec<Target> {
+        let _ = (path, offset);
+        unimplemented!()
+    }
+
+    /// The outline.
+    #[must_use]
+    pub fn symbols(&self, path: &Path) -> Vec<Symbol> {
+        let _ = path;
+        unimplemented!()
+    }
+
+    /// What can be done about `range`.
+    #[must_use]
+    pub fn actions(&self, path: &Path, range: TextRange) -> Vec<Action> {
+        let _ = (path, range);
+        unimplemented!()
+    }
+
+    /// The lenses of a file that a machine is or can be made of.
+    #[must_use]
+    pub fn lenses(&self, path: &Path) -> Vec<Lens> {
+        let _ = path;
+        unimplemented!()
+    }
+}

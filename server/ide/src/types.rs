@@ -1,0 +1,229 @@
+//! What the analysis gives: plain data.
+
+use codchi_module::TextRange;
+use std::path::PathBuf;
+
+/// A diagnostic's stable code; each has a section in `docs/diagnostics.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiagnosticCode {
+    /// The text is not Nix.
+    Syntax,
+    /// No such option below `codchi.`.
+    UnknownOption,
+    /// A literal of the wrong shape.
+    WrongType,
+    /// A required secret has no value.
+    SecretNotSet,
+    /// A secret without a description.
+    SecretWithoutDescription,
+    /// A secret's name that cannot be used.
+    SecretNameInvalid,
+    /// No such capability.
+    CapabilityUnknown,
+    /// The host lacks a capability.
+    CapabilityMissing,
+    /// An imported path that does not exist.
+    ImportNotFound,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It will not work.
+    Error,
+    /// It may not work.
+    Warning,
+    /// Worth knowing.
+    Information,
+    /// A suggestion.
+    Hint,
+}
+
+/// Something to say about a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Its code.
+    pub code: DiagnosticCode,
+    /// How bad.
+    pub severity: Severity,
+    /// What, why, and what to do.
+    pub message: String,
+    /// Where.
+    pub range: TextRange,
+    /// Other places that matter.
+    pub related: Vec<Related>,
+}
+
+/// Another place that matters for a diagnostic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Related {
+    /// In which file.
+    pub path: PathBuf,
+    /// Where.
+    pub range: TextRange,
+    /// What is there.
+    pub message: String,
+}
+
+/// A change of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// What is replaced.
+    pub range: TextRange,
+    /// By what.
+    pub new_text: String,
+}
+
+/// One completion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// What is shown and matched.
+    pub label: String,
+    /// Its kind.
+    pub kind: CompletionKind,
+    /// Short: the type.
+    pub detail: String,
+    /// Long, in Markdown.
+    pub documentation: String,
+    /// The change that takes it; its range holds the cursor.
+    pub edit: Edit,
+    /// Whether it is deprecated.
+    pub deprecated: bool,
+}
+
+/// A completion's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompletionKind {
+    /// An option.
+    Option,
+    /// A set of options.
+    OptionSet,
+    /// One value of several.
+    Value,
+}
+
+/// What is shown over a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hover {
+    /// In Markdown.
+    pub markdown: String,
+    /// Over what.
+    pub range: TextRange,
+}
+
+/// A place to go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// What one goes from.
+    pub origin: TextRange,
+    /// Which file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub range: TextRange,
+}
+
+/// An entry of the outline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Symbol {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: SymbolKind,
+    /// The whole of it.
+    pub range: TextRange,
+    /// Its name's range, within `range`.
+    pub name_range: TextRange,
+    /// What is inside.
+    pub children: Vec<Symbol>,
+}
+
+/// A symbol's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SymbolKind {
+    /// A binding with bindings inside.
+    Set,
+    /// Any other binding.
+    Value,
+    /// A declared secret.
+    Secret,
+}
+
+/// What a lens or an action runs; the server gives each its protocol name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Create a machine of the module at this path, open it when done.
+    Create {
+        /// The module's folder or file.
+        module: PathBuf,
+    },
+    /// Rebuild a machine.
+    Rebuild {
+        /// Its name.
+        machine: String,
+    },
+    /// Start a machine.
+    Start {
+        /// Its name.
+        machine: String,
+    },
+    /// Stop a machine.
+    Stop {
+        /// Its name.
+        machine: String,
+    },
+    /// Open a machine: a window or a terminal in it.
+    Open {
+        /// Its name.
+        machine: String,
+    },
+    /// Ask for a secret's value and store it.
+    SetSecret {
+        /// Its name.
+        name: String,
+        /// Its description, for the prompt.
+        description: String,
+        /// For which machine; for all where `None`.
+        machine: Option<String>,
+    },
+    /// Nothing: text only.
+    None,
+}
+
+/// A code lens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lens {
+    /// Over what.
+    pub range: TextRange,
+    /// What it says.
+    pub title: String,
+    /// What it runs.
+    pub command: Command,
+}
+
+/// A code action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// What it says.
+    pub title: String,
+    /// Its kind.
+    pub kind: ActionKind,
+    /// The diagnostic it answers, with its range.
+    pub fixes: Option<(DiagnosticCode, TextRange)>,
+    /// Changes in this file.
+    pub edits: Vec<Edit>,
+    /// What it runs after the changes.
+    pub command: Command,
+    /// Whether it is the one to take without asking.
+    pub preferred: bool,
+}
+
+/// An action's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActionKind {
+    /// Answers a diagnostic.
+    QuickFix,
+    /// Changes code that is right.
+    Refactor,
+}

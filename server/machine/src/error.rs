@@ -1,0 +1,84 @@
+//! What can go wrong, sorted by who can do something about it.
+
+use crate::{InvalidMachineName, InvalidSource, VaultError};
+use codchi_driver::DriverError;
+use codchi_nix::NixError;
+
+/// Why an operation failed. The message says what happened; [`MachineError::hint`] what to do next; the source chain
+/// why.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The engine.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// Nix.
+    #[error(transparent)]
+    Nix(#[from] NixError),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A bad name.
+    #[error(transparent)]
+    Name(#[from] InvalidMachineName),
+    /// A bad module source.
+    #[error(transparent)]
+    Source(#[from] InvalidSource),
+    /// The person or the client cancelled it; everything was undone.
+    #[error("Cancelled")]
+    Cancelled,
+    /// Another process is at work on the machine.
+    #[error("Another codchi process is working on `{name}` ({operation}, process {pid})")]
+    Busy {
+        /// The machine.
+        name: String,
+        /// What it does.
+        operation: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// What the person asked for cannot be done.
+    #[error("{message}")]
+    User {
+        /// What and why.
+        message: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+    /// A file could not be read or written.
+    #[error("{action} {path} failed")]
+    Io {
+        /// E.g. `Writing`.
+        action: &'static str,
+        /// Which file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A step inside the machine failed.
+    #[error("{action} failed in `{name}`: {message}")]
+    Inside {
+        /// The machine.
+        name: String,
+        /// What was done.
+        action: String,
+        /// What it printed; never a secret.
+        message: String,
+    },
+}
+
+impl MachineError {
+    /// What the user can do next, as a sentence; `None` where the message already says it all.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Driver(e) => e.hint(),
+            Self::Nix(e) => e.hint(),
+            Self::User { hint, .. } => hint.clone(),
+            Self::Busy { .. } => {
+                Some("Wait until it is done, or end that process; its work is resumed or undone.".into())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Code machines: what they are made of, their state on disk, the plans that change them, and the secret vault.
+//!
+//! Everything that a front (the language server, the command line) can do goes through [`Machines`]; what it hears
+//! while that happens, and what it is asked, goes through [`Front`]. This crate never sees LSP and never prints.
+//!
+//! Invariants:
+//! - A plan is data (`Vec<Step>`) before anything happens.
+//! - Nothing is built before capabilities were checked and secrets asked for.
+//! - A failed or cancelled operation is undone or can be resumed; the journal in the machine's folder says which.
+//! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
+
+mod error;
+mod front;
+mod machines;
+mod manifest;
+mod name;
+mod paths;
+mod plan;
+mod secret;
+mod source;
+mod status;
+mod vault;
+
+pub use error::MachineError;
+pub use front::{Answer, Choice, Event, Front, LogLevel, Question, StepState};
+pub use machines::{Attach, CreateRequest, ExecRequest, Machines, Options};
+pub use manifest::{HostSecrets, Manifest, SecretSpec};
+pub use name::{InvalidMachineName, MachineName};
+pub use paths::Paths;
+pub use plan::{Operation, Step};
+pub use secret::Secret;
+pub use source::{InvalidSource, ModuleSource, SourceKind};
+pub use status::{MachineState, MachineStatus, SecretStatus};
+pub use vault::{Scope, Vault, VaultError};
+
+pub use tokio_util::sync::CancellationToken;

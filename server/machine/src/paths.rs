@@ -1,0 +1,41 @@
+//! Where things live on the host.
+
+use crate::MachineName;
+use std::path::PathBuf;
+
+/// Where things live on the host (XDG base directory specification).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// `$XDG_DATA_HOME/codchi`: machines, vault.
+    pub data: PathBuf,
+    /// `$XDG_CONFIG_HOME/codchi`: `config.toml`.
+    pub config: PathBuf,
+    /// `$XDG_STATE_HOME/codchi`: logs.
+    pub state: PathBuf,
+    /// `$XDG_CACHE_HOME/codchi`.
+    pub cache: PathBuf,
+    /// The user's home folder.
+    pub home: PathBuf,
+}
+
+impl Paths {
+    /// From the environment; `None` where there is no home folder.
+    #[must_use]
+    pub fn from_environment() -> Option<Self> {
+        use etcetera::BaseStrategy as _;
+        let base = etcetera::choose_base_strategy().ok()?;
+        Some(Self {
+            data: base.data_dir().join("codchi"),
+            config: base.config_dir().join("codchi"),
+            state: base.state_dir().unwrap_or_else(|| base.data_dir()).join("codchi"),
+            cache: base.cache_dir().join("codchi"),
+            home: base.home_dir().to_owned(),
+        })
+    }
+
+    /// The folder of one machine.
+    #[must_use]
+    pub fn machine(&self, name: &MachineName) -> PathBuf {
+        self.data.join("machines").join(name.as_str())
+    }
+}

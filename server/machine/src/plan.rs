@@ -1,0 +1,77 @@
+//! Plans: what an operation will do, as data.
+
+/// What is done to a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// Make it.
+    Create,
+    /// Build its modules anew and switch to the result.
+    Rebuild,
+    /// Start it.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Delete it.
+    Delete,
+}
+
+/// One step of a plan. The journal names the step that is under way; a step is finished or undone as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Take a snapshot of local modules, write `flake.nix`, lock its inputs.
+    Lock,
+    /// Evaluate the manifest.
+    Evaluate,
+    /// Compare required capabilities with what the host offers.
+    CheckCapabilities,
+    /// Ask for secrets that are required and not set.
+    AskSecrets,
+    /// Build the system.
+    Build,
+    /// Create the instance.
+    CreateInstance,
+    /// Make the instance's devices, configuration and init equal to what the machine asks for.
+    Configure,
+    /// Start the instance.
+    StartInstance,
+    /// Hand in secrets and keys, and wait until the system is up.
+    Deliver,
+    /// Switch the running system to the new generation.
+    Switch,
+    /// Run `codchi.initScript` as the user.
+    InitScript,
+    /// Make `ssh codchi-NAME` work.
+    SshConfig,
+    /// Stop the instance.
+    StopInstance,
+    /// Delete the instance.
+    DeleteInstance,
+    /// Remove the machine's folder, its host block, and on request its secrets.
+    RemoveState,
+}
+
+impl Step {
+    /// What a person reads while it runs, e.g. `Building the system`.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::Lock => "Reading modules",
+            Self::Evaluate => "Evaluating",
+            Self::CheckCapabilities => "Checking capabilities",
+            Self::AskSecrets => "Asking for secrets",
+            Self::Build => "Building the system",
+            Self::CreateInstance => "Creating the instance",
+            Self::Configure => "Configuring the instance",
+            Self::StartInstance => "Starting",
+            Self::Deliver => "Delivering secrets",
+            Self::Switch => "Switching to the new generation",
+            Self::InitScript => "Running the init script",
+            Self::SshConfig => "Setting up SSH",
+            Self::StopInstance => "Stopping",
+            Self::DeleteInstance => "Deleting the instance",
+            Self::RemoveState => "Removing the machine's files",
+        }
+    }
+}

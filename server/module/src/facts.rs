@@ -1,0 +1,164 @@
+//! The facts of one file.
+
+use crate::{OptionPath, TextRange};
+
+/// What one file says. Ranges are those of the text it was worked out from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Definitions below `codchi.` whose path is known, in order of the text.
+    pub options: Vec<OptionUse>,
+    /// Declared user secrets.
+    pub secrets: Vec<SecretDeclaration>,
+    /// Capabilities named in `codchi.requiredCapabilities` and `optionalCapabilities`.
+    pub capabilities: Vec<Capability>,
+    /// Paths in `imports` lists.
+    pub imports: Vec<Import>,
+    /// Module outputs, where the file is a flake.
+    pub flake_modules: Vec<FlakeModule>,
+    /// The outline: attribute paths and their ranges, nested.
+    pub outline: Vec<Binding>,
+    /// Whether the file's value may be a NixOS module (a function or a set) rather than a package, a flake or a value.
+    pub may_be_module: bool,
+}
+
+/// Whether a definition takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// In every evaluation of the module.
+    Always,
+    /// Only under a condition (`mkIf`, `if`, `optionalAttrs`, …), or overridable (`//`, `mkDefault`).
+    Conditional,
+}
+
+/// A definition of an option below `codchi.`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionUse {
+    /// The whole path, without `config.`: `codchi`, `secrets`, `TOKEN`, `description`.
+    pub path: OptionPath,
+    /// The range of each of the path's segments; shorter than the path where outer segments are in an outer set.
+    pub segments: Vec<TextRange>,
+    /// The value's range.
+    pub value_range: TextRange,
+    /// The value, as far as it is literal.
+    pub value: Literal,
+    /// Whether it takes effect.
+    pub certainty: Certainty,
+}
+
+/// A value as far as it can be known without evaluation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Literal {
+    /// A string without interpolation, unescaped.
+    String(String),
+    /// A string with interpolation.
+    Interpolated,
+    /// An integer.
+    Int(i64),
+    /// A float.
+    Float,
+    /// `true` or `false` that is not shadowed.
+    Bool(bool),
+    /// `null` that is not shadowed.
+    Null,
+    /// A path.
+    Path(String),
+    /// A list, element by element.
+    List(Vec<(Literal, TextRange)>),
+    /// An attribute set; its parts are option uses of their own.
+    Set,
+    /// A function.
+    Function,
+    /// Anything that only evaluation knows.
+    Unknown,
+}
+
+/// A declared user secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretDeclaration {
+    /// Its name.
+    pub name: String,
+    /// The name's range.
+    pub name_range: TextRange,
+    /// The whole definition's range.
+    pub range: TextRange,
+    /// Which spelling.
+    pub spelling: SecretSpelling,
+    /// Its description and where it is; `None` where there is none or the set is not wholly literal.
+    pub description: Option<(String, TextRange)>,
+    /// Whether it is required; `None` where that is not known. `true` where nothing is said.
+    pub required: Option<bool>,
+    /// Whether everything it sets is visible here: only then is something missing really missing.
+    pub complete: bool,
+    /// Whether it takes effect.
+    pub certainty: Certainty,
+}
+
+/// How a secret is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretSpelling {
+    /// `codchi.secrets.NAME`.
+    Plain,
+    /// `codchi.secrets.env.NAME`.
+    Env,
+    /// `codchi.secrets.file.NAME`.
+    File,
+}
+
+/// A capability's name in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capability {
+    /// The name.
+    pub name: String,
+    /// Its range, with the quotes.
+    pub range: TextRange,
+    /// Whether the list is `requiredCapabilities`.
+    pub required: bool,
+    /// Whether it takes effect.
+    pub certainty: Certainty,
+}
+
+/// A path in an `imports` list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// As written: `./x.nix`, `../y`.
+    pub path: String,
+    /// Its range.
+    pub range: TextRange,
+    /// Whether it takes effect.
+    pub certainty: Certainty,
+}
+
+/// A module output of a flake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlakeModule {
+    /// `nixosModules` or `codchiModules`.
+    pub kind: String,
+    /// `default` or another.
+    pub name: String,
+    /// The name's range.
+    pub range: TextRange,
+    /// The file it comes from, as written; `None` for one that is written in place.
+    pub file: Option<String>,
+}
+
+/// An entry of the outline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// Its attribute path as written.
+    pub name: String,
+    /// The path's range.
+    pub name_range: TextRange,
+    /// The whole binding's range.
+    pub range: TextRange,
+    /// What is inside.
+    pub children: Vec<Binding>,
+}
+
+impl Facts {
+    /// Works the facts out; linear in the size of the text.
+    #[must_use]
+    pub fn of(root: &rnix::Root) -> Self {
+        let _ = root;
+        unimplemented!()
+    }
+}

@@ -1,0 +1,19 @@
+//! What a codchi module says: Nix text in, facts with text ranges out.
+//!
+//! Pure: no I/O, no LSP types, no knowledge of host or machines. A [`Document`] is one text with everything that
+//! follows from it; it is immutable and may be shared between threads. A [`rnix::SyntaxNode`] may not, so none leaves
+//! this crate but inside a closure or a function that is done with it when it returns.
+//!
+//! Invariant: what static analysis cannot know is absent from the facts, not guessed.
+
+mod document;
+mod facts;
+mod options;
+
+pub use document::{Document, SyntaxError};
+pub use facts::{
+    Binding, Capability, Certainty, Facts, FlakeModule, Import, Literal, OptionUse, SecretDeclaration,
+    SecretSpelling,
+};
+pub use line_index::{LineCol, LineIndex, TextRange, TextSize, WideEncoding, WideLineCol};
+pub use options::{OptionDoc, OptionPath, OptionType, Options};

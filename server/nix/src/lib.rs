@@ -1,0 +1,15 @@
+//! Runs `nix`: evaluation, builds, locks; turns its internal-json log into progress and errors with positions.
+//!
+//! Knows nothing about machines. Every call takes a [`CancellationToken`]; cancelling, or dropping the future, kills
+//! the process. Works with Nix 2.8 (no flags that only newer versions have) and with current ones. Experimental
+//! features that are needed are passed on the command line; the user's `nix.conf` is left as it is.
+
+mod error;
+mod log;
+mod run;
+
+pub use error::{FailedBuild, NixError, Position};
+pub use log::{Activity, Progress};
+pub use run::{Built, Nix, Version};
+
+pub use tokio_util::sync::CancellationToken;
