@@ -13,6 +13,6 @@ pub use types::{
     Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Hover, Lens,
     Related, Severity, Symbol, SymbolKind, Target,
 };
-pub use world::{Capability, Machine, MachineState, World};
+pub use world::{Capability, Machine, MachineModule, MachineState, World};
 
 pub use codchi_module::{Document, TextRange, TextSize};

@@ -157,6 +157,8 @@ pub enum Command {
     Create {
         /// The module's folder or file.
         module: PathBuf,
+        /// Which module output of the folder's flake; `None` for the default one, or where there is no flake.
+        output: Option<String>,
     },
     /// Rebuild a machine.
     Rebuild {

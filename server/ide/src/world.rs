@@ -32,12 +32,21 @@ pub struct Machine {
     pub name: String,
     /// How it is.
     pub state: MachineState,
-    /// The local module files and folders it is made of, absolute.
-    pub modules: Vec<PathBuf>,
+    /// The local modules it is made of.
+    pub modules: Vec<MachineModule>,
     /// Names of secrets that are set for it (its own and those for all).
     pub secrets: BTreeSet<String>,
     /// Its current generation.
     pub generation: u32,
+}
+
+/// A local module that a machine is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineModule {
+    /// Its folder or file, absolute.
+    pub path: PathBuf,
+    /// Which module output of the folder's flake; `None` for the default one, or where there is no flake.
+    pub output: Option<String>,
 }
 
 /// How a machine is.
