@@ -16,4 +16,4 @@ pub use facts::{
     SecretSpelling,
 };
 pub use line_index::{LineCol, LineIndex, TextRange, TextSize, WideEncoding, WideLineCol};
-pub use options::{OptionDoc, OptionPath, OptionType, Options};
+pub use options::{FREE_NAME, OptionDoc, OptionPath, OptionType, Options};
