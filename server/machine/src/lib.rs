@@ -9,7 +9,9 @@
 //! - A failed or cancelled operation is undone or can be resumed; the journal in the machine's folder says which.
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
+mod delivery;
 mod error;
+mod files;
 mod front;
 mod machines;
 mod manifest;
@@ -17,7 +19,9 @@ mod name;
 mod paths;
 mod plan;
 mod secret;
+mod snapshot;
 mod source;
+mod ssh;
 mod status;
 mod vault;
 
