@@ -8,13 +8,15 @@
 //! All state is below the *lab*, a folder of the caller's choice: several labs may run side by side. Needs root and a
 //! Debian with the package `lxd`, which [`up`] installs where it is missing.
 
+use crate::apt;
+use crate::process::output;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Pid 1 of the daemon's namespaces.
@@ -119,7 +121,7 @@ impl Daemon {
 
     /// Kills it, and with it its pid namespace.
     fn kill(self) -> Result<()> {
-        run(Command::new("kill").arg("-KILL").arg(self.pid.to_string()))?;
+        output(Command::new("kill").arg("-KILL").arg(self.pid.to_string()))?;
         ensure!(self.ended_within(Duration::from_secs(10)), "process {} cannot be killed", self.pid);
         Ok(())
     }
@@ -128,7 +130,7 @@ impl Daemon {
 /// Starts LXD in `lab` unless it runs there already, with a storage pool and a default profile that has a root disk
 /// and no network. Installs what is missing. A daemon that does not come up is taken down again.
 pub(crate) fn up(lab: &Path) -> Result<Lxd> {
-    let uid = run(Command::new("id").arg("-u"))?;
+    let uid = output(Command::new("id").arg("-u"))?;
     ensure!(uid.trim() == "0", "starting LXD by hand needs root");
     let lab = Lab::new(lab)?;
     ensure!(
@@ -141,7 +143,11 @@ pub(crate) fn up(lab: &Path) -> Result<Lxd> {
     reachable_for_everyone(&lab.run)?;
     let _lock = lab.lock()?;
 
-    install(&lab)?;
+    let mut packages = vec!["lxd", "lxd-client"];
+    if has_btrfs() {
+        packages.push("btrfs-progs");
+    }
+    apt::packages(&packages)?;
     if lab.daemon().is_none() {
         start(&lab)?;
     }
@@ -163,7 +169,7 @@ pub(crate) fn down(lab: &Path, purge: bool) -> Result<()> {
     }
     let lock = lab.lock()?;
     if let Some(daemon) = lab.daemon() {
-        let asked = run(lab.lxd.command("timeout").args(["30", "lxd", "shutdown", "--timeout", "10"]));
+        let asked = output(lab.lxd.command("timeout").args(["30", "lxd", "shutdown", "--timeout", "10"]));
         if asked.is_err() || !daemon.ended_within(Duration::from_secs(10)) {
             eprintln!("LXD does not shut down by itself: killing process {}", daemon.pid);
             daemon.kill()?;
@@ -208,67 +214,15 @@ fn has_btrfs() -> bool {
     known && Path::new("/dev/loop-control").exists()
 }
 
-fn install(lab: &Lab) -> Result<()> {
-    let mut missing = vec!["lxd", "lxd-client"];
-    if has_btrfs() {
-        missing.push("btrfs-progs");
-    }
-    missing.retain(|package| {
-        let status = run(Command::new("dpkg-query").args(["-W", "-f=${Status}", package]));
-        !status.is_ok_and(|status| status.ends_with("ok installed"))
-    });
-    if missing.is_empty() {
-        return Ok(());
-    }
-    eprintln!("Installing {} (apt-get install)", missing.join(" "));
-
-    // Debian's package would start its own daemon. A policy that forbids it is left alone; else one is there for the
-    // time of the install.
-    let policy = Path::new("/usr/sbin/policy-rc.d");
-    let _policy = (!policy.exists()).then(|| TemporaryFile::executable(policy, "#!/bin/sh\nexit 101\n")).transpose()?;
-    let log = File::create(lab.run.join("apt.log"))?;
-    for arguments in [&["update"][..], &[&["install", "--yes", "--no-install-recommends"][..], &missing].concat()] {
-        let status = Command::new("apt-get")
-            .arg("--quiet")
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log.try_clone()?)
-            .status()
-            .context("cannot run apt-get: LXD by hand needs Debian")?;
-        ensure!(status.success(), "apt-get {} failed:\n{}", arguments.join(" "), tail(&lab.run.join("apt.log")));
-    }
-    Ok(())
-}
-
-/// A file that is there as long as this value.
-struct TemporaryFile<'a>(&'a Path);
-
-impl<'a> TemporaryFile<'a> {
-    fn executable(path: &'a Path, text: &str) -> Result<Self> {
-        write_executable(path, text)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for TemporaryFile<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(self.0) {
-            eprintln!("cannot remove {}: {error}", self.0.display());
-        }
-    }
-}
-
 fn start(lab: &Lab) -> Result<()> {
-    if run(Command::new("getent").args(["group", "lxd"])).is_err() {
-        run(Command::new("groupadd").args(["--system", "lxd"]))?;
+    if output(Command::new("getent").args(["group", "lxd"])).is_err() {
+        output(Command::new("groupadd").args(["--system", "lxd"]))?;
     }
     let shim = build_shim(lab)?;
     let init = lab.run.join("init");
     write_executable(&init, INIT)?;
     let log = lab.run.join("lxd.log");
-    let output = File::create(lab.run.join("out.log"))?;
+    let printed = File::create(lab.run.join("out.log"))?;
 
     let child = lab
         .lxd
@@ -280,8 +234,8 @@ fn start(lab: &Lab) -> Result<()> {
         .env("LOG", &log)
         .env("SHIM", &shim)
         .env("OWNERS", owners(lab)?)
-        .stdout(output.try_clone()?)
-        .stderr(output)
+        .stdout(printed.try_clone()?)
+        .stderr(printed)
         .spawn()
         .context("cannot start LXD")?;
     let Some(daemon) = Daemon::of(child.id()) else { bail!("LXD ended at once:\n{}", failure(lab)) };
@@ -305,14 +259,16 @@ fn build_shim(lab: &Lab) -> Result<PathBuf> {
     let source = lab.run.join("idmap-shim.c");
     let unfinished = lab.run.join("idmap-shim.so.new");
     fs::write(&source, SHIM)?;
-    run(Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&unfinished).arg(&source).arg("-ldl"))?;
+    output(
+        Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&unfinished).arg(&source).arg("-ldl"),
+    )?;
     fs::rename(&unfinished, &shim)?;
     Ok(shim)
 }
 
 fn wait_ready(lab: &Lab) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(60);
-    while run(lab.lxd.command("lxd").args(["waitready", "--timeout=1"])).is_err() {
+    while output(lab.lxd.command("lxd").args(["waitready", "--timeout=1"])).is_err() {
         ensure!(lab.daemon().is_some(), "LXD ended while starting:\n{}", failure(lab));
         ensure!(Instant::now() < end, "LXD is not ready after a minute:\n{}", failure(lab));
     }
@@ -321,12 +277,14 @@ fn wait_ready(lab: &Lab) -> Result<()> {
 
 /// A storage pool, and the default profile's root disk on it. Never `lxd init --auto`: it probes private networks.
 fn configure(lab: &Lab) -> Result<()> {
-    let lxc = |arguments: &[&str]| run(lab.lxd.command("lxc").arg("--quiet").args(arguments));
+    let lxc = |arguments: &[&str]| output(lab.lxd.command("lxc").arg("--quiet").args(arguments));
     if lxc(&["storage", "show", "default"]).is_err() {
         if has_btrfs() {
             lxc(&["storage", "create", "default", "btrfs", &format!("size={POOL_SIZE}")])?;
         } else {
-            eprintln!("No btrfs or no loop devices here: instances are kept as plain folders, which is slower");
+            eprintln!(
+                "No btrfs or no loop devices here: instances are kept as plain folders, which is slower"
+            );
             lxc(&["storage", "create", "default", "dir"])?;
         }
     }
@@ -386,8 +344,10 @@ fn nothing_left(lab: &Lab) -> Result<()> {
     loop {
         let dir = format!("{}/", lab.lxd.dir.display());
         let mounts = fs::read_to_string("/proc/self/mounts")?;
-        let loops = run(Command::new("losetup").args(["--list", "--noheadings", "--output", "BACK-FILE"]))?;
-        let left: Vec<&str> = mounts.lines().chain(loops.lines()).filter(|line| line.contains(&dir)).collect();
+        let loops =
+            output(Command::new("losetup").args(["--list", "--noheadings", "--output", "BACK-FILE"]))?;
+        let left: Vec<&str> =
+            mounts.lines().chain(loops.lines()).filter(|line| line.contains(&dir)).collect();
         if left.is_empty() {
             return Ok(());
         }
@@ -419,13 +379,4 @@ fn remove_if_there(path: &Path) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
-}
-
-/// Runs a command to its end: what it printed, or an error with what it said.
-fn run(command: &mut Command) -> Result<String> {
-    let program = format!("{command:?}");
-    let Output { status, stdout, stderr } =
-        command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {program}"))?;
-    ensure!(status.success(), "{program} failed: {}", String::from_utf8_lossy(&stderr).trim());
-    Ok(String::from_utf8_lossy(&stdout).into_owned())
 }

@@ -1,0 +1,5 @@
+{
+  description = "A project with a codchi module";
+
+  outputs = _: { nixosModules.default = ./codchi.nix; };
+}

@@ -1,0 +1,66 @@
+//! Installs codchi for the person at this machine.
+
+use crate::process::{quietly, which};
+use crate::{Done, package, repository, say};
+use anyhow::{Context as _, Result, bail};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Builds everything and installs it for this user.
+#[derive(clap::Args)]
+pub(crate) struct Install {
+    /// The editor's command; the first of code, codium, code-server, code-insiders and cursor on PATH otherwise.
+    #[arg(long)]
+    editor: Option<String>,
+    /// The folder for the `codchi` command.
+    #[arg(long, default_value_os_t = default_folder())]
+    bin: PathBuf,
+}
+
+const EDITORS: [&str; 5] = ["code", "codium", "code-server", "code-insiders", "cursor"];
+
+impl Install {
+    pub(crate) fn run(self) -> Done {
+        let binary = package::binary(true)?;
+        let vsix = package::vsix(&binary, &repository().join("target/package"))?;
+        fs::create_dir_all(&self.bin)?;
+        let command = self.bin.join("codchi");
+        // A running `codchi` keeps its file: it cannot be written over, but it can be replaced.
+        let new = self.bin.join(".codchi.new");
+        fs::copy(&binary, &new)
+            .and_then(|_| fs::rename(&new, &command))
+            .with_context(|| format!("installing {}", command.display()))?;
+        say(format!("Installed {}", command.display()));
+        if which("codchi").is_none() {
+            say(format!(
+                "{} is not on PATH; the extension brings its own copy, a terminal needs it",
+                self.bin.display()
+            ));
+        }
+        let editor = self.editor()?;
+        quietly(Command::new(&editor).arg("--install-extension").arg(&vsix).arg("--force"))
+            .with_context(|| format!("installing the extension with {editor}"))?;
+        say(format!("Installed the extension into {editor}; reload its window"));
+        say("`codchi doctor` says what works on this machine");
+        Ok(())
+    }
+
+    fn editor(&self) -> Result<String> {
+        if let Some(editor) = &self.editor {
+            return Ok(editor.clone());
+        }
+        match EDITORS.into_iter().find(|editor| which(editor).is_some()) {
+            Some(editor) => Ok(editor.to_owned()),
+            None => bail!(
+                "no VS Code was found: none of {} is on PATH. Name one with --editor, or run `Shell Command: Install \
+                 'code' command in PATH` in VS Code",
+                EDITORS.join(", ")
+            ),
+        }
+    }
+}
+
+fn default_folder() -> PathBuf {
+    std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from).join(".local/bin")
+}

@@ -1,0 +1,152 @@
+//! The lab: a real LXD, Nix, nixpkgs stand-in and VS Code for tests and the demo, on a machine that has none of them.
+//!
+//! What is downloaded or unpacked is kept in a cache outside the repository; what runs has a folder of its own per
+//! run, and is stopped and removed with it.
+
+pub(crate) mod code_server;
+mod lxd;
+mod nixpkgs {
+    pub(super) fn prepare(_: &std::path::Path, _: &std::path::Path) -> anyhow::Result<std::path::PathBuf> {
+        anyhow::bail!("the stand-in for nixpkgs is not there yet")
+    }
+}
+
+use crate::apt::{self, Program};
+use crate::process::which;
+use crate::{Done, repository, say};
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What `cargo xtask lab` does.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Starts LXD, prepares Nix and nixpkgs, and prints the environment that tests need, for `eval`.
+    Up,
+    /// Stops what `up` started and removes its state.
+    Down,
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Done {
+        match self {
+            Self::Up => {
+                let lab = Lab { folder: standing_folder(), keep: true };
+                for (name, value) in lab.up()? {
+                    println!("export {name}={}", quoted(&value));
+                }
+            }
+            Self::Down => lxd::down(&standing_folder(), true)?,
+        }
+        Ok(())
+    }
+}
+
+/// Engines of one run; dropping it stops them and removes their state.
+pub(crate) struct Lab {
+    folder: PathBuf,
+    keep: bool,
+}
+
+impl Lab {
+    /// A lab of its own for one run; nothing is started yet.
+    pub(crate) fn new() -> Self {
+        Self { folder: std::env::temp_dir().join(format!("codchi-lab-{}", std::process::id())), keep: false }
+    }
+
+    /// Starts LXD and prepares Nix and nixpkgs; gives the environment in which codchi and its tests find them.
+    pub(crate) fn up(&self) -> Result<BTreeMap<&'static str, String>> {
+        need_root()?;
+        let nixpkgs = prepare_nix()?;
+        let lxd = lxd::up(&self.folder).context("starting LXD")?;
+        let mut environment = nix_environment();
+        environment.extend(lxd.env().map(|(name, path)| (name, shown(path))));
+        environment.insert("CODCHI_TEST_FLAKE_NIXPKGS", shown(&nixpkgs));
+        Ok(environment)
+    }
+
+    /// Stops everything.
+    ///
+    /// # Errors
+    /// Names what could not be stopped or was left behind.
+    pub(crate) fn down(mut self) -> Result<()> {
+        self.keep = true;
+        self.stop()
+    }
+
+    fn stop(&self) -> Result<()> {
+        if !self.folder.exists() {
+            return Ok(());
+        }
+        lxd::down(&self.folder, true).context("stopping LXD")
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if !self.keep
+            && let Err(error) = self.stop()
+        {
+            eprintln!("xtask: {error:#}");
+        }
+    }
+}
+
+/// Installs Nix where there is none and prepares the stand-in for nixpkgs; gives its folder.
+pub(crate) fn prepare_nix() -> Result<PathBuf> {
+    apt::programs(&[Program("nix", "nix-bin"), Program("git", "git"), Program("ssh", "openssh-client")])?;
+    nixpkgs::prepare(&cache(), repository()).context("preparing the stand-in for nixpkgs")
+}
+
+/// A Nix that builds offline, as whoever runs it, with no daemon: what a lab needs, told by the environment only.
+pub(crate) fn nix_environment() -> BTreeMap<&'static str, String> {
+    let config =
+        "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\nsubstituters =\n";
+    BTreeMap::from([("NIX_CONFIG", config.to_owned())])
+}
+
+/// Where downloads are kept between runs: `$CODCHI_LAB_CACHE`, else below `$XDG_CACHE_HOME` or `~/.cache`.
+pub(crate) fn cache() -> PathBuf {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    named("CODCHI_LAB_CACHE").unwrap_or_else(|| {
+        named("XDG_CACHE_HOME")
+            .or_else(|| named("HOME").map(|home| home.join(".cache")))
+            .unwrap_or_else(std::env::temp_dir)
+            .join("codchi-lab")
+    })
+}
+
+fn need_root() -> Result<()> {
+    let root = crate::process::output(std::process::Command::new("id").arg("-u"))?.trim() == "0";
+    if !root {
+        bail!(
+            "starting an LXD of its own needs root: run this as root (a container or virtual machine will do), \
+             or use the LXD or Incus of this computer with `cargo xtask install`"
+        );
+    }
+    if which("unshare").is_none() {
+        bail!("`unshare` (util-linux) is missing");
+    }
+    Ok(())
+}
+
+fn standing_folder() -> PathBuf {
+    std::env::temp_dir().join("codchi-lab")
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// Says once what a lab is, so that nobody wonders about the minutes.
+pub(crate) fn announce() {
+    say(format!(
+        "Engines for tests run in a folder of their own; downloads are kept in {}",
+        cache().display()
+    ));
+}

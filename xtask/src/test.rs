@@ -1,0 +1,233 @@
+//! `cargo xtask test`: everything that must hold, each stage with its time, and one sum at the end.
+
+use crate::lab::{self, Lab, code_server};
+use crate::process::{cargo, each_line, quietly};
+use crate::{Done, apt, demo, package, repository, say};
+use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// Checks and tests everything.
+#[derive(clap::Args)]
+pub(crate) struct Test {
+    /// Only what needs no engine: formatting, lints, unit tests.
+    #[arg(long)]
+    fast: bool,
+}
+
+impl Test {
+    pub(crate) fn run(self) -> Done {
+        let mut tally = Tally::default();
+        if self.fast {
+            static_stages(&mut tally);
+            tally.stage("Rust tests without engines", |tally| {
+                tally.cargo_test(&["--workspace"], &BTreeMap::new())
+            });
+        } else {
+            lab::announce();
+            ctrlc::set_handler(|| {}).context("taking over Ctrl-C, so that engines are stopped")?;
+            // Fetching and unpacking mostly waits for the network: the lints run meanwhile.
+            std::thread::scope(|scope| {
+                let prepared = scope.spawn(prepare);
+                static_stages(&mut tally);
+                tally.stage("Rust tests without engines", |tally| {
+                    tally.cargo_test(&["--workspace", "--exclude", "codchi-tests"], &BTreeMap::new())
+                });
+                match prepared.join() {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tally.failure("Preparing engines", &error),
+                    Err(_) => tally.failure("Preparing engines", &anyhow::anyhow!("it panicked")),
+                }
+            });
+            tally.stage("Real engines", real_engines);
+        }
+        println!("{} passed, {} failed", tally.passed, tally.failed);
+        if tally.failed > 0 {
+            bail!("failed: {}", tally.failures.join(", "));
+        }
+        Ok(())
+    }
+}
+
+fn prepare() -> Result<()> {
+    apt::programs(&[apt::Program("chromium", "chromium")])?;
+    code_server::install(&lab::cache())?;
+    lab::prepare_nix().map(drop)
+}
+
+fn static_stages(tally: &mut Tally) {
+    tally.check("rustfmt", || quietly(&mut cargo(["fmt", "--all", "--check"])));
+    tally.check("clippy", || {
+        quietly(&mut cargo([
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            "codchi-tests/lab",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    });
+    tally.check("rustdoc", || {
+        quietly(cargo(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    tally.check("nix files parse", nix_files_parse);
+    for script in ["check", "lint"] {
+        tally.check(&format!("extension: {script}"), || {
+            let extension = package::dependencies("vscode-extension")?;
+            quietly(package::npm(&extension)?.args(["run", script]))
+        });
+    }
+}
+
+fn nix_files_parse() -> Result<()> {
+    apt::programs(&[apt::Program("nix-instantiate", "nix-bin")])?;
+    let files =
+        crate::process::output(Command::new("git").current_dir(repository()).args(["ls-files", "*.nix"]))?;
+    if files.is_empty() {
+        bail!("there is no .nix file");
+    }
+    quietly(Command::new("nix-instantiate").current_dir(repository()).arg("--parse").args(files.lines()))
+}
+
+fn real_engines(tally: &mut Tally) -> Result<()> {
+    let lab = Lab::new();
+    let mut environment = lab.up()?;
+    let binary = package::binary(false)?;
+    environment.insert("CODCHI_BIN", binary.display().to_string());
+    tally.stage("Rust tests with engines", |tally| {
+        tally.cargo_test(&["--package", "codchi-tests", "--features", "lab"], &environment)
+    });
+    tally.stage("VS Code", |tally| vscode(tally, &binary, &environment));
+    tally.check("demo --headless", || demo::headless(&binary, &environment));
+    tally.check("nothing is left behind", || {
+        lab.down()?;
+        no_process_left(&binary)
+    });
+    Ok(())
+}
+
+/// The tests of `tests/vscode`, against the extension as it is packed.
+fn vscode(tally: &mut Tally, binary: &Path, environment: &BTreeMap<&'static str, String>) -> Result<()> {
+    let code_server = code_server::install(&lab::cache())?;
+    let vsix = package::vsix(binary, &repository().join("target/package"))?;
+    let folder = package::dependencies("tests/vscode")?;
+    for test in ["inproc.mjs", "person.mjs"] {
+        tally.stage(test, |tally| {
+            let mut node = Command::new(&code_server.node);
+            node.current_dir(&folder)
+                .arg(test)
+                .envs(environment)
+                .env("CODCHI_LAB_CODE_SERVER", &code_server.entry)
+                .env("CODCHI_LAB_NODE", &code_server.node)
+                .env("CODCHI_LAB_VSIX", &vsix);
+            tally.counted(&mut node)
+        });
+    }
+    Ok(())
+}
+
+fn no_process_left(binary: &Path) -> Result<()> {
+    let left: Vec<PathBuf> = std::fs::read_dir("/proc")?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|process| std::fs::read_link(process.join("exe")).is_ok_and(|program| program == binary))
+        .collect();
+    if left.is_empty() { Ok(()) } else { bail!("these codchi processes still run: {left:?}") }
+}
+
+/// What passed and what failed so far.
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    /// One thing that passes or fails.
+    fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
+        say(name);
+        let began = Instant::now();
+        match check() {
+            Ok(()) => {
+                self.passed += 1;
+                say(format!("{name}: passed ({:.1} s)", began.elapsed().as_secs_f32()));
+            }
+            Err(error) => self.failure(name, &error),
+        }
+    }
+
+    /// Several things that count themselves; an error of the whole counts as one failure.
+    fn stage(&mut self, name: &str, stage: impl FnOnce(&mut Self) -> Result<()>) {
+        say(name);
+        let began = Instant::now();
+        if let Err(error) = stage(self) {
+            self.failure(name, &error);
+        }
+        say(format!("{name}: done ({:.1} s)", began.elapsed().as_secs_f32()));
+    }
+
+    fn failure(&mut self, name: &str, error: &anyhow::Error) {
+        self.failed += 1;
+        self.failures.push(name.to_owned());
+        say(format!("{name}: FAILED: {error:#}"));
+    }
+
+    fn cargo_test(&mut self, arguments: &[&str], environment: &BTreeMap<&'static str, String>) -> Result<()> {
+        let mut command = cargo(["test", "--quiet", "--no-fail-fast"]);
+        self.counted(command.args(arguments).envs(environment))
+    }
+
+    /// Runs a test runner and adds what it counts.
+    fn counted(&mut self, command: &mut Command) -> Result<()> {
+        let (mut passed, mut failed) = (0, 0);
+        let succeeded = each_line(command, |line| {
+            if let Some((p, f)) = counts(line) {
+                passed += p;
+                failed += f;
+            }
+        })?;
+        self.passed += passed;
+        self.failed += failed;
+        if failed > 0 {
+            self.failures.push(format!("{failed} tests"));
+        } else if !succeeded {
+            bail!("the test runner failed without a failed test");
+        } else if passed == 0 {
+            bail!("no test ran");
+        }
+        Ok(())
+    }
+}
+
+/// Reads `test result: ok. 3 passed; 0 failed; …` and `3 passed, 0 failed`.
+fn counts(line: &str) -> Option<(u64, u64)> {
+    let line = match line.strip_prefix("test result: ") {
+        Some(rest) => rest.split_once(". ")?.1,
+        None => line,
+    };
+    let mut parts = line.split([';', ',']).map(str::trim);
+    let passed = parts.next()?.strip_suffix(" passed")?.parse().ok()?;
+    let failed = parts.next()?.strip_suffix(" failed")?.parse().ok()?;
+    Some((passed, failed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counts;
+
+    #[test]
+    fn closing_lines_of_test_runners_are_counted_and_other_lines_are_not() {
+        assert_eq!(counts("test result: ok. 12 passed; 1 failed; 0 ignored; 0 measured"), Some((12, 1)));
+        assert_eq!(counts("7 passed, 2 failed"), Some((7, 2)));
+        assert_eq!(counts("7 passed, 2 failed, 1 skipped"), Some((7, 2)));
+        for line in ["ok   opens the folder", "running 3 tests", "12 passed", "test x ... ok"] {
+            assert_eq!(counts(line), None, "{line}");
+        }
+    }
+}
