@@ -136,6 +136,8 @@ pub struct Instance {
     pub state: RunState,
     /// Our labels (`user.codchi.*`).
     pub labels: BTreeMap<String, String>,
+    /// Names its last start: another text after each start (LXD and Incus: `last_used_at`).
+    pub started: String,
 }
 
 /// A file, folder or link to put into an instance.
