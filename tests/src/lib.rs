@@ -1,1 +1,10 @@
-//! x
+//! What the tests that cross crates share: the built program, and a minimal LSP client.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a failure is a failed test, and its message is the report"
+)]
+
+pub mod binary;
+pub mod lsp;

@@ -1,0 +1,209 @@
+//! The analysis' plain data as LSP types.
+
+use super::position::{self, Encoding};
+use super::workspace::Snapshot;
+use codchi_ide as ide;
+use codchi_ide::Files as _;
+use codchi_module::{LineIndex, TextRange};
+use serde_json::{Value, json};
+use tower_lsp::lsp_types as lsp;
+
+/// What is needed to convert ranges in one document.
+#[derive(Clone, Copy)]
+pub(crate) struct Converter<'a> {
+    /// All files, for places in others.
+    pub(crate) files: &'a Snapshot,
+    /// The document's lines.
+    pub(crate) lines: &'a LineIndex,
+    /// The client's unit.
+    pub(crate) encoding: Encoding,
+    /// Where the diagnostics' documentation is; none where it could not be written.
+    pub(crate) documentation: Option<&'a lsp::Url>,
+}
+
+impl Converter<'_> {
+    pub(crate) fn range(&self, range: TextRange) -> lsp::Range {
+        position::range(self.lines, range, self.encoding)
+    }
+
+    pub(crate) fn diagnostic(&self, diagnostic: &ide::Diagnostic) -> lsp::Diagnostic {
+        let code = code(diagnostic.code);
+        let related: Vec<_> = diagnostic.related.iter().filter_map(|related| self.related(related)).collect();
+        lsp::Diagnostic {
+            range: self.range(diagnostic.range),
+            severity: Some(match diagnostic.severity {
+                ide::Severity::Error => lsp::DiagnosticSeverity::ERROR,
+                ide::Severity::Warning => lsp::DiagnosticSeverity::WARNING,
+                ide::Severity::Information => lsp::DiagnosticSeverity::INFORMATION,
+                ide::Severity::Hint => lsp::DiagnosticSeverity::HINT,
+            }),
+            code_description: self.documentation.map(|page| {
+                let mut href = page.clone();
+                href.set_fragment(Some(&code));
+                lsp::CodeDescription { href }
+            }),
+            code: Some(lsp::NumberOrString::String(code)),
+            source: Some("codchi".into()),
+            message: diagnostic.message.clone(),
+            related_information: (!related.is_empty()).then_some(related),
+            ..lsp::Diagnostic::default()
+        }
+    }
+
+    fn related(&self, related: &ide::Related) -> Option<lsp::DiagnosticRelatedInformation> {
+        let (uri, range) = self.place(&related.path, related.range)?;
+        Some(lsp::DiagnosticRelatedInformation {
+            location: lsp::Location { uri, range },
+            message: related.message.clone(),
+        })
+    }
+
+    /// A range in any file; `None` where the file cannot be read (any more).
+    fn place(&self, path: &std::path::Path, range: TextRange) -> Option<(lsp::Url, lsp::Range)> {
+        let uri = match self.files.open_file(path) {
+            Some(file) => file.uri.clone(),
+            None => lsp::Url::from_file_path(path).ok()?,
+        };
+        // A folder or another file that is no text can be gone to as well, at its start.
+        let range = match self.files.document(path) {
+            Some(document) => position::range(document.lines(), range, self.encoding),
+            None => lsp::Range::default(),
+        };
+        Some((uri, range))
+    }
+
+    pub(crate) fn completion(&self, completion: ide::Completion) -> lsp::CompletionItem {
+        lsp::CompletionItem {
+            label: completion.label,
+            kind: Some(match completion.kind {
+                ide::CompletionKind::Option => lsp::CompletionItemKind::PROPERTY,
+                ide::CompletionKind::OptionSet => lsp::CompletionItemKind::MODULE,
+                ide::CompletionKind::Value => lsp::CompletionItemKind::ENUM_MEMBER,
+            }),
+            detail: (!completion.detail.is_empty()).then_some(completion.detail),
+            documentation: (!completion.documentation.is_empty())
+                .then(|| lsp::Documentation::MarkupContent(markdown(completion.documentation))),
+            tags: completion.deprecated.then(|| vec![lsp::CompletionItemTag::DEPRECATED]),
+            text_edit: Some(lsp::CompletionTextEdit::Edit(self.edit(completion.edit))),
+            ..lsp::CompletionItem::default()
+        }
+    }
+
+    fn edit(&self, edit: ide::Edit) -> lsp::TextEdit {
+        lsp::TextEdit { range: self.range(edit.range), new_text: edit.new_text }
+    }
+
+    pub(crate) fn hover(&self, hover: ide::Hover) -> lsp::Hover {
+        lsp::Hover {
+            contents: lsp::HoverContents::Markup(markdown(hover.markdown)),
+            range: Some(self.range(hover.range)),
+        }
+    }
+
+    pub(crate) fn target(&self, target: &ide::Target) -> Option<lsp::LocationLink> {
+        let (target_uri, target_range) = self.place(&target.path, target.range)?;
+        Some(lsp::LocationLink {
+            origin_selection_range: Some(self.range(target.origin)),
+            target_uri,
+            target_range,
+            target_selection_range: target_range,
+        })
+    }
+
+    pub(crate) fn symbol(&self, symbol: ide::Symbol) -> lsp::DocumentSymbol {
+        // The field `deprecated` must be named, and is itself deprecated in favour of `tags`.
+        #[expect(deprecated, reason = "the type has no other way to be made")]
+        lsp::DocumentSymbol {
+            name: symbol.name,
+            detail: None,
+            kind: match symbol.kind {
+                ide::SymbolKind::Set => lsp::SymbolKind::NAMESPACE,
+                ide::SymbolKind::Value => lsp::SymbolKind::PROPERTY,
+                ide::SymbolKind::Secret => lsp::SymbolKind::KEY,
+            },
+            tags: None,
+            deprecated: None,
+            range: self.range(symbol.range),
+            selection_range: self.range(symbol.name_range),
+            children: (!symbol.children.is_empty())
+                .then(|| symbol.children.into_iter().map(|child| self.symbol(child)).collect()),
+        }
+    }
+
+    /// An action on the file at `uri`, of `version`; `known` are the client's own diagnostics, for what it fixes.
+    pub(crate) fn action(
+        &self,
+        action: ide::Action,
+        uri: &lsp::Url,
+        version: Option<i32>,
+        known: &[lsp::Diagnostic],
+    ) -> lsp::CodeAction {
+        let fixes = action.fixes.map(|(fixed, range)| {
+            let (fixed, range) = (lsp::NumberOrString::String(code(fixed)), self.range(range));
+            known.iter().filter(|d| d.code.as_ref() == Some(&fixed) && d.range == range).cloned().collect()
+        });
+        let edits: Vec<_> = action.edits.into_iter().map(|edit| lsp::OneOf::Left(self.edit(edit))).collect();
+        lsp::CodeAction {
+            kind: Some(match action.kind {
+                ide::ActionKind::QuickFix => lsp::CodeActionKind::QUICKFIX,
+                ide::ActionKind::Refactor => lsp::CodeActionKind::REFACTOR,
+            }),
+            diagnostics: fixes,
+            edit: (!edits.is_empty()).then(|| lsp::WorkspaceEdit {
+                document_changes: Some(lsp::DocumentChanges::Edits(vec![lsp::TextDocumentEdit {
+                    text_document: lsp::OptionalVersionedTextDocumentIdentifier { uri: uri.clone(), version },
+                    edits,
+                }])),
+                ..lsp::WorkspaceEdit::default()
+            }),
+            command: command(&action.title, &action.command),
+            title: action.title,
+            is_preferred: action.preferred.then_some(true),
+            ..lsp::CodeAction::default()
+        }
+    }
+
+    pub(crate) fn lens(&self, lens: &ide::Lens) -> lsp::CodeLens {
+        let command = command(&lens.title, &lens.command).unwrap_or_else(|| lsp::Command {
+            title: lens.title.clone(),
+            // A lens without a command is one that is yet to be resolved; an empty one is text only.
+            command: String::new(),
+            arguments: None,
+        });
+        lsp::CodeLens { range: self.range(lens.range), command: Some(command), data: None }
+    }
+}
+
+/// A diagnostic code's name in the protocol and in the documentation.
+pub(crate) fn code(code: ide::DiagnosticCode) -> String {
+    match serde_json::to_value(code) {
+        Ok(Value::String(name)) => name,
+        _ => format!("{code:?}"),
+    }
+}
+
+fn markdown(value: String) -> lsp::MarkupContent {
+    lsp::MarkupContent { kind: lsp::MarkupKind::Markdown, value }
+}
+
+/// A lens' or an action's command as PROTOCOL.md has it; `None` for none.
+fn command(title: &str, command: &ide::Command) -> Option<lsp::Command> {
+    use super::commands::name;
+    let (id, argument) = match command {
+        // Opening a module's machine creates it first where there is none.
+        ide::Command::Create { module } => (name::OPEN, json!({ "module": module })),
+        ide::Command::Rebuild { machine } => (name::REBUILD, json!({ "name": machine })),
+        ide::Command::Start { machine } => (name::START, json!({ "name": machine })),
+        ide::Command::Stop { machine } => (name::STOP, json!({ "name": machine })),
+        ide::Command::Open { machine } => (name::OPEN, json!({ "name": machine })),
+        ide::Command::SetSecret { name: secret, description, machine } => {
+            let mut argument = json!({ "name": secret, "description": description });
+            if let Some(machine) = machine {
+                argument["machine"] = json!(machine);
+            }
+            (name::SECRET_SET, argument)
+        }
+        ide::Command::None => return None,
+    };
+    Some(lsp::Command { title: title.into(), command: id.into(), arguments: Some(vec![argument]) })
+}

@@ -1,0 +1,145 @@
+//! When a session ends, and why.
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use tokio::net::unix::pipe::Receiver;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+use tower_lsp::jsonrpc::Request;
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client sent `exit`.
+    Exit,
+    /// Standard input ended.
+    InputEnded,
+    /// Nobody reads standard output.
+    OutputBroken,
+    /// The process was told to end.
+    Signal,
+    /// The client's process is gone, though its end of standard input is still open somewhere.
+    ParentGone,
+}
+
+/// Knows when the session has ended. The first end counts.
+#[derive(Clone, Default)]
+pub(crate) struct Lifetime(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    ended: CancellationToken,
+    end: OnceLock<End>,
+    shutdown: AtomicBool,
+}
+
+impl Lifetime {
+    /// Ends the session.
+    pub(crate) fn end(&self, end: End) {
+        if self.0.end.set(end).is_ok() {
+            tracing::info!("the session ends: {end:?}");
+        }
+        self.0.ended.cancel();
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(&self) {
+        self.0.ended.cancelled().await;
+    }
+
+    /// The process's exit code: 0 after `shutdown`, 143 after SIGTERM and its like, else 1, as LSP asks for.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.0.end.get() {
+            _ if self.0.shutdown.load(Ordering::Relaxed) => 0,
+            Some(End::Signal) => 143,
+            _ => 1,
+        }
+    }
+
+    /// Ends the session at SIGTERM, SIGINT or SIGHUP.
+    pub(crate) fn watch_signals(&self) -> std::io::Result<()> {
+        for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+            let (mut signal, lifetime) = (signal(kind)?, self.clone());
+            tokio::spawn(async move {
+                signal.recv().await;
+                lifetime.end(End::Signal);
+            });
+        }
+        Ok(())
+    }
+
+    /// Ends the session when the process `pid` does. One that is not there from the start is not waited for: a client
+    /// outside of this process's PID namespace has a number that means nothing here.
+    pub(crate) fn watch_process(&self, pid: u32) {
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+        // Not a pipe, but waited for like one: readable means ended.
+        let process = pidfd_open(pid, PidfdFlags::NONBLOCK)
+            .map_err(std::io::Error::from)
+            .and_then(|fd| Receiver::from_owned_fd_unchecked(fd));
+        let process = match process {
+            Ok(process) => process,
+            Err(error) => {
+                tracing::info!("the client's process {} cannot be watched: {error}", pid.as_raw_nonzero());
+                return;
+            }
+        };
+        let lifetime = self.clone();
+        tokio::spawn(async move {
+            if process.readable().await.is_ok() {
+                lifetime.end(End::ParentGone);
+            }
+        });
+    }
+
+    /// Lets `service` tell of `shutdown` and `exit`.
+    pub(crate) fn watch<S>(&self, service: S) -> Watched<S> {
+        Watched { service, lifetime: self.clone() }
+    }
+}
+
+/// A service whose `shutdown` and `exit` are noticed. The transport itself waits for more input after `exit`.
+pub(crate) struct Watched<S> {
+    service: S,
+    lifetime: Lifetime,
+}
+
+impl<S: Service<Request>> Service<Request> for Watched<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let exit = match request.method() {
+            "shutdown" => {
+                self.lifetime.0.shutdown.store(true, Ordering::Relaxed);
+                false
+            }
+            method => method == "exit",
+        };
+        let future = self.service.call(without_null(request));
+        if exit {
+            self.lifetime.end(End::Exit);
+        }
+        future
+    }
+}
+
+/// `shutdown` and `exit` take no parameters, but some clients send `null`, which the service refuses.
+fn without_null(request: Request) -> Request {
+    if request.params() != Some(&serde_json::Value::Null) {
+        return request;
+    }
+    let (method, id, _) = request.into_parts();
+    let request = Request::build(method);
+    match id {
+        Some(id) => request.id(id).finish(),
+        None => request.finish(),
+    }
+}

@@ -1,0 +1,71 @@
+//! `codchi lsp`: the language server on standard input and output.
+//!
+//! Thin over `ide` (questions about texts) and `machine` (commands); this folder holds the protocol. What we speak
+//! beyond LSP is in PROTOCOL.md.
+
+pub(crate) mod commands;
+mod convert;
+mod edit;
+mod lifetime;
+mod position;
+mod publish;
+mod server;
+mod session;
+mod transport;
+mod workspace;
+
+use crate::log;
+use codchi_machine::Paths;
+use lifetime::Lifetime;
+use server::Server;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tower_lsp::LspService;
+use tower_lsp::lsp_types::MessageType;
+use transport::{Input, Output};
+
+/// So many requests are answered side by side: each may wait for a person, and even a cancellation needs a place.
+const CONCURRENCY: usize = 256;
+
+/// How long answers may still take to be written after the session's end.
+const FLUSH: Duration = Duration::from_millis(20);
+
+/// Serves one client until it is gone.
+pub(crate) async fn serve(paths: &Paths) -> ExitCode {
+    let (lines_in, mut lines) = mpsc::unbounded_channel();
+    log::start(paths, Some(lines_in));
+    let lifetime = Lifetime::default();
+    if let Err(error) = lifetime.watch_signals() {
+        tracing::warn!("signals cannot be watched: {error}");
+    }
+    let (service, socket) = LspService::new(|client| Server::new(client, lifetime.clone()));
+    let client = service.inner().client().clone();
+    tokio::spawn(async move {
+        while let Some(line) = lines.recv().await {
+            client.log_message(message_type(line.level), line.text).await;
+        }
+    });
+    let input = Input::new(tokio::io::stdin(), lifetime.clone());
+    let output = Output::new(tokio::io::stdout(), lifetime.clone());
+    let serving = tower_lsp::Server::new(input, output, socket)
+        .concurrency_level(CONCURRENCY)
+        .serve(lifetime.watch(service));
+    tokio::pin!(serving);
+    tokio::select! {
+        () = &mut serving => {}
+        () = lifetime.ended() => {
+            let _ = tokio::time::timeout(FLUSH, serving).await;
+        }
+    }
+    ExitCode::from(lifetime.exit_code())
+}
+
+fn message_type(level: tracing::Level) -> MessageType {
+    match level {
+        tracing::Level::ERROR => MessageType::ERROR,
+        tracing::Level::WARN => MessageType::WARNING,
+        tracing::Level::INFO => MessageType::INFO,
+        _ => MessageType::LOG,
+    }
+}

@@ -1,0 +1,323 @@
+//! The language server: each LSP method, as a call into the analysis or the machines.
+//!
+//! A handler changes state before its first await or not at all (handlers run side by side, in the order in which
+//! their messages came only up to there), and leaves everything that takes longer than copying a text to a thread that
+//! may block.
+
+use super::convert::Converter;
+use super::lifetime::Lifetime;
+use super::position::{offset, text_range};
+use super::publish::{self, Changed};
+use super::session::Session;
+use super::workspace::{Snapshot, Workspace};
+use crate::files;
+use codchi_ide::{Analysis, Files as _, World};
+use codchi_module::{Document, TextSize};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{mpsc, watch};
+use tower_lsp::jsonrpc::{Error, Result};
+use tower_lsp::lsp_types::*;
+use tower_lsp::{Client, LanguageServer, async_trait};
+
+/// So many of the workspace's Nix files are known to the analysis: more is a package collection, not a project.
+const NIX_FILES: usize = 500;
+
+/// What the server's tasks share.
+pub(crate) struct Shared {
+    /// The open texts and the files below them.
+    pub(crate) workspace: Workspace,
+    /// What is known about host and machines.
+    pub(crate) world: watch::Sender<Arc<World>>,
+    session: OnceLock<Session>,
+    changes: mpsc::UnboundedSender<Changed>,
+}
+
+impl Shared {
+    /// What is known about host and machines now.
+    pub(crate) fn world(&self) -> Arc<World> {
+        self.world.borrow().clone()
+    }
+
+    /// The client; one that says nothing before `initialize`.
+    pub(crate) fn session(&self) -> &Session {
+        static BEFORE: OnceLock<Session> = OnceLock::new();
+        self.session.get().unwrap_or_else(|| BEFORE.get_or_init(Session::default))
+    }
+
+    /// Tells the publisher. After the session's end nobody listens, which is fine.
+    pub(crate) fn changed(&self, change: Changed) {
+        let _ = self.changes.send(change);
+    }
+}
+
+/// The language server.
+pub(crate) struct Server {
+    client: Client,
+    shared: Arc<Shared>,
+    lifetime: Lifetime,
+}
+
+impl Server {
+    /// A server that waits for `initialize`; its publisher runs from now on.
+    pub(crate) fn new(client: Client, lifetime: Lifetime) -> Self {
+        let (changes, receiver) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            workspace: Workspace::default(),
+            world: watch::Sender::default(),
+            session: OnceLock::new(),
+            changes,
+        });
+        tokio::spawn(publish::run(shared.clone(), client.clone(), receiver));
+        Self { client, shared, lifetime }
+    }
+
+    /// The client.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Answers a question about one text, as it is now, on a thread that may block; `None` for one that is no file.
+    async fn ask<T: Send + 'static>(
+        &self,
+        uri: &Url,
+        question: impl FnOnce(&Question<'_>) -> T + Send + 'static,
+    ) -> Result<Option<T>> {
+        let Ok(path) = uri.to_file_path() else { return Ok(None) };
+        let (files, world, shared) =
+            (self.shared.workspace.snapshot(), self.shared.world(), self.shared.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let document = files.document(&path)?;
+            let session = shared.session();
+            let converter = Converter {
+                files: &files,
+                lines: document.lines(),
+                encoding: session.encoding,
+                documentation: session.documentation.as_ref(),
+            };
+            let analysis = Analysis::new(&files, &world);
+            Some(question(&Question { path: &path, document: &document, analysis, converter, files: &files }))
+        });
+        work.await.map_err(|error| {
+            tracing::error!("a question about {uri} failed: {error}");
+            Error::internal_error()
+        })
+    }
+
+    /// Lists the workspace's Nix files in the background, then looks at everything anew.
+    fn list_nix_files(&self) {
+        let shared = self.shared.clone();
+        tokio::task::spawn_blocking(move || {
+            let found = files::nix_files(&shared.session().folders, NIX_FILES);
+            shared.workspace.set_nix_files(found);
+            shared.changed(Changed::Everything);
+        });
+    }
+
+    /// Asks the client to tell of changes to Nix files on the disk.
+    async fn watch_nix_files(&self) {
+        let watcher = FileSystemWatcher { glob_pattern: GlobPattern::String("**/*.nix".into()), kind: None };
+        let options = DidChangeWatchedFilesRegistrationOptions { watchers: vec![watcher] };
+        let registration = Registration {
+            id: "nix-files".into(),
+            method: "workspace/didChangeWatchedFiles".into(),
+            register_options: serde_json::to_value(options).ok(),
+        };
+        if let Err(error) = self.client.register_capability(vec![registration]).await {
+            tracing::warn!("the client does not watch files: {error}");
+        }
+    }
+}
+
+/// A question about one text.
+struct Question<'a> {
+    path: &'a Path,
+    document: &'a Document,
+    analysis: Analysis<'a>,
+    converter: Converter<'a>,
+    files: &'a Snapshot,
+}
+
+impl Question<'_> {
+    fn offset(&self, position: Position) -> TextSize {
+        let (text, lines) = (self.document.text(), self.document.lines());
+        TextSize::try_from(offset(text, lines, position, self.converter.encoding)).unwrap_or_default()
+    }
+}
+
+fn capabilities(session: &Session) -> ServerCapabilities {
+    ServerCapabilities {
+        position_encoding: Some(session.encoding.kind()),
+        text_document_sync: Some(TextDocumentSyncCapability::Options(TextDocumentSyncOptions {
+            open_close: Some(true),
+            change: Some(TextDocumentSyncKind::INCREMENTAL),
+            save: Some(TextDocumentSyncSaveOptions::Supported(true)),
+            ..TextDocumentSyncOptions::default()
+        })),
+        completion_provider: Some(CompletionOptions {
+            trigger_characters: Some(vec![".".into(), "\"".into()]),
+            ..CompletionOptions::default()
+        }),
+        hover_provider: Some(HoverProviderCapability::Simple(true)),
+        definition_provider: Some(OneOf::Left(true)),
+        document_symbol_provider: Some(OneOf::Left(true)),
+        code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
+            code_action_kinds: Some(vec![CodeActionKind::QUICKFIX, CodeActionKind::REFACTOR]),
+            ..CodeActionOptions::default()
+        })),
+        code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),
+        ..ServerCapabilities::default()
+    }
+}
+
+#[async_trait]
+impl LanguageServer for Server {
+    async fn initialize(&self, params: InitializeParams) -> Result<InitializeResult> {
+        if let Some(pid) = params.process_id {
+            self.lifetime.watch_process(pid);
+        }
+        let session = Session::new(&params);
+        let capabilities = capabilities(&session);
+        // A second `initialize` is refused before it comes here.
+        let _ = self.shared.session.set(session);
+        Ok(InitializeResult {
+            capabilities,
+            server_info: Some(ServerInfo {
+                name: "codchi".into(),
+                version: Some(env!("CARGO_PKG_VERSION").into()),
+            }),
+        })
+    }
+
+    async fn initialized(&self, _: InitializedParams) {
+        self.list_nix_files();
+        if self.shared.session().watches_files {
+            self.watch_nix_files().await;
+        }
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn did_open(&self, params: DidOpenTextDocumentParams) {
+        let TextDocumentItem { uri, version, text, .. } = params.text_document;
+        let Ok(path) = uri.to_file_path() else { return };
+        self.shared.workspace.open(path.clone(), uri, version, text);
+        self.shared.changed(Changed::Text(path));
+    }
+
+    async fn did_change(&self, params: DidChangeTextDocumentParams) {
+        let VersionedTextDocumentIdentifier { uri, version } = params.text_document;
+        let Ok(path) = uri.to_file_path() else { return };
+        let encoding = self.shared.session().encoding;
+        if self.shared.workspace.change(&path, version, params.content_changes, encoding) {
+            self.shared.changed(Changed::Text(path));
+        } else {
+            tracing::warn!("a change came for {uri}, which is not open");
+        }
+    }
+
+    async fn did_close(&self, params: DidCloseTextDocumentParams) {
+        let uri = params.text_document.uri;
+        let Ok(path) = uri.to_file_path() else { return };
+        self.shared.workspace.close(&path);
+        self.shared.changed(Changed::Closed(path, uri));
+    }
+
+    async fn did_change_watched_files(&self, params: DidChangeWatchedFilesParams) {
+        if params.changes.iter().any(|change| change.typ != FileChangeType::CHANGED) {
+            self.list_nix_files();
+        } else {
+            self.shared.changed(Changed::Everything);
+        }
+    }
+
+    async fn completion(&self, params: CompletionParams) -> Result<Option<CompletionResponse>> {
+        let TextDocumentPositionParams { text_document, position } = params.text_document_position;
+        let items = self
+            .ask(&text_document.uri, move |question| {
+                let found = question.analysis.completions(question.path, question.offset(position));
+                found.into_iter().map(|item| question.converter.completion(item)).collect()
+            })
+            .await?;
+        Ok(items.map(CompletionResponse::Array))
+    }
+
+    async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
+        let TextDocumentPositionParams { text_document, position } = params.text_document_position_params;
+        let hover = self
+            .ask(&text_document.uri, move |question| {
+                let found = question.analysis.hover(question.path, question.offset(position))?;
+                Some(question.converter.hover(found))
+            })
+            .await?;
+        Ok(hover.flatten())
+    }
+
+    async fn goto_definition(&self, params: GotoDefinitionParams) -> Result<Option<GotoDefinitionResponse>> {
+        let TextDocumentPositionParams { text_document, position } = params.text_document_position_params;
+        let links: Option<Vec<LocationLink>> = self
+            .ask(&text_document.uri, move |question| {
+                let found = question.analysis.definition(question.path, question.offset(position));
+                found.iter().filter_map(|target| question.converter.target(target)).collect()
+            })
+            .await?;
+        Ok(links.map(|links| {
+            if self.shared.session().definition_links {
+                GotoDefinitionResponse::Link(links)
+            } else {
+                let plain = links.into_iter().map(|link| Location::new(link.target_uri, link.target_range));
+                GotoDefinitionResponse::Array(plain.collect())
+            }
+        }))
+    }
+
+    async fn document_symbol(&self, params: DocumentSymbolParams) -> Result<Option<DocumentSymbolResponse>> {
+        let symbols = self
+            .ask(&params.text_document.uri, |question| {
+                let found = question.analysis.symbols(question.path);
+                found.into_iter().map(|symbol| question.converter.symbol(symbol)).collect()
+            })
+            .await?;
+        Ok(symbols.map(DocumentSymbolResponse::Nested))
+    }
+
+    async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
+        let CodeActionParams { text_document: TextDocumentIdentifier { uri }, range, context, .. } = params;
+        let about = uri.clone();
+        let actions: Option<Vec<_>> = self
+            .ask(&about, move |question| {
+                let (text, lines) = (question.document.text(), question.document.lines());
+                let range = text_range(text, lines, range, question.converter.encoding);
+                let version = question.files.open_file(question.path).map(|file| file.version);
+                let found = question.analysis.actions(question.path, range);
+                found
+                    .into_iter()
+                    .map(|action| question.converter.action(action, &uri, version, &context.diagnostics))
+                    .filter(|action| wanted(context.only.as_deref(), action.kind.as_ref()))
+                    .map(CodeActionOrCommand::CodeAction)
+                    .collect()
+            })
+            .await?;
+        Ok(actions)
+    }
+
+    async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
+        self.ask(&params.text_document.uri, |question| {
+            let found = question.analysis.lenses(question.path);
+            found.iter().map(|lens| question.converter.lens(lens)).collect()
+        })
+        .await
+    }
+}
+
+/// Whether the client wants actions of this kind: `quickfix` stands for `quickfix.x` as well.
+fn wanted(only: Option<&[CodeActionKind]>, kind: Option<&CodeActionKind>) -> bool {
+    let (Some(only), Some(kind)) = (only, kind) else { return true };
+    only.iter().any(|wanted| {
+        kind.as_str()
+            .strip_prefix(wanted.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}

@@ -1,0 +1,120 @@
+//! What a client said about itself when it connected.
+
+use super::position::Encoding;
+use serde::Deserialize;
+use std::path::PathBuf;
+use tower_lsp::lsp_types::{ClientCapabilities, InitializeParams, Url};
+
+/// What a client said about itself when it connected.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Session {
+    /// The unit it counts characters in.
+    pub(crate) encoding: Encoding,
+    /// It answers `codchi/input`.
+    pub(crate) input: bool,
+    /// It shows progress that the server begins.
+    pub(crate) progress: bool,
+    /// It takes registrations for watched files.
+    pub(crate) watches_files: bool,
+    /// It can be asked to fetch lenses anew.
+    pub(crate) refreshes_lenses: bool,
+    /// It understands links from where a definition is asked for.
+    pub(crate) definition_links: bool,
+    /// The workspace's folders on this computer.
+    pub(crate) folders: Vec<PathBuf>,
+    /// Where the diagnostics' documentation is.
+    pub(crate) documentation: Option<Url>,
+}
+
+/// The settings that a client may send (section `codchi`), as PROTOCOL.md has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Settings {
+    /// The flake URL of nixpkgs for new machines.
+    pub(crate) nixpkgs: Option<String>,
+    /// Whether the user's ssh config may be touched.
+    pub(crate) ssh_config: Option<bool>,
+}
+
+/// The part of the client's experimental capabilities that is about us.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Experimental {
+    codchi: ExperimentalCodchi,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ExperimentalCodchi {
+    input: bool,
+}
+
+impl Session {
+    /// Reads what the client says in `initialize`.
+    pub(crate) fn new(params: &InitializeParams) -> Self {
+        let ClientCapabilities { general, window, workspace, text_document, experimental, .. } =
+            &params.capabilities;
+        let experimental: Experimental =
+            experimental.clone().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+        let workspace = workspace.as_ref();
+        Self {
+            encoding: Encoding::negotiate(
+                general.as_ref().and_then(|general| general.position_encodings.as_deref()),
+            ),
+            input: experimental.codchi.input,
+            progress: window.as_ref().and_then(|window| window.work_done_progress).unwrap_or(false),
+            watches_files: workspace
+                .and_then(|workspace| workspace.did_change_watched_files.as_ref())
+                .and_then(|watched| watched.dynamic_registration)
+                .unwrap_or(false),
+            refreshes_lenses: workspace
+                .and_then(|workspace| workspace.code_lens.as_ref())
+                .and_then(|lens| lens.refresh_support)
+                .unwrap_or(false),
+            definition_links: text_document
+                .as_ref()
+                .and_then(|text| text.definition.as_ref())
+                .and_then(|definition| definition.link_support)
+                .unwrap_or(false),
+            folders: folders(params),
+            documentation: None,
+        }
+    }
+}
+
+/// The workspace's folders; `rootUri` for a client that knows only one.
+fn folders(params: &InitializeParams) -> Vec<PathBuf> {
+    match &params.workspace_folders {
+        Some(folders) => folders.iter().filter_map(|folder| folder.uri.to_file_path().ok()).collect(),
+        None => params.root_uri.iter().filter_map(|root| root.to_file_path().ok()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_client_that_says_nothing_gets_plain_lsp() {
+        let session = Session::new(&serde_json::from_value(json!({ "capabilities": {} })).unwrap());
+        assert_eq!(session.encoding, Encoding::Utf16);
+        assert!(!session.input && !session.progress && !session.watches_files && session.folders.is_empty());
+    }
+
+    #[test]
+    fn a_client_is_taken_at_its_word() {
+        let params = json!({
+            "capabilities": {
+                "general": { "positionEncodings": ["utf-16", "utf-8"] },
+                "window": { "workDoneProgress": true },
+                "experimental": { "codchi": { "input": true }, "other": 1 },
+            },
+            "workspaceFolders": [{ "uri": "file:///a%20b", "name": "a b" }, { "uri": "untitled:x", "name": "x" }],
+        });
+        let session = Session::new(&serde_json::from_value(params).unwrap());
+        assert_eq!(session.encoding, Encoding::Utf8);
+        assert!(session.input && session.progress);
+        assert_eq!(session.folders, [PathBuf::from("/a b")]);
+    }
+}
