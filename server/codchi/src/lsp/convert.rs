@@ -191,7 +191,10 @@ fn command(title: &str, command: &ide::Command) -> Option<lsp::Command> {
     use super::commands::name;
     let (id, argument) = match command {
         // Opening a module's machine creates it first where there is none.
-        ide::Command::Create { module } => (name::OPEN, json!({ "module": module })),
+        ide::Command::Create { module, output } => {
+            let output = output.as_ref().map(|output| format!("#{output}")).unwrap_or_default();
+            (name::OPEN, json!({ "module": format!("{}{output}", module.display()) }))
+        }
         ide::Command::Rebuild { machine } => (name::REBUILD, json!({ "name": machine })),
         ide::Command::Start { machine } => (name::START, json!({ "name": machine })),
         ide::Command::Stop { machine } => (name::STOP, json!({ "name": machine })),
