@@ -1,6 +1,8 @@
 //! One text and everything that follows from it.
 
-use crate::{Facts, LineIndex, TextRange};
+use crate::syntax::{SyntaxError, syntax_errors};
+use crate::{Facts, LineIndex};
+use rowan::ast::AstNode as _;
 use std::sync::{Arc, OnceLock};
 
 /// One text, its lines, its syntax tree and its facts. Immutable; an edit makes a new one.
@@ -9,15 +11,6 @@ pub struct Document {
     lines: LineIndex,
     parse: rnix::Parse<rnix::Root>,
     facts: OnceLock<Facts>,
-}
-
-/// A place where the text is not Nix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyntaxError {
-    /// What is wrong, as a sentence a person can act on.
-    pub message: String,
-    /// Where; not empty unless the text is.
-    pub range: TextRange,
 }
 
 impl Document {
@@ -55,6 +48,6 @@ impl Document {
     /// The parser's errors, the first of each region: what follows from it is left out.
     #[must_use]
     pub fn syntax_errors(&self) -> Vec<SyntaxError> {
-        unimplemented!()
+        syntax_errors(&self.text, self.root().syntax(), self.parse.errors())
     }
 }

@@ -8,12 +8,20 @@
 
 mod document;
 mod facts;
+mod literal;
 mod options;
+mod scope;
+mod strings;
+mod syntax;
 
-pub use document::{Document, SyntaxError};
+pub use document::Document;
 pub use facts::{
     Binding, Capability, Certainty, Facts, FlakeModule, Import, Literal, OptionUse, SecretDeclaration,
     SecretSpelling,
 };
 pub use line_index::{LineCol, LineIndex, TextRange, TextSize, WideEncoding, WideLineCol};
 pub use options::{FREE_NAME, OptionDoc, OptionPath, OptionType, Options};
+pub use syntax::SyntaxError;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,15 @@
 //! The facts of one file.
 
+mod flake;
+mod imports;
+mod outline;
+mod secrets;
+mod walk;
+
+use crate::scope::Scope;
 use crate::{OptionPath, TextRange};
+use rowan::ast::AstNode as _;
+use walk::Walk;
 
 /// What one file says. Ranges are those of the text it was worked out from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -158,7 +167,22 @@ impl Facts {
     /// Works the facts out; linear in the size of the text.
     #[must_use]
     pub fn of(root: &rnix::Root) -> Self {
-        let _ = root;
-        unimplemented!()
+        let Some(expr) = root.expr() else { return Self::default() };
+        let scope = Scope::new(usize::from(root.syntax().text_range().len()));
+        let mut walk = Walk::new(&scope);
+        let may_be_module = match flake::outputs(&scope, &expr) {
+            Some(outputs) => {
+                walk.flake_outputs(&outputs);
+                false
+            }
+            None => {
+                let may_be_module = walk::may_be_module(&scope, &expr);
+                if may_be_module {
+                    walk.module(&expr, Certainty::Always, 0);
+                }
+                may_be_module
+            }
+        };
+        Self { outline: outline::outline(&expr), may_be_module, ..walk.finish() }
     }
 }

@@ -1,0 +1,141 @@
+//! Secret declarations, put together from all definitions of a file.
+
+use super::{Certainty, Literal, SecretDeclaration, SecretSpelling};
+use crate::TextRange;
+use std::collections::{HashMap, HashSet};
+
+/// The declarations so far.
+#[derive(Default)]
+pub(super) struct Secrets {
+    found: Vec<Draft>,
+    /// Where in `found` the secret at a path is.
+    index: HashMap<Vec<String>, usize>,
+    /// Paths at which something is defined that cannot be seen into.
+    unseen: HashSet<Vec<String>>,
+}
+
+struct Draft {
+    path: Vec<String>,
+    declaration: SecretDeclaration,
+    description_unknown: bool,
+    required: Required,
+}
+
+/// What the definitions of `required` say together.
+enum Required {
+    Unsaid,
+    Said(bool),
+    Unknown,
+}
+
+/// The secret whose definition or part a path is: its spelling, and how many names of the path lead to it.
+fn secret_at(path: &[String]) -> Option<(SecretSpelling, usize)> {
+    let [codchi, secrets, name, rest @ ..] = path else { return None };
+    if codchi != "codchi" || secrets != "secrets" {
+        return None;
+    }
+    match (name.as_str(), rest) {
+        ("env", []) | ("file", []) => None,
+        ("env", _) => Some((SecretSpelling::Env, 4)),
+        ("file", _) => Some((SecretSpelling::File, 4)),
+        _ => Some((SecretSpelling::Plain, 3)),
+    }
+}
+
+impl Secrets {
+    /// A name of a definition's path was reached; where it is a secret's, the secret is declared.
+    pub(super) fn declare(
+        &mut self,
+        path: &[String],
+        name_range: TextRange,
+        range: TextRange,
+        certainty: Certainty,
+    ) {
+        let Some((spelling, len)) = secret_at(path) else { return };
+        let (true, Some(name)) = (path.len() == len, path.last()) else { return };
+        match self.index.get(path) {
+            Some(&at) => {
+                let declaration = &mut self.found[at].declaration;
+                if certainty == Certainty::Always {
+                    declaration.certainty = Certainty::Always;
+                }
+            }
+            None => {
+                self.index.insert(path.to_vec(), self.found.len());
+                self.found.push(Draft {
+                    path: path.to_vec(),
+                    declaration: SecretDeclaration {
+                        name: name.clone(),
+                        name_range,
+                        range,
+                        spelling,
+                        description: None,
+                        required: None,
+                        complete: true,
+                        certainty,
+                    },
+                    description_unknown: false,
+                    required: Required::Unsaid,
+                });
+            }
+        }
+    }
+
+    /// Something is defined at the path that cannot be seen into, so that it may add to everything below.
+    pub(super) fn unseen(&mut self, path: &[String]) {
+        // What is deeper than a secret is one of its options, whose values are looked at one by one.
+        if path.len() <= 4 && !self.unseen.contains(path) {
+            self.unseen.insert(path.to_vec());
+        }
+    }
+
+    /// The value of one of a secret's options.
+    pub(super) fn value(&mut self, path: &[String], value: &Literal, range: TextRange, certainty: Certainty) {
+        let Some((_, len)) = secret_at(path) else { return };
+        let Some(draft) =
+            path.get(..len).and_then(|path| self.index.get(path)).and_then(|&at| self.found.get_mut(at))
+        else {
+            return;
+        };
+        match (path.get(len..), value) {
+            (Some([option]), Literal::String(text)) if option == "description" => {
+                if draft.declaration.description.is_none() || certainty == Certainty::Always {
+                    draft.declaration.description = Some((text.clone(), range));
+                }
+            }
+            (Some([option]), _) if option == "description" => draft.description_unknown = true,
+            (Some([option]), value) if option == "required" => {
+                draft.required = match (&draft.required, value, certainty) {
+                    (Required::Unsaid, Literal::Bool(value), Certainty::Always) => Required::Said(*value),
+                    // Where it is not in force, the default is, which is the same.
+                    (Required::Unsaid, Literal::Bool(true), Certainty::Conditional) => Required::Said(true),
+                    (Required::Said(old), Literal::Bool(new), _) if old == new => Required::Said(*new),
+                    _ => Required::Unknown,
+                };
+            }
+            _ => {}
+        }
+    }
+
+    /// The declarations in order of the text.
+    pub(super) fn finish(self) -> Vec<SecretDeclaration> {
+        let unseen = self.unseen;
+        let mut secrets: Vec<_> = self
+            .found
+            .into_iter()
+            .map(|draft| {
+                let visible = !(0..=draft.path.len()).any(|len| unseen.contains(&draft.path[..len]));
+                let mut declaration = draft.declaration;
+                declaration.complete = visible && !draft.description_unknown;
+                declaration.required = match draft.required {
+                    Required::Said(required) => Some(required),
+                    Required::Unsaid if visible => Some(true),
+                    Required::Unsaid | Required::Unknown => None,
+                };
+                declaration
+            })
+            .collect();
+        secrets.sort_by_key(|secret| secret.name_range.start());
+        secrets
+    }
+}

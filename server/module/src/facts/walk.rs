@@ -1,0 +1,438 @@
+//! The walk over a module's definitions.
+
+use super::secrets::Secrets;
+use super::{Capability, Certainty, Facts, Literal, OptionUse};
+use crate::literal::{literal, range};
+use crate::scope::{Call, LibFunction, Scope, attr_name};
+use crate::{OptionPath, TextRange};
+use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
+use rowan::ast::AstNode as _;
+
+/// How deep definitions are looked into. What is deeper counts as unknown.
+pub(super) const MAX_DEPTH: u32 = 96;
+
+/// What has been found so far.
+pub(super) struct Walk<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) facts: Facts,
+    secrets: Secrets,
+}
+
+/// Where a definition stands.
+#[derive(Clone, Default)]
+struct Place {
+    /// The path so far, without `config`.
+    path: Vec<String>,
+    /// The ranges of the last names of `path`: those that are written at this definition.
+    segments: Vec<TextRange>,
+    /// The range of the value as it stands there, where the value itself was followed to another place.
+    reference: Option<TextRange>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(scope: &'a Scope) -> Self {
+        Self { scope, facts: Facts::default(), secrets: Secrets::default() }
+    }
+
+    /// The facts, in order of the text.
+    pub(super) fn finish(self) -> Facts {
+        let mut facts = self.facts;
+        facts
+            .options
+            .sort_by_key(|option| option.segments.first().copied().unwrap_or(option.value_range).start());
+        facts.capabilities.sort_by_key(|capability| capability.range.start());
+        facts.imports.sort_by_key(|import| import.range.start());
+        facts.secrets = self.secrets.finish();
+        facts
+    }
+
+    /// A module: a function, a set, or what these are made with.
+    pub(super) fn module(&mut self, expr: &Expr, certainty: Certainty, depth: u32) {
+        if depth >= MAX_DEPTH {
+            self.secrets.unseen(&[]);
+            return;
+        }
+        let depth = depth + 1;
+        match expr {
+            Expr::AttrSet(set) => self.module_set(set, certainty, depth),
+            Expr::Lambda(lambda) => self.module_opt(lambda.body(), certainty, depth),
+            Expr::Paren(paren) => self.module_opt(paren.expr(), certainty, depth),
+            Expr::LetIn(let_in) => self.module_opt(let_in.body(), certainty, depth),
+            Expr::With(with) => self.module_opt(with.body(), certainty, depth),
+            Expr::Assert(assert) => self.module_opt(assert.body(), certainty, depth),
+            Expr::IfElse(if_else) => {
+                self.module_opt(if_else.body(), Certainty::Conditional, depth);
+                self.module_opt(if_else.else_body(), Certainty::Conditional, depth);
+            }
+            Expr::BinOp(op) if op.operator() == Some(BinOpKind::Update) => {
+                self.module_opt(op.lhs(), Certainty::Conditional, depth);
+                self.module_opt(op.rhs(), certainty, depth);
+            }
+            Expr::Apply(apply) => match self.scope.call(apply) {
+                Call::Lib(LibFunction::Optionals, arguments) if arguments.len() == 2 => {
+                    self.module(&arguments[1], Certainty::Conditional, depth);
+                }
+                // What `mkIf` and the like stand around is the module's `config`.
+                Call::Lib(..) => self.define(expr, &Place::default(), certainty, depth),
+                Call::Import(_) | Call::Other(..) => self.secrets.unseen(&[]),
+            },
+            Expr::Ident(_) | Expr::Select(_) => match self.scope.follow(expr) {
+                Some(value) => self.module(&value, certainty, depth),
+                None => self.secrets.unseen(&[]),
+            },
+            _ => self.secrets.unseen(&[]),
+        }
+    }
+
+    fn module_opt(&mut self, expr: Option<Expr>, certainty: Certainty, depth: u32) {
+        if let Some(expr) = expr {
+            self.module(&expr, certainty, depth);
+        }
+    }
+
+    fn module_set(&mut self, set: &ast::AttrSet, certainty: Certainty, depth: u32) {
+        // With one of these, everything else of the set is not a definition (and an error).
+        let structured = set.entries().any(|entry| match entry {
+            ast::Entry::AttrpathValue(binding) => {
+                is_structure(binding.attrpath().and_then(|path| path.attrs().next()))
+            }
+            ast::Entry::Inherit(inherit) => inherit.attrs().any(|attr| is_structure(Some(attr))),
+        });
+        for entry in set.entries() {
+            match entry {
+                ast::Entry::AttrpathValue(binding) => {
+                    let Some(path) = binding.attrpath() else { continue };
+                    let mut attrs: Vec<_> = path.attrs().collect();
+                    let first = attrs.first().and_then(attr_name);
+                    match first.as_deref() {
+                        Some("imports") if attrs.len() == 1 => {
+                            if let Some(list) = binding.value() {
+                                self.imports(&list, certainty, depth);
+                            }
+                            continue;
+                        }
+                        Some("config") => {
+                            attrs.remove(0);
+                        }
+                        _ if structured => continue,
+                        _ => {}
+                    }
+                    self.define_at(&binding, &attrs, &Place::default(), certainty, depth);
+                }
+                ast::Entry::Inherit(inherit) => {
+                    for attr in inherit.attrs() {
+                        match attr_name(&attr).as_deref() {
+                            Some("imports") => {
+                                if let Some(list) = self.scope.inherited(&inherit, "imports") {
+                                    self.imports(&list, certainty, depth);
+                                }
+                            }
+                            Some("config") => match self.scope.inherited(&inherit, "config") {
+                                Some(config) => self.define(&config, &Place::default(), certainty, depth),
+                                None => self.secrets.unseen(&[]),
+                            },
+                            _ if structured => {}
+                            _ => self.define_inherited(&inherit, &attr, &Place::default(), certainty, depth),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One `a.b.c = VALUE;` within the definition at `outer`.
+    fn define_at(
+        &mut self,
+        binding: &ast::AttrpathValue,
+        attrs: &[ast::Attr],
+        outer: &Place,
+        certainty: Certainty,
+        depth: u32,
+    ) {
+        let mut place = Place { path: outer.path.clone(), ..Place::default() };
+        for attr in attrs {
+            let Some(name) = attr_name(attr) else {
+                self.secrets.unseen(&place.path);
+                return;
+            };
+            if place.path.is_empty() && name != "codchi" {
+                return;
+            }
+            let name_range = attr.syntax().text_range();
+            place.path.push(name);
+            place.segments.push(name_range);
+            self.secrets.declare(&place.path, name_range, binding.syntax().text_range(), certainty);
+        }
+        if let Some(value) = binding.value() {
+            self.define(&value, &place, certainty, depth);
+        } else {
+            self.secrets.unseen(&place.path);
+        }
+    }
+
+    /// One name of an `inherit` within the definition at `outer`.
+    fn define_inherited(
+        &mut self,
+        inherit: &ast::Inherit,
+        attr: &ast::Attr,
+        outer: &Place,
+        certainty: Certainty,
+        depth: u32,
+    ) {
+        let Some(name) = attr_name(attr) else {
+            self.secrets.unseen(&outer.path);
+            return;
+        };
+        if outer.path.is_empty() && name != "codchi" {
+            return;
+        }
+        let name_range = attr.syntax().text_range();
+        let mut path = outer.path.clone();
+        path.push(name.clone());
+        self.secrets.declare(&path, name_range, name_range, certainty);
+        let place = Place { path, segments: vec![name_range], reference: Some(name_range) };
+        match self.scope.inherited(inherit, &name) {
+            Some(value) => self.define(&value, &place, certainty, depth),
+            None => self.define_as(Literal::Unknown, name_range, &place, certainty),
+        }
+    }
+
+    /// A definition's value at `place`.
+    fn define(&mut self, expr: &Expr, place: &Place, certainty: Certainty, depth: u32) {
+        if depth >= MAX_DEPTH {
+            self.secrets.unseen(&place.path);
+            return;
+        }
+        let depth = depth + 1;
+        match expr {
+            Expr::AttrSet(set) => self.define_set(set, place, certainty, depth),
+            Expr::Paren(paren) => self.define_opt(paren.expr(), place, certainty, depth),
+            Expr::LetIn(let_in) => self.define_opt(let_in.body(), place, certainty, depth),
+            Expr::With(with) => self.define_opt(with.body(), place, certainty, depth),
+            Expr::Assert(assert) => self.define_opt(assert.body(), place, certainty, depth),
+            Expr::IfElse(if_else) => {
+                self.define_opt(if_else.body(), place, Certainty::Conditional, depth);
+                self.define_opt(if_else.else_body(), place, Certainty::Conditional, depth);
+            }
+            Expr::BinOp(op) if op.operator() == Some(BinOpKind::Update) => {
+                self.define_opt(op.lhs(), place, Certainty::Conditional, depth);
+                self.define_opt(op.rhs(), place, certainty, depth);
+            }
+            Expr::Apply(apply) => self.define_call(expr, apply, place, certainty, depth),
+            Expr::Ident(_) | Expr::Select(_) => match self.scope.follow(expr) {
+                Some(value) if !matches!(value, Expr::Ident(_)) => {
+                    let reference = place.reference.or(Some(range(expr)));
+                    self.define(&value, &Place { reference, ..place.clone() }, certainty, depth);
+                }
+                _ => self.define_leaf(expr, place, certainty, depth),
+            },
+            _ => self.define_leaf(expr, place, certainty, depth),
+        }
+    }
+
+    fn define_opt(&mut self, expr: Option<Expr>, place: &Place, certainty: Certainty, depth: u32) {
+        match expr {
+            Some(expr) => self.define(&expr, place, certainty, depth),
+            None => self.secrets.unseen(&place.path),
+        }
+    }
+
+    fn define_call(
+        &mut self,
+        expr: &Expr,
+        apply: &ast::Apply,
+        place: &Place,
+        certainty: Certainty,
+        depth: u32,
+    ) {
+        let Call::Lib(function, arguments) = self.scope.call(apply) else {
+            self.define_leaf(expr, place, certainty, depth);
+            return;
+        };
+        match (function, arguments.as_slice()) {
+            (LibFunction::MkIf, [_, value]) => self.define(value, place, Certainty::Conditional, depth),
+            (LibFunction::Optionals, [_, value @ Expr::AttrSet(_)]) => {
+                self.define(value, place, Certainty::Conditional, depth);
+            }
+            (LibFunction::Overridable, [value]) => self.define(value, place, Certainty::Conditional, depth),
+            (LibFunction::Forced, [value]) | (LibFunction::MkOrder, [_, value]) => {
+                self.define(value, place, certainty, depth);
+            }
+            (LibFunction::MkOverride, [priority, value]) => {
+                // 100 is the priority of a plain definition; a higher number is weaker.
+                let strong =
+                    matches!(literal(self.scope, priority), Literal::Int(priority) if priority <= 100);
+                let certainty = if strong { certainty } else { Certainty::Conditional };
+                self.define(value, place, certainty, depth);
+            }
+            (LibFunction::MkMerge, [list]) => self.define_merged(list, place, certainty, depth),
+            _ => self.define_leaf(expr, place, certainty, depth),
+        }
+    }
+
+    /// The elements of `mkMerge`'s list.
+    fn define_merged(&mut self, list: &Expr, place: &Place, certainty: Certainty, depth: u32) {
+        let mut elements = Vec::new();
+        if !self.list_elements(list, certainty, depth, &mut |_, element, certainty| {
+            elements.push((element.clone(), certainty));
+        }) {
+            self.secrets.unseen(&place.path);
+        }
+        for (element, certainty) in elements {
+            self.define(&element, place, certainty, depth);
+        }
+    }
+
+    fn define_set(&mut self, set: &ast::AttrSet, place: &Place, certainty: Certainty, depth: u32) {
+        if !place.path.is_empty() {
+            self.define_as(Literal::Set, set.syntax().text_range(), place, certainty);
+        }
+        for entry in set.entries() {
+            match entry {
+                ast::Entry::AttrpathValue(binding) => match binding.attrpath() {
+                    Some(path) => {
+                        let attrs: Vec<_> = path.attrs().collect();
+                        self.define_at(&binding, &attrs, place, certainty, depth);
+                    }
+                    None => self.secrets.unseen(&place.path),
+                },
+                ast::Entry::Inherit(inherit) => {
+                    for attr in inherit.attrs() {
+                        self.define_inherited(&inherit, &attr, place, certainty, depth);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A value that is no set.
+    fn define_leaf(&mut self, expr: &Expr, place: &Place, certainty: Certainty, depth: u32) {
+        let value = literal(self.scope, expr);
+        self.define_as(value, range(expr), place, certainty);
+        let names: Vec<_> = place.path.iter().map(String::as_str).collect();
+        let required = match names.as_slice() {
+            ["codchi", "requiredCapabilities"] => true,
+            ["codchi", "optionalCapabilities"] => false,
+            _ => return,
+        };
+        let mut found = Vec::new();
+        self.list_elements(expr, certainty, depth, &mut |scope, element, certainty| {
+            if let Literal::String(name) = literal(scope, element) {
+                found.push(Capability { name, range: range(element), required, certainty });
+            }
+        });
+        self.facts.capabilities.append(&mut found);
+    }
+
+    fn define_as(&mut self, value: Literal, value_range: TextRange, place: &Place, certainty: Certainty) {
+        let value_range = place.reference.unwrap_or(value_range);
+        if value != Literal::Set {
+            self.secrets.unseen(&place.path);
+        }
+        self.secrets.value(&place.path, &value, value_range, certainty);
+        if place.path.is_empty() {
+            return;
+        }
+        self.facts.options.push(OptionUse {
+            path: OptionPath(place.path.clone()),
+            segments: place.segments.clone(),
+            value_range,
+            value,
+            certainty,
+        });
+    }
+
+    /// Calls `found` with each element of a list that is visible; gives whether all are.
+    pub(super) fn list_elements(
+        &self,
+        expr: &Expr,
+        certainty: Certainty,
+        depth: u32,
+        found: &mut dyn FnMut(&Scope, &Expr, Certainty),
+    ) -> bool {
+        if depth >= MAX_DEPTH {
+            return false;
+        }
+        let depth = depth + 1;
+        let mut inner = |expr: Option<Expr>, certainty| {
+            expr.is_some_and(|expr| self.list_elements(&expr, certainty, depth, found))
+        };
+        match expr {
+            Expr::List(list) => {
+                for item in list.items() {
+                    found(self.scope, &item, certainty);
+                }
+                true
+            }
+            Expr::Paren(paren) => inner(paren.expr(), certainty),
+            Expr::LetIn(let_in) => inner(let_in.body(), certainty),
+            Expr::With(with) => inner(with.body(), certainty),
+            Expr::Assert(assert) => inner(assert.body(), certainty),
+            Expr::IfElse(if_else) => {
+                let then = inner(if_else.body(), Certainty::Conditional);
+                inner(if_else.else_body(), Certainty::Conditional) && then
+            }
+            Expr::BinOp(op) if op.operator() == Some(BinOpKind::Concat) => {
+                let left = inner(op.lhs(), certainty);
+                inner(op.rhs(), certainty) && left
+            }
+            Expr::Apply(apply) => match self.scope.call(apply) {
+                Call::Lib(LibFunction::Optionals, arguments) => match arguments.as_slice() {
+                    [_, list] => inner(Some(list.clone()), Certainty::Conditional),
+                    _ => false,
+                },
+                Call::Lib(LibFunction::Optional, arguments) => match arguments.as_slice() {
+                    [_, element] => {
+                        found(self.scope, element, Certainty::Conditional);
+                        true
+                    }
+                    _ => false,
+                },
+                _ => false,
+            },
+            Expr::Ident(_) | Expr::Select(_) => match self.scope.follow(expr) {
+                Some(value) if !matches!(value, Expr::Ident(_)) => inner(Some(value), certainty),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+fn is_structure(attr: Option<ast::Attr>) -> bool {
+    matches!(attr.as_ref().and_then(attr_name).as_deref(), Some("config" | "options"))
+}
+
+/// Whether a file's value may be a module.
+pub(super) fn may_be_module(scope: &Scope, expr: &Expr) -> bool {
+    may_be(scope, expr, None, 0)
+}
+
+/// `parameter` is that of the innermost function around the expression.
+fn may_be(scope: &Scope, expr: &Expr, parameter: Option<&ast::Param>, depth: u32) -> bool {
+    if depth >= MAX_DEPTH {
+        return false;
+    }
+    let inner = |expr: Option<Expr>| expr.is_some_and(|expr| may_be(scope, &expr, parameter, depth + 1));
+    match expr {
+        Expr::AttrSet(_) => true,
+        Expr::Lambda(lambda) => {
+            let own = lambda.param();
+            // Two plain arguments are those of an overlay.
+            let overlay = matches!((parameter, &own), (Some(_), Some(ast::Param::IdentParam(_))));
+            !overlay && lambda.body().is_some_and(|body| may_be(scope, &body, own.as_ref(), depth + 1))
+        }
+        Expr::Paren(paren) => inner(paren.expr()),
+        Expr::LetIn(let_in) => inner(let_in.body()),
+        Expr::With(with) => inner(with.body()),
+        Expr::Assert(assert) => inner(assert.body()),
+        Expr::IfElse(if_else) => inner(if_else.body()) || inner(if_else.else_body()),
+        Expr::BinOp(op) if op.operator() == Some(BinOpKind::Update) => inner(op.lhs()) || inner(op.rhs()),
+        Expr::Apply(apply) => matches!(scope.call(apply), Call::Lib(..)),
+        Expr::Ident(_) | Expr::Select(_) => match scope.follow(expr) {
+            Some(value) if !matches!(value, Expr::Ident(_)) => inner(Some(value)),
+            _ => false,
+        },
+        _ => false,
+    }
+}
