@@ -1,0 +1,66 @@
+// What a machine's state is called and looks like, the same in the tree, the status bar and the pick lists.
+
+import * as vscode from "vscode";
+import type { MachineStatus } from "./protocol";
+
+const operations = {
+  create: "creating",
+  rebuild: "rebuilding",
+  start: "starting",
+  stop: "stopping",
+  delete: "deleting",
+} as const;
+
+const icons = {
+  running: ["vm-running", "testing.iconPassed"],
+  stopped: ["vm-outline", "disabledForeground"],
+  busy: ["loading~spin", undefined],
+  interrupted: ["debug-pause", "list.warningForeground"],
+  missing: ["circle-slash", "list.errorForeground"],
+  unknown: ["question", "list.warningForeground"],
+} as const;
+
+/** One word: the state, or what is being done. */
+export function stateText({ state, operation }: MachineStatus): string {
+  return operation === null ? state : operations[operation];
+}
+
+/** State and generation, e.g. `running · generation 3`. */
+export function description(machine: MachineStatus): string {
+  return machine.generation === 0 ? stateText(machine) : `${stateText(machine)} · generation ${machine.generation}`;
+}
+
+export function icon(machine: MachineStatus): vscode.ThemeIcon {
+  const [id, color] = icons[machine.operation === null ? machine.state : "busy"];
+  return color === undefined ? new vscode.ThemeIcon(id) : new vscode.ThemeIcon(id, new vscode.ThemeColor(color));
+}
+
+/** What is known of a machine, for a tooltip. */
+export function details(machine: MachineStatus): vscode.MarkdownString {
+  const text = new vscode.MarkdownString("", true);
+  const row = (name: string, value: string) => {
+    text.appendMarkdown(`\n\n${name}: `).appendText(value);
+  };
+  text.appendMarkdown("**").appendText(machine.name).appendMarkdown("** — ").appendText(description(machine));
+  for (const problem of machine.problems) {
+    text.appendMarkdown("\n\n$(warning) ").appendText(problem);
+  }
+  if (machine.project !== null) {
+    row("Project", `${machine.project} → ${machine.workspace}`);
+  }
+  row("Modules", machine.modules.join(", "));
+  row("Driver", machine.driver);
+  row("SSH", `ssh ${machine.sshHost}`);
+  return text;
+}
+
+/** A machine as an entry of a pick list. */
+export function pickItem(machine: MachineStatus): vscode.QuickPickItem & { machine: MachineStatus } {
+  return {
+    machine,
+    label: machine.name,
+    description: description(machine),
+    detail: machine.modules.join(", "),
+    iconPath: icon(machine),
+  };
+}

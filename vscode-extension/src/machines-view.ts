@@ -1,0 +1,121 @@
+// The Code Machines view: machines, and below each what is wrong with it, its modules and its secrets.
+
+import { existsSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import * as vscode from "vscode";
+import type { Ctx } from "./ctx";
+import { description, details, icon } from "./machine-texts";
+import type { MachineStatus, SecretStatus } from "./protocol";
+
+/** What stands in the view; what a command gets that is run from it. */
+export type Node =
+  | { kind: "machine"; machine: MachineStatus }
+  | { kind: "problem"; machine: MachineStatus; text: string }
+  | { kind: "module"; machine: MachineStatus; source: string }
+  | { kind: "secret"; machine: MachineStatus; secret: SecretStatus };
+
+export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Disposable {
+  private readonly changed = new vscode.EventEmitter<void>();
+  readonly onDidChangeTreeData = this.changed.event;
+  private readonly disposables: vscode.Disposable[];
+
+  constructor(private readonly ctx: Ctx) {
+    const view = vscode.window.createTreeView("codchi.machines", { treeDataProvider: this });
+    this.disposables = [
+      this.changed,
+      view,
+      ctx.onDidChange(() => {
+        this.changed.fire();
+      }),
+    ];
+  }
+
+  getChildren(node?: Node): Node[] {
+    if (node === undefined) {
+      return this.ctx.machines.map((machine) => ({ kind: "machine", machine }));
+    }
+    if (node.kind !== "machine") {
+      return [];
+    }
+    const { machine } = node;
+    return [
+      ...machine.problems.map((text): Node => ({ kind: "problem", machine, text })),
+      ...machine.modules.map((source): Node => ({ kind: "module", machine, source })),
+      ...machine.secrets.map((secret): Node => ({ kind: "secret", machine, secret })),
+    ];
+  }
+
+  getTreeItem(node: Node): vscode.TreeItem {
+    switch (node.kind) {
+      case "machine":
+        return machineItem(node.machine);
+      case "problem":
+        return problemItem(node.machine, node.text);
+      case "module":
+        return moduleItem(node.machine, node.source);
+      case "secret":
+        return secretItem(node.machine, node.secret);
+    }
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(...this.disposables).dispose();
+  }
+}
+
+function machineItem(machine: MachineStatus): vscode.TreeItem {
+  const item = new vscode.TreeItem(machine.name, vscode.TreeItemCollapsibleState.Collapsed);
+  item.id = machine.name;
+  item.description = description(machine);
+  item.iconPath = icon(machine);
+  item.tooltip = details(machine);
+  item.contextValue = `machine.${machine.operation === null ? machine.state : "busy"}`;
+  item.accessibilityInformation = { label: `${machine.name}, ${description(machine)}` };
+  return item;
+}
+
+function problemItem(machine: MachineStatus, text: string): vscode.TreeItem {
+  const item = new vscode.TreeItem(text);
+  item.id = `${machine.name}/problem/${text}`;
+  item.iconPath = new vscode.ThemeIcon("warning", new vscode.ThemeColor("list.warningForeground"));
+  item.tooltip = text;
+  return item;
+}
+
+function moduleItem(machine: MachineStatus, source: string): vscode.TreeItem {
+  const [place = source, output] = source.split("#");
+  const item = new vscode.TreeItem(basename(place) + (output === undefined ? "" : `#${output}`));
+  item.id = `${machine.name}/module/${source}`;
+  item.description = place;
+  item.tooltip = source;
+  item.iconPath = new vscode.ThemeIcon("package");
+  item.contextValue = "module";
+  const file = moduleFile(place);
+  if (file !== undefined) {
+    item.command = { command: "vscode.open", title: "Open Module", arguments: [vscode.Uri.file(file)] };
+  }
+  return item;
+}
+
+/** The file to look at for a local module. */
+function moduleFile(place: string): string | undefined {
+  if (!existsSync(place)) {
+    return undefined;
+  }
+  return statSync(place).isDirectory()
+    ? ["codchi.nix", "flake.nix", "default.nix"].map((name) => join(place, name)).find(existsSync)
+    : place;
+}
+
+function secretItem(machine: MachineStatus, secret: SecretStatus): vscode.TreeItem {
+  const item = new vscode.TreeItem(secret.name);
+  const state = secret.set ? "set" : "not set";
+  const needed = secret.required && !secret.set;
+  item.id = `${machine.name}/secret/${secret.name}`;
+  item.description = secret.required ? state : `${state} · optional`;
+  item.tooltip = secret.description === "" ? state : `${secret.description} (${state})`;
+  item.iconPath = new vscode.ThemeIcon("key", needed ? new vscode.ThemeColor("list.warningForeground") : undefined);
+  item.contextValue = "secret";
+  item.accessibilityInformation = { label: `secret ${secret.name}, ${item.description}` };
+  return item;
+}

@@ -1,0 +1,137 @@
+// What the codchi server speaks beyond LSP, declared once. The other side: server/codchi/PROTOCOL.md.
+
+import { NotificationType, RequestType } from "vscode-languageclient/node";
+
+/** The commands of `workspace/executeCommand`: what each takes (as its only argument) and what it gives. */
+export interface ServerCommands {
+  "codchi.machine.list": { params: Record<string, never>; result: MachineStatus[] };
+  "codchi.machine.create": { params: { module: string; name?: string; project?: string }; result: { name: string } };
+  "codchi.machine.rebuild": { params: { name: string }; result: { name: string } };
+  "codchi.machine.start": { params: { name: string }; result: { name: string } };
+  "codchi.machine.stop": { params: { name: string }; result: { name: string } };
+  "codchi.machine.delete": { params: { name: string; secrets?: boolean }; result: { name: string; deleted: boolean } };
+  "codchi.machine.open": { params: { name: string } | { module: string }; result: Attach };
+  "codchi.machine.log": { params: { name: string }; result: { path: string | null } };
+  "codchi.secret.set": {
+    params: { name: string; description?: string; machine?: string };
+    result: { set: boolean };
+  };
+  "codchi.secret.remove": { params: { name: string; machine?: string }; result: { removed: boolean } };
+  "codchi.doctor": { params: Record<string, never>; result: { checks: DoctorCheck[] } };
+}
+
+export type ServerCommand = keyof ServerCommands;
+export type Params<C extends ServerCommand> = ServerCommands[C]["params"];
+export type Result<C extends ServerCommand> = ServerCommands[C]["result"];
+
+/** How a machine is; `running` and `stopped` are the driver's word. */
+export type MachineState = "running" | "stopped" | "busy" | "interrupted" | "missing" | "unknown";
+
+/** A machine and how it is. */
+export interface MachineStatus {
+  name: string;
+  state: MachineState;
+  /** What is being done to it, by whichever process. */
+  operation: "create" | "rebuild" | "start" | "stop" | "delete" | null;
+  driver: string;
+  /** As a person writes them: a path or URL, with `#OUTPUT`. */
+  modules: string[];
+  /** The local folders that the modules live in; absolute. */
+  moduleFolders: string[];
+  /** The folder on the host that is mounted in the machine; absolute. */
+  project: string | null;
+  /** Where that folder is in the machine; absolute. */
+  workspace: string;
+  sshHost: string;
+  /** The current generation; 0 before the first. */
+  generation: number;
+  secrets: SecretStatus[];
+  /** The log of the last operation; absolute. */
+  log: string | null;
+  /** What is wrong and what to do about it, as sentences. */
+  problems: string[];
+}
+
+/** A secret that a machine's modules declare. */
+export interface SecretStatus {
+  name: string;
+  description: string;
+  required: boolean;
+  set: boolean;
+}
+
+/** How to get into a machine. */
+export interface Attach {
+  name: string;
+  /** The alias for SSH; null where the SSH configuration may not be touched. */
+  sshHost: string | null;
+  /** The folder in the machine. */
+  folder: string;
+  /** Program and arguments that give a shell in the machine. */
+  terminal: string[];
+}
+
+/** One check of the host. */
+export interface DoctorCheck {
+  name: string;
+  ok: boolean;
+  message: string;
+  remedy?: string | null;
+}
+
+/** What an error answer to a command carries as `data`. */
+export interface FailureData {
+  /** The operation's log; absolute. */
+  log?: string;
+  cancelled?: boolean;
+}
+
+/** A question to the person. */
+export type Question = TextQuestion | SecretQuestion | PickQuestion | ConfirmQuestion;
+
+export interface TextQuestion {
+  kind: "text";
+  title: string;
+  prompt: string;
+  value?: string | null;
+  /** A regular expression (POSIX extended) for the whole value. */
+  pattern?: string | null;
+  patternMessage?: string | null;
+}
+
+export interface SecretQuestion {
+  kind: "secret";
+  title: string;
+  prompt: string;
+  pattern?: string | null;
+  multiline: boolean;
+}
+
+export interface PickQuestion {
+  kind: "pick";
+  title: string;
+  items: { label: string; detail: string }[];
+}
+
+export interface ConfirmQuestion {
+  kind: "confirm";
+  title: string;
+  detail: string;
+  /** What the button says. */
+  yes: string;
+}
+
+/** The answer to a question; null where the person closed it. */
+export type Answer = { value: string } | { index: number } | { yes: boolean } | null;
+
+export const InputRequest = new RequestType<Question, Answer, void>("codchi/input");
+
+export const MachinesChangedNotification = new NotificationType<{ machines: MachineStatus[] }>(
+  "codchi/machinesChanged",
+);
+
+/** `initializationOptions`, and section `codchi` of `workspace/didChangeConfiguration`. */
+export interface ServerSettings {
+  nixpkgs?: string;
+  sshConfig?: boolean | null;
+}
