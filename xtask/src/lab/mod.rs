@@ -4,6 +4,7 @@
 //! run, and is stopped and removed with it.
 
 pub(crate) mod code_server;
+mod current_nix;
 mod lxd;
 mod nixpkgs {
     pub(super) fn prepare(_: &std::path::Path, _: &std::path::Path) -> anyhow::Result<std::path::PathBuf> {
@@ -63,6 +64,7 @@ impl Lab {
         let mut environment = nix_environment();
         environment.extend(lxd.env().map(|(name, path)| (name, shown(path))));
         environment.insert("CODCHI_TEST_FLAKE_NIXPKGS", shown(&nixpkgs));
+        environment.insert("CODCHI_TEST_CURRENT_NIX", shown(&current_nix::prepare(&cache())?));
         Ok(environment)
     }
 
