@@ -122,8 +122,7 @@ fn vscode(tally: &mut Tally, binary: &Path, environment: &BTreeMap<&'static str,
             node.current_dir(&folder)
                 .arg(test)
                 .envs(environment)
-                .env("CODCHI_LAB_CODE_SERVER", &code_server.entry)
-                .env("CODCHI_LAB_NODE", &code_server.node)
+                .envs(code_server.environment())
                 .env("CODCHI_LAB_VSIX", &vsix);
             tally.counted(&mut node)
         });

@@ -23,6 +23,16 @@ pub(crate) struct CodeServer {
     pub(crate) node: PathBuf,
 }
 
+impl CodeServer {
+    /// The environment in which the tests of `tests/vscode` find it.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
+        [
+            ("CODCHI_LAB_CODE_SERVER", self.entry.display().to_string()),
+            ("CODCHI_LAB_NODE", self.node.display().to_string()),
+        ]
+    }
+}
+
 /// Installs a current Node.js below `cache`, unless it is there; gives its program.
 pub(crate) fn node(cache: &Path) -> Result<PathBuf> {
     let folder = cache.join(format!("node-{NODE}"));

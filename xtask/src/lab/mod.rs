@@ -24,7 +24,11 @@ use std::path::{Path, PathBuf};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Starts LXD, prepares Nix and nixpkgs, and prints the environment that tests need, for `eval`.
-    Up,
+    Up {
+        /// Installs a VS Code for the browser too.
+        #[arg(long)]
+        vscode: bool,
+    },
     /// Stops what `up` started and removes its state.
     Down,
 }
@@ -32,9 +36,13 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self) -> Done {
         match self {
-            Self::Up => {
+            Self::Up { vscode } => {
                 let lab = Lab { folder: standing_folder(), keep: true };
-                for (name, value) in lab.up()? {
+                let mut environment = lab.up()?;
+                if vscode {
+                    environment.extend(code_server::install(&cache())?.environment());
+                }
+                for (name, value) in environment {
                     println!("export {name}={}", quoted(&value));
                 }
             }
