@@ -37,7 +37,7 @@ pub enum NixError {
         /// The trace, innermost first: text and place.
         trace: Vec<(String, Option<Position>)>,
         /// For a failed build: the derivation, and its log's last lines.
-        build: Option<FailedBuild>,
+        build: Option<Box<FailedBuild>>,
     },
     /// Cancelled by the caller.
     #[error("Cancelled")]

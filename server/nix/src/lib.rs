@@ -4,12 +4,21 @@
 //! the process. Works with Nix 2.8 (no flags that only newer versions have) and with current ones. Experimental
 //! features that are needed are passed on the command line; the user's `nix.conf` is left as it is.
 
+mod ansi;
 mod error;
+mod failure;
+mod find;
 mod log;
+mod position;
+mod process;
 mod run;
+mod url;
 
 pub use error::{FailedBuild, NixError, Position};
 pub use log::{Activity, Progress};
 pub use run::{Built, Nix, Version};
+pub use url::path_url;
+
+use url::store_name;
 
 pub use tokio_util::sync::CancellationToken;

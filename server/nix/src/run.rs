@@ -1,14 +1,20 @@
-//! The `nix` process.
+//! The `nix` program, one method per thing that is asked of it.
 
-use crate::{CancellationToken, NixError, Progress};
+use crate::process::{self, Listener};
+use crate::url::{path_url, string_literal};
+use crate::{CancellationToken, NixError, Progress, find};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use tokio::process::Command;
 
 /// A Nix on this computer.
 #[derive(Debug, Clone)]
 pub struct Nix {
     program: PathBuf,
     version: Version,
+    environment: Vec<(OsString, OsString)>,
 }
 
 /// A Nix version, e.g. 2.18.1 -> (2, 18).
@@ -24,6 +30,9 @@ pub struct Built {
     pub derivation: PathBuf,
 }
 
+/// Since this version, `nix flake update` takes the names of inputs.
+const UPDATE_TAKES_INPUTS: Version = Version(2, 19);
+
 impl Nix {
     /// Looks for `nix` on PATH, in `~/.nix-profile/bin`, `/nix/var/nix/profiles/default/bin` and
     /// `/run/current-system/sw/bin`, and asks its version.
@@ -31,7 +40,21 @@ impl Nix {
     /// # Errors
     /// [`NixError::NotInstalled`]; [`NixError::Process`] where it does not run.
     pub async fn find() -> Result<Self, NixError> {
-        unimplemented!()
+        let path = std::env::var_os("PATH");
+        let home = std::env::var_os("HOME");
+        let program = find::find_in(path.as_deref(), home.as_deref()).ok_or(NixError::NotInstalled)?;
+        let version = find::version(&program).await?;
+        Ok(Self { program, version, environment: Vec::new() })
+    }
+
+    /// The same Nix, whose processes get these environment variables on top of this process's own.
+    #[must_use]
+    pub fn with_environment<K: Into<OsString>, V: Into<OsString>>(
+        mut self,
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.environment.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
     }
 
     /// Its version.
@@ -46,7 +69,7 @@ impl Nix {
         &self.program
     }
 
-    /// Evaluates `installable` (`path:/folder#attribute`) to JSON.
+    /// Evaluates `installable` (`path:/folder#attribute`) to JSON. Writes no lock file.
     ///
     /// # Errors
     /// [`NixError::Failed`] with the place of the error, and the others.
@@ -55,13 +78,14 @@ impl Nix {
         installable: &str,
         cancel: &CancellationToken,
     ) -> Result<T, NixError> {
-        let _ = (installable, cancel);
-        unimplemented!()
+        let mut command = self.command(&["eval", "--json", "--no-write-lock-file"]);
+        command.arg(installable);
+        self.json(command, "nix eval", cancel).await
     }
 
     /// Builds `installable` and makes `profile` (an absolute path; its folder exists) point to the result as a new
     /// generation, which also keeps it from being collected. `progress` is called at most ten times a second;
-    /// `log` gets every line a person would want in a log file, without its newline.
+    /// `log` gets every line a person would want in a log file, without its newline. Writes no lock file.
     ///
     /// # Errors
     /// [`NixError::Failed`] with the failed derivation, and the others.
@@ -73,8 +97,25 @@ impl Nix {
         log: &mut (dyn FnMut(&str) + Send),
         cancel: &CancellationToken,
     ) -> Result<Built, NixError> {
-        let _ = (installable, profile, progress, log, cancel);
-        unimplemented!()
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Result {
+            drv_path: PathBuf,
+            outputs: Outputs,
+        }
+        #[derive(Deserialize)]
+        struct Outputs {
+            out: PathBuf,
+        }
+
+        const WHAT: &str = "nix build";
+        // Without `--no-link`, old versions leave a `result` link in the current folder besides the profile.
+        let mut command =
+            self.command(&["build", "--json", "--no-link", "--no-write-lock-file", "--profile"]);
+        command.arg(profile).arg(installable);
+        let stdout = process::run(command, WHAT, &mut Listener { progress, log }, cancel).await?;
+        let [result]: [Result; 1] = parse(&stdout, WHAT)?;
+        Ok(Built { out: result.outputs.out, derivation: result.drv_path })
     }
 
     /// Writes `flake.lock` of the flake in `folder`: adds missing inputs, and takes those named in `update` anew.
@@ -87,8 +128,11 @@ impl Nix {
         update: &[&str],
         cancel: &CancellationToken,
     ) -> Result<(), NixError> {
-        let _ = (folder, update, cancel);
-        unimplemented!()
+        let url = path_url(folder);
+        let (what, arguments) = lock_arguments(self.version, &url, update);
+        let command = self.command(&arguments);
+        self.quiet(command, what, cancel).await?;
+        Ok(())
     }
 
     /// The names of a flake's module outputs: (`nixosModules` | `codchiModules`, name), sorted.
@@ -100,7 +144,79 @@ impl Nix {
         flake_url: &str,
         cancel: &CancellationToken,
     ) -> Result<Vec<(String, String)>, NixError> {
-        let _ = (flake_url, cancel);
-        unimplemented!()
+        // `nix eval URL#nixosModules` fails where there is none, and `nix flake show` evaluates all the rest too.
+        let expression = format!(
+            "let flake = builtins.getFlake {}; in builtins.concatMap \
+             (kind: map (name: [ kind name ]) (builtins.attrNames (flake.${{kind}} or {{ }}))) \
+             [ \"codchiModules\" \"nixosModules\" ]",
+            string_literal(flake_url)
+        );
+        // Impure, because a URL that a person types names no revision.
+        let mut command = self.command(&["eval", "--json", "--impure", "--expr"]);
+        command.arg(expression);
+        self.json(command, "nix eval", cancel).await
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["--extra-experimental-features", "nix-command flakes"]);
+        command.args(["--log-format", "internal-json", "--show-trace"]).args(arguments);
+        // Nobody answers a question on a terminal here: git and ssh shall fail, or ask in a window of their own.
+        command.env("GIT_TERMINAL_PROMPT", "0").env("SSH_ASKPASS_REQUIRE", "force");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    async fn quiet(
+        &self,
+        command: Command,
+        what: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<u8>, NixError> {
+        let mut listener = Listener { progress: &mut |_| {}, log: &mut |_| {} };
+        process::run(command, what, &mut listener, cancel).await
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        command: Command,
+        what: &str,
+        cancel: &CancellationToken,
+    ) -> Result<T, NixError> {
+        parse(&self.quiet(command, what, cancel).await?, what)
+    }
+}
+
+/// What writes the lock file of the flake at `url`, and what to call it.
+fn lock_arguments<'a>(version: Version, url: &'a str, update: &[&'a str]) -> (&'static str, Vec<&'a str>) {
+    if version >= UPDATE_TAKES_INPUTS && !update.is_empty() {
+        return ("nix flake update", [&["flake", "update", "--flake", url], update].concat());
+    }
+    let mut arguments = vec!["flake", "lock", url];
+    for input in update {
+        arguments.extend(["--update-input", input]);
+    }
+    ("nix flake lock", arguments)
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<T, NixError> {
+    serde_json::from_slice(json).map_err(|source| NixError::Output { command: what.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_updated_in_the_way_that_the_version_knows() {
+        let arguments =
+            |version, update: &[&'static str]| lock_arguments(version, "path:/f", update).1.join(" ");
+        assert_eq!(
+            arguments(Version(2, 8), &["a", "b"]),
+            "flake lock path:/f --update-input a --update-input b"
+        );
+        assert_eq!(arguments(Version(2, 26), &["a", "b"]), "flake update --flake path:/f a b");
+        assert_eq!(arguments(Version(2, 8), &[]), "flake lock path:/f");
+        assert_eq!(arguments(Version(2, 26), &[]), "flake lock path:/f");
     }
 }

@@ -16,7 +16,10 @@ fn sets_may_be_nested_or_dotted_in_any_mixture() {
   services.nginx.enable = true;
 }
 "#;
-    check(options, text, &expect![[r#"
+    check(
+        options,
+        text,
+        &expect![[r#"
         codchi.secrets.TOKEN.description [codchi secrets TOKEN description] = String("A token")
         codchi [codchi] = Set
         codchi.gpu.enable [gpu enable] = Bool(true)
@@ -27,17 +30,26 @@ fn sets_may_be_nested_or_dotted_in_any_mixture() {
         codchi.requiredCapabilities [requiredCapabilities] = Unknown
         codchi.secrets [codchi secrets] = Set
         codchi.secrets.file.KEY.mode [file "KEY" mode] = String("0440")
-    "#]]);
-    check(secrets, text, &expect![[r#"
+    "#]],
+    );
+    check(
+        secrets,
+        text,
+        &expect![[r#"
         Plain TOKEN Some("A token") required=true complete at `TOKEN` in `codchi.secrets.TOKEN.description = "A token";`
         Env OLD Some("old") required=false complete at `OLD` in `OLD = { description = "old"; required = false; };`
         File KEY None required=true complete at `"KEY"` in `file."KEY".mode = "0440";`
-    "#]]);
-    check(others, text, &expect![[r#"
+    "#]],
+    );
+    check(
+        others,
+        text,
+        &expect![[r#"
         import ./a.nix at `./a.nix`
         import ../b at `../b`
         import? ./c.nix at `./c.nix`
         requires gpu at `"gpu"`
         requires? cuda at `"cuda"`
-    "#]]);
+    "#]],
+    );
 }

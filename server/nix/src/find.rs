@@ -1,0 +1,78 @@
+//! Where `nix` is on this computer, and which one it is.
+
+use crate::{NixError, Version};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use tokio::process::Command;
+
+/// Where installers put it, for a process whose PATH does not have it (an editor started from a desktop).
+const PLACES: [&str; 2] = ["/nix/var/nix/profiles/default/bin", "/run/current-system/sw/bin"];
+
+/// The first executable `nix` in the folders of `path`, then in the places of installers.
+pub(crate) fn find_in(path: Option<&OsStr>, home: Option<&OsStr>) -> Option<PathBuf> {
+    let path = path.map(std::env::split_paths).into_iter().flatten();
+    path.chain(home.map(|home| Path::new(home).join(".nix-profile/bin")))
+        .chain(PLACES.into_iter().map(PathBuf::from))
+        .map(|folder| folder.join("nix"))
+        // A relative entry of PATH would depend on where each child runs.
+        .find(|program| program.is_absolute() && is_executable(program))
+}
+
+fn is_executable(program: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    program.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// Asks a `nix` for its version.
+pub(crate) async fn version(program: &Path) -> Result<Version, NixError> {
+    let failed = |source| NixError::Process { command: "nix --version".into(), source };
+    let output = Command::new(program).arg("--version").kill_on_drop(true).output().await.map_err(failed)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse_version(&text).ok_or_else(|| {
+        let text = text.lines().next().unwrap_or_default();
+        failed(std::io::Error::other(format!("its version cannot be read from `{text}`")))
+    })
+}
+
+/// From `nix (Nix) 2.18.1`, `nix (Determinate Nix 3.6.2) 2.29.0`, `nix (Nix) 2.19.0pre20230901_abc`, …
+fn parse_version(text: &str) -> Option<Version> {
+    let mut parts = text.lines().next()?.split_whitespace().last()?.split('.');
+    let major = parts.next()?.parse().ok()?;
+    let minor = parts.next()?;
+    let digits = minor.find(|c: char| !c.is_ascii_digit()).unwrap_or(minor.len());
+    Some(Version(major, minor[..digits].parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_all_makers_are_read() {
+        for (text, version) in [
+            ("nix (Nix) 2.8.0\n", Some(Version(2, 8))),
+            ("nix (Nix) 2.18.1", Some(Version(2, 18))),
+            ("nix (Nix) 2.19pre20230901_abc", Some(Version(2, 19))),
+            ("nix (Determinate Nix 3.6.2) 2.29.0", Some(Version(2, 29))),
+            ("nix (Lix, like Nix) 2.91.1\nSystem type: x86_64-linux", Some(Version(2, 91))),
+            ("", None),
+            ("something else", None),
+        ] {
+            assert_eq!(parse_version(text), version, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_executable_on_the_path_is_taken() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let [no, yes] = ["no", "yes"].map(|name| folder.path().join(name));
+        for (folder, mode) in [(&no, 0o644), (&yes, 0o755)] {
+            std::fs::create_dir(folder).unwrap();
+            std::fs::write(folder.join("nix"), "").unwrap();
+            std::fs::set_permissions(folder.join("nix"), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let path = std::env::join_paths([&folder.path().join("missing"), &no, &yes]).unwrap();
+        assert_eq!(find_in(Some(&path), None), Some(yes.join("nix")));
+    }
+}
