@@ -1,8 +1,14 @@
 //! `codchi`: language server, machine controller and command line in one program.
 
+mod config;
+mod context;
+mod doctor;
+mod driver;
+mod error;
 mod files;
 mod log;
 mod lsp;
+mod names;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -39,7 +45,7 @@ fn main() -> ExitCode {
         eprintln!("error: there is no home folder: $HOME is not set");
         return ExitCode::FAILURE;
     };
-    let code = runtime.block_on(lsp::serve(&paths));
+    let code = runtime.block_on(lsp::serve(paths));
     // A thread may still wait for standard input, which nobody can interrupt.
     runtime.shutdown_background();
     code

@@ -1,5 +1,22 @@
 //! `workspace/executeCommand`, as PROTOCOL.md has it.
 
+use super::client::{Item, Person, Reply};
+use super::front::{EditorFront, title};
+use super::server::{Server, Shared};
+use crate::{doctor, error};
+use codchi_machine::{
+    Answer, CancellationToken, CreateRequest, Front as _, MachineError, MachineName, MachineStatus, Machines,
+    ModuleSource, Operation, Question, Scope, Secret,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
+use tower_lsp::lsp_types::{ExecuteCommandParams, ProgressToken, Url};
+
 /// The commands' names.
 pub(crate) mod name {
     pub(crate) const LIST: &str = "codchi.machine.list";
@@ -13,4 +30,411 @@ pub(crate) mod name {
     pub(crate) const SECRET_SET: &str = "codchi.secret.set";
     pub(crate) const SECRET_REMOVE: &str = "codchi.secret.remove";
     pub(crate) const DOCTOR: &str = "codchi.doctor";
+
+    /// All of them.
+    pub(crate) const ALL: [&str; 11] =
+        [LIST, CREATE, REBUILD, START, STOP, DELETE, OPEN, LOG, SECRET_SET, SECRET_REMOVE, DOCTOR];
+}
+
+#[derive(Deserialize)]
+struct Create {
+    module: String,
+    name: Option<MachineName>,
+    project: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: MachineName,
+}
+
+#[derive(Deserialize)]
+struct Delete {
+    name: MachineName,
+    #[serde(default)]
+    secrets: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Open {
+    Machine { name: MachineName },
+    Module { module: String },
+}
+
+#[derive(Deserialize)]
+struct SetSecret {
+    name: String,
+    #[serde(default)]
+    description: String,
+    machine: Option<MachineName>,
+}
+
+#[derive(Deserialize)]
+struct RemoveSecret {
+    name: String,
+    machine: Option<MachineName>,
+}
+
+/// Runs one command.
+pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Result<Option<Value>> {
+    let ExecuteCommandParams { command, arguments, work_done_progress_params } = params;
+    let run = Run { server, shared: server.shared(), token: work_done_progress_params.work_done_token };
+    match command.as_str() {
+        name::LIST => run.list().await,
+        name::CREATE => run.create(argument(arguments)?).await,
+        name::REBUILD => run.change(argument(arguments)?, Operation::Rebuild).await,
+        name::START => run.change(argument(arguments)?, Operation::Start).await,
+        name::STOP => run.change(argument(arguments)?, Operation::Stop).await,
+        name::DELETE => run.delete(argument(arguments)?).await,
+        name::OPEN => run.open(argument(arguments)?).await,
+        name::LOG => run.log(argument(arguments)?).await,
+        name::SECRET_SET => run.set_secret(argument(arguments)?).await,
+        name::SECRET_REMOVE => run.remove_secret(argument(arguments)?).await,
+        name::DOCTOR => {
+            let checks = doctor::checks(&run.shared.context).await;
+            run.shared.refresh.notify_one();
+            Ok(json!({ "checks": checks }))
+        }
+        _ => Err(Error::invalid_params(format!("There is no command `{command}`."))),
+    }
+    .map(Some)
+}
+
+fn argument<T: DeserializeOwned>(arguments: Vec<Value>) -> Result<T> {
+    let argument = arguments.into_iter().next().unwrap_or_else(|| json!({}));
+    // A type's own message names fields, not their values.
+    serde_json::from_value(argument)
+        .map_err(|error| Error::invalid_params(format!("The command's argument is wrong: {error}.")))
+}
+
+/// Why a command failed.
+struct Failure {
+    error: MachineError,
+    log: Option<PathBuf>,
+}
+
+impl From<MachineError> for Failure {
+    fn from(error: MachineError) -> Self {
+        Self { error, log: None }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(Failure { error, log }: Failure) -> Self {
+        let cancelled = matches!(error, MachineError::Cancelled);
+        if !cancelled {
+            tracing::warn!("a command failed: {error}");
+        }
+        let mut data = json!({});
+        if let Some(log) = log {
+            data["log"] = json!(log);
+        }
+        if cancelled {
+            data["cancelled"] = json!(true);
+        }
+        Self {
+            // LSP's `RequestFailed` for what is well formed but did not work.
+            code: if cancelled { ErrorCode::RequestCancelled } else { ErrorCode::ServerError(-32803) },
+            message: error::report(&error).into(),
+            data: Some(data),
+        }
+    }
+}
+
+struct Run<'a> {
+    server: &'a Server,
+    shared: &'a Arc<Shared>,
+    token: Option<ProgressToken>,
+}
+
+impl Run<'_> {
+    /// Runs `work` as an operation with progress.
+    async fn operation<F>(
+        self,
+        title: String,
+        work: impl FnOnce(Machines, EditorFront, CancellationToken) -> F + Send + 'static,
+    ) -> Result<Value>
+    where
+        F: Future<Output = std::result::Result<Value, Failure>> + Send + 'static,
+    {
+        let machines = self.shared.machines();
+        let run = move |front, cancel| work(machines, front, cancel);
+        let operations = &self.shared.operations;
+        let result =
+            operations.run(self.server.client(), self.shared.session(), title, self.token, run).await;
+        self.shared.refresh.notify_one();
+        match result {
+            Some(result) => Ok(result?),
+            None => Err(Error::internal_error()),
+        }
+    }
+
+    async fn list(self) -> Result<Value> {
+        let machines = self.shared.machines().status().await.map_err(Failure::from)?;
+        Ok(json!(machines))
+    }
+
+    async fn create(self, Create { module, name, project }: Create) -> Result<Value> {
+        let module = source(&module)?;
+        let title = match &name {
+            Some(name) => title(Operation::Create, name.as_str()),
+            None => "Creating a code machine".into(),
+        };
+        self.operation(title, |machines, front, cancel| async move {
+            let name = create(&machines, module, name, project, &front, &cancel).await?;
+            Ok(json!({ "name": name }))
+        })
+        .await
+    }
+
+    async fn change(self, Named { name }: Named, operation: Operation) -> Result<Value> {
+        self.operation(title(operation, name.as_str()), move |machines, front, cancel| async move {
+            let done = match operation {
+                Operation::Rebuild => machines.rebuild(&name, &front, &cancel).await,
+                Operation::Start => machines.start(&name, &front, &cancel).await,
+                _ => machines.stop(&name, &front, &cancel).await,
+            };
+            with_log(&machines, &name, done).await?;
+            Ok(json!({ "name": name }))
+        })
+        .await
+    }
+
+    async fn delete(self, Delete { name, secrets }: Delete) -> Result<Value> {
+        self.operation(title(Operation::Delete, name.as_str()), move |machines, front, cancel| async move {
+            let question = Question::Confirm {
+                prompt: format!("Delete the code machine {name}?"),
+                detail: format!(
+                    "Everything in it is lost{}. The project folder stays as it is.",
+                    if secrets { ", its secrets too" } else { "" }
+                ),
+                yes: "Delete".into(),
+            };
+            let deleted = match front.ask(question).await {
+                Answer::Yes => true,
+                Answer::CannotAsk => {
+                    let hint = format!("Run `codchi delete {name}` in a terminal.");
+                    return Err(cannot_ask("delete a code machine without asking", hint).into());
+                }
+                _ => false,
+            };
+            if deleted {
+                let done = machines.delete(&name, secrets, &front, &cancel).await;
+                with_log(&machines, &name, done).await?;
+            }
+            Ok(json!({ "name": name, "deleted": deleted }))
+        })
+        .await
+    }
+
+    async fn open(self, open: Open) -> Result<Value> {
+        match open {
+            Open::Machine { name } => {
+                self.operation(format!("Opening {name}"), |machines, front, cancel| async move {
+                    attach(&machines, &name, &front, &cancel).await
+                })
+                .await
+            }
+            Open::Module { module } => {
+                let module = source(&module)?;
+                self.operation("Opening a code machine".into(), |machines, front, cancel| async move {
+                    let name = match made_of(&machines, &module, front.person()).await? {
+                        Some(name) => name,
+                        None => create(&machines, module, None, None, &front, &cancel).await?,
+                    };
+                    attach(&machines, &name, &front, &cancel).await
+                })
+                .await
+            }
+        }
+    }
+
+    async fn log(self, Named { name }: Named) -> Result<Value> {
+        Ok(json!({ "path": log(&self.shared.machines(), &name).await }))
+    }
+
+    async fn set_secret(self, SetSecret { name, description, machine }: SetSecret) -> Result<Value> {
+        let person = Person::new(self.server.client(), self.shared.session());
+        let title = match &machine {
+            Some(machine) => format!("{name} for the code machine {machine}"),
+            None => format!("{name} for all code machines"),
+        };
+        let prompt = if description.is_empty() { format!("The value of {name}") } else { description };
+        let value = match person.secret(title, prompt, None, false).await {
+            Reply::Given(value) => value,
+            Reply::Closed => return Ok(json!({ "set": false })),
+            Reply::CannotAsk => {
+                let machine = machine.map(|machine| format!(" --machine {machine}")).unwrap_or_default();
+                let hint = format!("Run `codchi secret set {name}{machine}` in a terminal.");
+                return Err(Failure::from(cannot_ask("ask for a secret", hint)).into());
+            }
+        };
+        let Some(value) = Secret::new(value) else {
+            let error = MachineError::User {
+                message: format!("The value of {name} holds a NUL byte, which no environment variable can."),
+                hint: None,
+            };
+            return Err(Failure::from(error).into());
+        };
+        let scope = scope(machine);
+        self.vault(move |machines| machines.vault().set(&scope, &name, &value)).await?;
+        Ok(json!({ "set": true }))
+    }
+
+    async fn remove_secret(self, RemoveSecret { name, machine }: RemoveSecret) -> Result<Value> {
+        let scope = scope(machine);
+        let removed = self.vault(move |machines| machines.vault().remove(&scope, &name)).await?;
+        Ok(json!({ "removed": removed }))
+    }
+
+    /// Does something with the vault, which reads and writes files.
+    async fn vault<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Machines) -> std::result::Result<T, codchi_machine::VaultError> + Send + 'static,
+    ) -> Result<T> {
+        let machines = self.shared.machines();
+        let done = tokio::task::spawn_blocking(move || work(&machines)).await;
+        self.shared.refresh.notify_one();
+        match done {
+            Ok(done) => Ok(done.map_err(|error| Failure::from(MachineError::from(error)))?),
+            Err(_) => Err(Error::internal_error()),
+        }
+    }
+}
+
+fn scope(machine: Option<MachineName>) -> Scope {
+    machine.map_or(Scope::All, Scope::Machine)
+}
+
+fn cannot_ask(what: &str, hint: String) -> MachineError {
+    MachineError::User { message: format!("This editor cannot {what}."), hint: Some(hint) }
+}
+
+/// A module as a client names it: as on the command line, or a `file:` URI.
+fn source(text: &str) -> Result<ModuleSource> {
+    let path;
+    let text = match Url::parse(text) {
+        Ok(url) if url.scheme() == "file" => {
+            let output = url.fragment().map(|output| format!("#{output}")).unwrap_or_default();
+            let file = url.to_file_path().map_err(|()| Error::invalid_params("The URI is no local path."))?;
+            path = format!("{}{output}", file.display());
+            &path
+        }
+        _ => text,
+    };
+    let source = ModuleSource::parse(text, Path::new("/"));
+    Ok(source.map_err(|error| Failure::from(MachineError::from(error)))?)
+}
+
+/// Creates a machine and gives its name, which the person is asked for where it is not given.
+async fn create(
+    machines: &Machines,
+    module: ModuleSource,
+    name: Option<MachineName>,
+    project: Option<PathBuf>,
+    front: &EditorFront,
+    cancel: &CancellationToken,
+) -> std::result::Result<MachineName, Failure> {
+    let name = match name {
+        Some(name) => name,
+        None => ask_name(machines, &module, front.person()).await?,
+    };
+    let request = CreateRequest { name: name.clone(), modules: vec![module], project, nixpkgs: None };
+    let done = machines.create(request, front, cancel).await;
+    with_log(machines, &name, done).await?;
+    Ok(name)
+}
+
+async fn ask_name(
+    machines: &Machines,
+    module: &ModuleSource,
+    person: &Person,
+) -> std::result::Result<MachineName, Failure> {
+    let taken: Vec<_> = machines.status().await?.into_iter().map(|machine| machine.name).collect();
+    let suggested = crate::names::suggest(module, &taken);
+    let reply = person
+        .text(
+            "Create a code machine".into(),
+            "Its name".into(),
+            suggested.to_string(),
+            crate::names::PATTERN,
+            codchi_machine::InvalidMachineName("This".into()).to_string(),
+        )
+        .await;
+    match reply {
+        Reply::Given(name) => Ok(name.parse().map_err(MachineError::from)?),
+        Reply::Closed => Err(MachineError::Cancelled.into()),
+        Reply::CannotAsk => Ok(suggested),
+    }
+}
+
+/// The machine that is made of `module`; the person is asked where there are several.
+async fn made_of(
+    machines: &Machines,
+    module: &ModuleSource,
+    person: &Person,
+) -> std::result::Result<Option<MachineName>, Failure> {
+    let module = module.to_string();
+    let mut found: Vec<MachineStatus> =
+        machines.status().await?.into_iter().filter(|machine| machine.modules.contains(&module)).collect();
+    if found.len() < 2 {
+        return Ok(found.pop().map(|machine| machine.name));
+    }
+    let items = found
+        .iter()
+        .map(|machine| Item { label: machine.name.to_string(), detail: machine.modules.join(", ") })
+        .collect();
+    match person.pick("Which code machine?".into(), items).await {
+        Reply::Given(index) => Ok(Some(found.swap_remove(index).name)),
+        Reply::Closed | Reply::CannotAsk => Err(MachineError::Cancelled.into()),
+    }
+}
+
+async fn attach(
+    machines: &Machines,
+    name: &MachineName,
+    front: &EditorFront,
+    cancel: &CancellationToken,
+) -> std::result::Result<Value, Failure> {
+    let done = machines.attach(name, front, cancel).await;
+    Ok(json!(with_log(machines, name, done).await?))
+}
+
+/// Adds to a failure where its log is.
+async fn with_log<T>(
+    machines: &Machines,
+    name: &MachineName,
+    result: std::result::Result<T, MachineError>,
+) -> std::result::Result<T, Failure> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(Failure { error, log: log(machines, name).await }),
+    }
+}
+
+/// The log of the last operation on a machine.
+async fn log(machines: &Machines, name: &MachineName) -> Option<PathBuf> {
+    let all = machines.status().await.ok()?;
+    all.into_iter().find(|machine| machine.name == *name)?.log
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_argument_is_told_without_its_values() {
+        let arguments = vec![json!({ "name": 7 })];
+        let error = argument::<RemoveSecret>(arguments).err().unwrap();
+        assert_eq!(error.code, ErrorCode::InvalidParams);
+        assert!(argument::<Named>(Vec::new()).is_err(), "a name is missing");
+    }
+
+    #[test]
+    fn a_cancelled_command_says_so() {
+        let error = Error::from(Failure { error: MachineError::Cancelled, log: Some("/l".into()) });
+        assert_eq!(error.code, ErrorCode::RequestCancelled);
+        assert_eq!(error.data, Some(json!({ "cancelled": true, "log": "/l" })));
+    }
 }

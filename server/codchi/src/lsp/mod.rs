@@ -3,17 +3,24 @@
 //! Thin over `ide` (questions about texts) and `machine` (commands); this folder holds the protocol. What we speak
 //! beyond LSP is in PROTOCOL.md.
 
-pub(crate) mod commands;
+mod client;
+mod commands;
 mod convert;
 mod edit;
+mod front;
 mod lifetime;
+mod operations;
 mod position;
 mod publish;
 mod server;
 mod session;
 mod transport;
+mod watch;
 mod workspace;
+pub(crate) mod world;
 
+use crate::config::Config;
+use crate::context::Context;
 use crate::log;
 use codchi_machine::Paths;
 use lifetime::Lifetime;
@@ -28,19 +35,32 @@ use transport::{Input, Output};
 /// So many requests are answered side by side: each may wait for a person, and even a cancellation needs a place.
 const CONCURRENCY: usize = 256;
 
+/// How long operations have to undo what they did once the client is gone. What takes longer is in their journals.
+const UNDO: Duration = Duration::from_secs(20);
+
 /// How long answers may still take to be written after the session's end.
 const FLUSH: Duration = Duration::from_millis(20);
 
 /// Serves one client until it is gone.
-pub(crate) async fn serve(paths: &Paths) -> ExitCode {
+pub(crate) async fn serve(paths: Paths) -> ExitCode {
     let (lines_in, mut lines) = mpsc::unbounded_channel();
-    log::start(paths, Some(lines_in));
+    log::start(&paths, Some(lines_in));
     let lifetime = Lifetime::default();
     if let Err(error) = lifetime.watch_signals() {
         tracing::warn!("signals cannot be watched: {error}");
     }
-    let (service, socket) = LspService::new(|client| Server::new(client, lifetime.clone()));
+    let context = match Context::load(paths.clone()) {
+        Ok(context) => context,
+        Err(error) => {
+            tracing::error!("{}; it is not used", crate::error::report(&error));
+            Context::new(paths, Config::default())
+        }
+    };
+    let (service, socket) = LspService::build(|client| Server::new(client, lifetime.clone(), context))
+        .custom_method("window/workDoneProgress/cancel", Server::cancel_progress)
+        .finish();
     let client = service.inner().client().clone();
+    let operations = service.inner().shared().operations.clone();
     tokio::spawn(async move {
         while let Some(line) = lines.recv().await {
             client.log_message(message_type(line.level), line.text).await;
@@ -55,8 +75,21 @@ pub(crate) async fn serve(paths: &Paths) -> ExitCode {
     tokio::select! {
         () = &mut serving => {}
         () = lifetime.ended() => {
-            let _ = tokio::time::timeout(FLUSH, serving).await;
+            operations.cancel_all();
+            // Served on meanwhile, so that the client, if it still listens, hears how they end.
+            let undone = async {
+                let _ = tokio::time::timeout(UNDO, operations.wait()).await;
+                tokio::time::sleep(FLUSH).await;
+            };
+            tokio::select! {
+                () = serving => {}
+                () = undone => {}
+            }
         }
+    }
+    operations.cancel_all();
+    if tokio::time::timeout(UNDO, operations.wait()).await.is_err() {
+        tracing::warn!("an operation could not be undone in time; the next one on its machine will do it");
     }
     ExitCode::from(lifetime.exit_code())
 }

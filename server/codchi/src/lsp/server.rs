@@ -6,16 +6,20 @@
 
 use super::convert::Converter;
 use super::lifetime::Lifetime;
+use super::operations::Operations;
 use super::position::{offset, text_range};
 use super::publish::{self, Changed};
-use super::session::Session;
+use super::session::{Session, Settings};
 use super::workspace::{Snapshot, Workspace};
+use super::{commands, world};
+use crate::context::Context;
 use crate::files;
 use codchi_ide::{Analysis, Files as _, World};
+use codchi_machine::{Machines, Options};
 use codchi_module::{Document, TextSize};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use tokio::sync::{mpsc, watch};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::sync::{Notify, mpsc, watch};
 use tower_lsp::jsonrpc::{Error, Result};
 use tower_lsp::lsp_types::*;
 use tower_lsp::{Client, LanguageServer, async_trait};
@@ -29,6 +33,13 @@ pub(crate) struct Shared {
     pub(crate) workspace: Workspace,
     /// What is known about host and machines.
     pub(crate) world: watch::Sender<Arc<World>>,
+    /// Says that host or machines may have changed.
+    pub(crate) refresh: Notify,
+    /// What is being done to machines.
+    pub(crate) operations: Arc<Operations>,
+    /// Where things live, what is configured, what runs machines.
+    pub(crate) context: Context,
+    settings: Mutex<Settings>,
     session: OnceLock<Session>,
     changes: mpsc::UnboundedSender<Changed>,
 }
@@ -43,6 +54,24 @@ impl Shared {
     pub(crate) fn session(&self) -> &Session {
         static BEFORE: OnceLock<Session> = OnceLock::new();
         self.session.get().unwrap_or_else(|| BEFORE.get_or_init(Session::default))
+    }
+
+    /// The machines, with the client's settings over the user's configuration.
+    pub(crate) fn machines(&self) -> Machines {
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let configured = self.context.config.options();
+        self.context.machines_with(Options {
+            nixpkgs: settings.nixpkgs.filter(|url| !url.is_empty()).or(configured.nixpkgs),
+            ssh_config: settings.ssh_config.or(configured.ssh_config),
+            ..configured
+        })
+    }
+
+    fn set_settings(&self, settings: serde_json::Value) {
+        match serde_json::from_value(settings) {
+            Ok(settings) => *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings,
+            Err(error) => tracing::warn!("the client's settings are not understood: {error}"),
+        }
     }
 
     /// Tells the publisher. After the session's end nobody listens, which is fine.
@@ -60,11 +89,15 @@ pub(crate) struct Server {
 
 impl Server {
     /// A server that waits for `initialize`; its publisher runs from now on.
-    pub(crate) fn new(client: Client, lifetime: Lifetime) -> Self {
+    pub(crate) fn new(client: Client, lifetime: Lifetime, context: Context) -> Self {
         let (changes, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             workspace: Workspace::default(),
             world: watch::Sender::default(),
+            refresh: Notify::new(),
+            operations: Arc::default(),
+            context,
+            settings: Mutex::default(),
             session: OnceLock::new(),
             changes,
         });
@@ -75,6 +108,16 @@ impl Server {
     /// The client.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What its tasks share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// `window/workDoneProgress/cancel`.
+    pub(crate) async fn cancel_progress(&self, params: WorkDoneProgressCancelParams) {
+        self.shared.operations.cancel(&params.token);
     }
 
     /// Answers a question about one text, as it is now, on a thread that may block; `None` for one that is no file.
@@ -165,6 +208,10 @@ fn capabilities(session: &Session) -> ServerCapabilities {
             code_action_kinds: Some(vec![CodeActionKind::QUICKFIX, CodeActionKind::REFACTOR]),
             ..CodeActionOptions::default()
         })),
+        execute_command_provider: Some(ExecuteCommandOptions {
+            commands: commands::name::ALL.map(Into::into).into(),
+            work_done_progress_options: WorkDoneProgressOptions { work_done_progress: Some(true) },
+        }),
         code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),
         ..ServerCapabilities::default()
     }
@@ -177,6 +224,9 @@ impl LanguageServer for Server {
             self.lifetime.watch_process(pid);
         }
         let session = Session::new(&params);
+        if let Some(settings) = params.initialization_options.filter(|settings| !settings.is_null()) {
+            self.shared.set_settings(settings);
+        }
         let capabilities = capabilities(&session);
         // A second `initialize` is refused before it comes here.
         let _ = self.shared.session.set(session);
@@ -190,6 +240,7 @@ impl LanguageServer for Server {
     }
 
     async fn initialized(&self, _: InitializedParams) {
+        tokio::spawn(world::run(self.shared.clone(), self.client.clone()));
         self.list_nix_files();
         if self.shared.session().watches_files {
             self.watch_nix_files().await;
@@ -197,6 +248,7 @@ impl LanguageServer for Server {
     }
 
     async fn shutdown(&self) -> Result<()> {
+        self.shared.operations.cancel_all();
         Ok(())
     }
 
@@ -231,6 +283,16 @@ impl LanguageServer for Server {
         } else {
             self.shared.changed(Changed::Everything);
         }
+    }
+
+    async fn did_change_configuration(&self, params: DidChangeConfigurationParams) {
+        // Clients that push send all sections or ours only.
+        let settings = params.settings;
+        self.shared.set_settings(settings.get("codchi").cloned().unwrap_or(settings));
+    }
+
+    async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<serde_json::Value>> {
+        commands::execute(self, params).await
     }
 
     async fn completion(&self, params: CompletionParams) -> Result<Option<CompletionResponse>> {

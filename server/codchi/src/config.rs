@@ -1,0 +1,115 @@
+//! What the user configured: `config.toml` in codchi's configuration folder, and the environment.
+//!
+//! ```toml
+//! nixpkgs = "github:NixOS/nixpkgs/nixos-25.11"   # for new machines; $CODCHI_NIXPKGS goes first
+//! driver = "incus"                               # or "lxd"; without it the first that is there
+//! [ssh]
+//! config = true                                  # whether ~/.ssh/config may be touched; asked where it is not said
+//! ```
+
+use codchi_driver::DriverKind;
+use codchi_machine::{Options, Paths};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// What the user configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The flake URL of nixpkgs for new machines.
+    pub(crate) nixpkgs: Option<String>,
+    /// What runs machines; the first that is there where it is not said.
+    pub(crate) driver: Option<DriverKind>,
+    /// About SSH.
+    pub(crate) ssh: Ssh,
+}
+
+/// What the user configured about SSH.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ssh {
+    /// Whether the user's ssh config may be touched.
+    pub(crate) config: Option<bool>,
+}
+
+/// Why the configuration could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("reading {path} failed")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what is expected.
+    #[error("{path} is not a configuration of codchi")]
+    Content {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl Config {
+    /// Reads the file, where there is one, and the environment.
+    pub(crate) fn load(paths: &Paths) -> Result<Self, ConfigError> {
+        let path = paths.config.join("config.toml");
+        let mut config = match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text)
+                .map_err(|source| ConfigError::Content { path, source: Box::new(source) })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::default(),
+            Err(source) => return Err(ConfigError::Io { path, source }),
+        };
+        if let Some(nixpkgs) = std::env::var("CODCHI_NIXPKGS").ok().filter(|url| !url.is_empty()) {
+            config.nixpkgs = Some(nixpkgs);
+        }
+        Ok(config)
+    }
+
+    /// The same for `machine`.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            nixpkgs: self.nixpkgs.clone(),
+            program: std::env::current_exe().unwrap_or_else(|_| "codchi".into()),
+            ssh_config: self.ssh.config,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(folder: &std::path::Path) -> Paths {
+        Paths {
+            data: folder.join("data"),
+            config: folder.into(),
+            state: folder.join("state"),
+            cache: folder.join("cache"),
+            home: folder.into(),
+        }
+    }
+
+    #[test]
+    fn without_a_file_nothing_is_configured() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::load(&paths(folder.path())).unwrap();
+        assert_eq!((config.driver, config.ssh.config), (None, None));
+    }
+
+    #[test]
+    fn the_file_is_read_and_a_mistake_in_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "driver = \"incus\"\n[ssh]\nconfig = false\n").unwrap();
+        let config = Config::load(&paths(folder.path())).unwrap();
+        assert_eq!((config.driver, config.ssh.config), (Some(DriverKind::Incus), Some(false)));
+
+        std::fs::write(&file, "drivr = \"incus\"\n").unwrap();
+        let error = Config::load(&paths(folder.path())).unwrap_err();
+        assert!(error.to_string().contains("config.toml"));
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("drivr"), "{cause}");
+    }
+}

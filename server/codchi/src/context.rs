@@ -1,0 +1,40 @@
+//! What every command starts from: where things live, what is configured, what runs machines.
+
+use crate::config::{Config, ConfigError};
+use crate::driver::Lazy;
+use codchi_machine::{Machines, Options, Paths};
+use std::sync::Arc;
+
+/// What every command starts from.
+pub(crate) struct Context {
+    /// Where things live.
+    pub(crate) paths: Paths,
+    /// What is configured.
+    pub(crate) config: Config,
+    /// What runs machines.
+    pub(crate) driver: Arc<Lazy>,
+}
+
+impl Context {
+    /// Reads the configuration; connects to nothing.
+    pub(crate) fn load(paths: Paths) -> Result<Self, ConfigError> {
+        let config = Config::load(&paths)?;
+        Ok(Self::new(paths, config))
+    }
+
+    /// With a configuration that was read, or is the default.
+    pub(crate) fn new(paths: Paths, config: Config) -> Self {
+        let driver = Arc::new(Lazy::new(config.driver));
+        Self { paths, config, driver }
+    }
+
+    /// The machines, as configured.
+    pub(crate) fn machines(&self) -> Machines {
+        self.machines_with(self.config.options())
+    }
+
+    /// The machines, with other options.
+    pub(crate) fn machines_with(&self, options: Options) -> Machines {
+        Machines::new(self.paths.clone(), self.driver.clone(), options)
+    }
+}

@@ -1,0 +1,227 @@
+//! What works on this host, and what to do about what does not.
+
+use crate::context::Context;
+use crate::error;
+use codchi_driver::{Driver as _, ServerInfo};
+use codchi_host::Host;
+use codchi_nix::{Nix, Version};
+use std::path::Path;
+
+/// The oldest Nix that today's nixpkgs evaluates with.
+const OLDEST_NIX: Version = Version(2, 18);
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Check {
+    /// What was looked at.
+    pub(crate) name: String,
+    /// Whether it is as it should be.
+    pub(crate) ok: bool,
+    /// Whether no machine works without it.
+    pub(crate) required: bool,
+    /// What was found.
+    pub(crate) message: String,
+    /// What to do where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) remedy: Option<String>,
+}
+
+impl Check {
+    fn new(name: impl Into<String>, required: bool, found: Result<String, (String, Option<String>)>) -> Self {
+        let name = name.into();
+        match found {
+            Ok(message) => Self { name, ok: true, required, message, remedy: None },
+            Err((message, remedy)) => Self { name, ok: false, required, message, remedy },
+        }
+    }
+}
+
+/// Looks at everything.
+pub(crate) async fn checks(context: &Context) -> Vec<Check> {
+    let (nix, server) = tokio::join!(nix(), context.driver.server());
+    let mut checks = vec![nix];
+    match server {
+        Ok(info) => {
+            checks.push(Check::new("driver", true, Ok(driver(&info))));
+            checks.push(pools(&info));
+            checks.push(idmapped_mounts(&info, Path::new("/")));
+        }
+        Err(failure) => {
+            let remedy = failure.hint();
+            checks.push(Check::new("driver", true, Err((told(&failure), remedy))));
+        }
+    }
+    let machines = context.machines();
+    let home = context.paths.home.clone();
+    // The vault and the probes read files and sockets.
+    let rest = tokio::task::spawn_blocking(move || {
+        let mut checks = vec![vault(machines.vault()), ssh(&home)];
+        checks.extend(capabilities(&Host::this()));
+        checks
+    });
+    checks.extend(rest.await.unwrap_or_default());
+    checks
+}
+
+/// A failure and its causes in one line.
+fn told(failure: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = failure.to_string();
+    let mut next = failure.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+async fn nix() -> Check {
+    let found = match Nix::find().await {
+        Ok(nix) => {
+            let Version(major, minor) = nix.version();
+            let message = format!("Nix {major}.{minor} ({})", nix.program().display());
+            if nix.version() >= OLDEST_NIX {
+                Ok(message)
+            } else {
+                let Version(major, minor) = OLDEST_NIX;
+                let remedy = format!("Current nixpkgs needs Nix {major}.{minor} or newer: update Nix.");
+                Err((message, Some(remedy)))
+            }
+        }
+        Err(failure) => Err((told(&failure), error::hint(&failure))),
+    };
+    Check::new("nix", true, found)
+}
+
+fn driver(info: &ServerInfo) -> String {
+    format!("{} {} ({})", info.kind, info.version, info.socket.display())
+}
+
+fn pools(info: &ServerInfo) -> Check {
+    let found = if info.pools.is_empty() {
+        let program = match info.kind {
+            codchi_driver::DriverKind::Incus => "incus admin init --minimal",
+            codchi_driver::DriverKind::Lxd => "lxd init --minimal",
+        };
+        Err((format!("{} has no storage pool", info.kind), Some(format!("Make one with `sudo {program}`."))))
+    } else {
+        Ok(format!("Storage pools: {}", info.pools.join(", ")))
+    };
+    Check::new("storage", true, found)
+}
+
+/// A project folder belongs to its owner inside, too: by idmapped mounts, or by a mapping that the host allows.
+fn idmapped_mounts(info: &ServerInfo, root: &Path) -> Check {
+    let found = if info.idmapped_mounts {
+        Ok("The kernel and the engine can shift the owners of mounted folders".into())
+    } else {
+        let uid = rustix::process::getuid().as_raw();
+        let allowed =
+            |file: &str| std::fs::read_to_string(root.join(file)).is_ok_and(|text| allows(&text, uid));
+        if allowed("etc/subuid") && allowed("etc/subgid") {
+            Ok(format!("Folders of user {uid} are mapped one to one (/etc/subuid, /etc/subgid)"))
+        } else {
+            Err((
+                "The engine cannot shift the owners of mounted folders".into(),
+                Some(format!(
+                    "Add the line `root:{uid}:1` to /etc/subuid and /etc/subgid, then restart the engine."
+                )),
+            ))
+        }
+    };
+    Check::new("project folders", true, found)
+}
+
+/// Whether root may map `uid`, by the text of /etc/subuid or /etc/subgid.
+fn allows(text: &str, uid: u32) -> bool {
+    text.lines().any(|line| {
+        let mut fields = line.split(':');
+        let (user, first, count) = (fields.next(), fields.next(), fields.next());
+        let number = |field: Option<&str>| field.and_then(|field| field.trim().parse::<u64>().ok());
+        matches!(user, Some("root" | "0"))
+            && number(first)
+                .zip(number(count))
+                .is_some_and(|(first, count)| (first..first.saturating_add(count)).contains(&u64::from(uid)))
+    })
+}
+
+fn vault(vault: &codchi_machine::Vault) -> Check {
+    let found = match vault.names() {
+        Ok(names) => {
+            let count: usize = names.values().map(Vec::len).sum();
+            Ok(match count {
+                0 => "The vault can be used; it is empty".into(),
+                1 => "The vault can be read: 1 secret is set".into(),
+                _ => format!("The vault can be read: {count} secrets are set"),
+            })
+        }
+        Err(failure) => Err((told(&failure), None)),
+    };
+    Check::new("vault", true, found)
+}
+
+fn ssh(home: &Path) -> Check {
+    let found = match program("ssh") {
+        Some(path) => {
+            let config = std::fs::read_to_string(home.join(".ssh/config")).unwrap_or_default();
+            let included = config.lines().any(|line| {
+                let line = line.trim().to_ascii_lowercase();
+                line.starts_with("include") && line.contains("codchi")
+            });
+            Ok(if included {
+                format!("{}; `ssh codchi-NAME` is set up", path.display())
+            } else {
+                format!("{}; `ssh codchi-NAME` is set up with the first machine", path.display())
+            })
+        }
+        None => Err((
+            "There is no `ssh` on PATH".into(),
+            Some("Install the OpenSSH client (Debian, Ubuntu: `sudo apt install openssh-client`).".into()),
+        )),
+    };
+    Check::new("ssh", false, found)
+}
+
+/// A program on PATH.
+pub(crate) fn program(name: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    })
+}
+
+fn capabilities(host: &Host) -> impl Iterator<Item = Check> {
+    host.probe_all().into_iter().map(|(capability, answer)| {
+        let found = if answer.available { Ok(answer.probed) } else { Err((answer.probed, answer.remedy)) };
+        Check::new(capability.name(), false, found)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_counts_where_it_holds_the_user() {
+        assert!(allows("lxd:1:2\nroot:1000:1\n", 1000));
+        assert!(allows("root:100000:65536\nroot:500:1000", 1000));
+        assert!(!allows("root:1001:1\nuser:1000:1\nroot:x:1\nroot\n", 1000));
+    }
+
+    #[test]
+    fn an_engine_without_a_pool_is_told_how_to_get_one() {
+        let info = ServerInfo {
+            kind: codchi_driver::DriverKind::Incus,
+            version: "6.0".into(),
+            socket: "/run/incus/unix.socket".into(),
+            idmapped_mounts: true,
+            pools: Vec::new(),
+        };
+        let check = pools(&info);
+        assert!(!check.ok && check.remedy.unwrap().contains("incus admin init"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Operations on machines that are under way: several at once, each of which goes on only while its client lives.
+//!
+//! An operation runs in a task of its own, so that cancelling its request, which drops the request's handler, lets it
+//! undo what it did.
+
+use super::front::{EditorFront, create_progress};
+use super::session::Session;
+use codchi_machine::CancellationToken;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use tokio_util::task::TaskTracker;
+use tower_lsp::Client;
+use tower_lsp::lsp_types::ProgressToken;
+
+/// Operations on machines that are under way.
+#[derive(Default)]
+pub(crate) struct Operations {
+    all: CancellationToken,
+    tracker: TaskTracker,
+    last_progress: AtomicU64,
+    by_progress: Mutex<HashMap<ProgressToken, CancellationToken>>,
+}
+
+impl Operations {
+    /// Runs `work` to its end and gives its result; `None` where it panicked. Cancelled with the future that this
+    /// gives, by its progress, and by the session's end; then `work` goes on in the background until it is undone.
+    pub(crate) async fn run<T, F>(
+        self: &std::sync::Arc<Self>,
+        client: &Client,
+        session: &Session,
+        title: String,
+        token: Option<ProgressToken>,
+        work: impl FnOnce(EditorFront, CancellationToken) -> F + Send + 'static,
+    ) -> Option<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let cancel = self.all.child_token();
+        let _cancelled_when_dropped = cancel.clone().drop_guard();
+        let (operations, client, session) = (self.clone(), client.clone(), session.clone());
+        let task = self.tracker.spawn(async move {
+            let token = match token {
+                Some(token) => Some(token),
+                None if session.progress => {
+                    let number = operations.last_progress.fetch_add(1, Ordering::Relaxed);
+                    create_progress(&client, number).await
+                }
+                None => None,
+            };
+            if let Some(token) = &token {
+                operations.by_progress().insert(token.clone(), cancel.clone());
+            }
+            let (front, reporter) = EditorFront::new(&client, &session, title, token.clone(), cancel.clone());
+            // In a task of its own, so that a panic ends the progress like any other failure.
+            let result = tokio::spawn(work(front, cancel)).await;
+            reporter.finish().await;
+            if let Some(token) = &token {
+                operations.by_progress().remove(token);
+            }
+            result.ok()
+        });
+        task.await.ok().flatten()
+    }
+
+    /// The person cancelled a progress.
+    pub(crate) fn cancel(&self, token: &ProgressToken) {
+        if let Some(cancel) = self.by_progress().get(token) {
+            cancel.cancel();
+        }
+    }
+
+    /// Cancels all of them: the client is gone.
+    pub(crate) fn cancel_all(&self) {
+        self.all.cancel();
+        self.tracker.close();
+    }
+
+    /// Waits until all are done or undone.
+    pub(crate) async fn wait(&self) {
+        self.tracker.wait().await;
+    }
+
+    fn by_progress(&self) -> std::sync::MutexGuard<'_, HashMap<ProgressToken, CancellationToken>> {
+        self.by_progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,220 @@
+//! Keeps what is known about host and machines up to date, and tells the client.
+//!
+//! Nothing is polled: the state folder is watched, the driver tells what happens, and our own operations are known. Only
+//! a driver that is not there (any more) is looked for, every half a minute.
+
+use super::client::{MachinesChanged, MachinesChangedParams, send};
+use super::publish::Changed;
+use super::server::Shared;
+use super::watch::Watch;
+use codchi_driver::Driver;
+use codchi_host::Host;
+use codchi_ide::{Capability, Machine, MachineModule, MachineState, World};
+use codchi_machine::{MachineStatus, Scope, VaultError};
+use futures_util::StreamExt as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tower_lsp::Client;
+use tower_lsp::lsp_types::request::CodeLensRefresh;
+
+/// So long changes are gathered before the next look.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// How long until a driver that was not there is looked for again.
+const RECONNECT: Duration = Duration::from_secs(30);
+
+/// Looks at everything now and whenever something changes, until the session ends.
+pub(crate) async fn run(shared: Arc<Shared>, client: Client) {
+    tokio::spawn(listen(shared.clone()));
+    let mut watch = match Watch::new() {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            tracing::warn!("changes by other programs will not be seen: {error}");
+            None
+        }
+    };
+    let mut told: Option<Vec<MachineStatus>> = None;
+    loop {
+        // Watched before it is read, so that no change falls between the two.
+        if let Some(watch) = &mut watch {
+            watch.add(&shared.context.paths);
+        }
+        let (world, machines) = look(&shared, told.as_deref()).await;
+        if told.as_ref() != Some(&machines) {
+            client.send_notification::<MachinesChanged>(MachinesChangedParams::new(&machines)).await;
+            told = Some(machines);
+        }
+        let is_new = shared.world.send_if_modified(|now| {
+            let is_new = **now != world;
+            if is_new {
+                *now = Arc::new(world);
+            }
+            is_new
+        });
+        if is_new {
+            shared.changed(Changed::Everything);
+            if shared.session().refreshes_lenses {
+                let client = client.clone();
+                tokio::spawn(async move { send::<CodeLensRefresh>(&client, ()).await });
+            }
+        }
+        let changed = async {
+            match &mut watch {
+                Some(watch) => watch.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shared.refresh.notified() => {}
+            () = changed => {}
+        }
+        tokio::time::sleep(GATHER).await;
+    }
+}
+
+/// Passes on what the driver tells.
+async fn listen(shared: Arc<Shared>) {
+    loop {
+        match shared.context.driver.events().await {
+            Ok(mut events) => {
+                shared.refresh.notify_one();
+                while let Some(Ok(_)) = events.next().await {
+                    shared.refresh.notify_one();
+                }
+                tracing::info!("the driver is gone");
+                shared.refresh.notify_one();
+            }
+            Err(error) => tracing::debug!("no driver tells what happens: {error}"),
+        }
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+/// What is known now; of the machines what was known `before` where they cannot be read.
+async fn look(shared: &Arc<Shared>, before: Option<&[MachineStatus]>) -> (World, Vec<MachineStatus>) {
+    let machines = shared.machines();
+    let vault = machines.vault().clone();
+    let status = tokio::spawn(async move { machines.status().await });
+    let host = tokio::task::spawn_blocking(capabilities);
+    let secrets = tokio::task::spawn_blocking(move || vault.names());
+    let (status, host, secrets) = tokio::join!(status, host, secrets);
+    let machines = match status {
+        Ok(Ok(machines)) => machines,
+        Ok(Err(error)) => {
+            tracing::warn!("the machines' state cannot be read: {}", crate::error::report(&error));
+            before.unwrap_or_default().to_vec()
+        }
+        Err(_) => before.unwrap_or_default().to_vec(),
+    };
+    let secrets = secrets.ok().and_then(|secrets: Result<_, VaultError>| {
+        secrets.inspect_err(|error| tracing::warn!("{}", crate::error::report(error))).ok()
+    });
+    (world(host.ok(), secrets.as_ref(), &machines), machines)
+}
+
+/// What the host offers.
+pub(crate) fn capabilities() -> BTreeMap<String, Capability> {
+    let answers = Host::this().probe_all().into_iter();
+    answers
+        .map(|(name, answer)| {
+            let (available, probed, remedy) = (answer.available, answer.probed, answer.remedy);
+            (name.to_string(), Capability { available, probed, remedy })
+        })
+        .collect()
+}
+
+/// The analysis' view of it all.
+pub(crate) fn world(
+    capabilities: Option<BTreeMap<String, Capability>>,
+    secrets: Option<&BTreeMap<Scope, Vec<String>>>,
+    machines: &[MachineStatus],
+) -> World {
+    let names = |scope: &Scope| -> BTreeSet<String> {
+        secrets.and_then(|secrets| secrets.get(scope)).into_iter().flatten().cloned().collect()
+    };
+    let for_all = names(&Scope::All);
+    let machine = |status: &MachineStatus| {
+        let declared = status.secrets.iter().filter(|secret| secret.set).map(|secret| secret.name.clone());
+        Machine {
+            name: status.name.to_string(),
+            state: match status.state {
+                codchi_machine::MachineState::Running => MachineState::Running,
+                codchi_machine::MachineState::Stopped => MachineState::Stopped,
+                codchi_machine::MachineState::Busy => MachineState::Busy,
+                codchi_machine::MachineState::Interrupted | codchi_machine::MachineState::Missing => {
+                    MachineState::Broken
+                }
+                codchi_machine::MachineState::Unknown => MachineState::Unknown,
+            },
+            modules: status.modules.iter().filter_map(|module| local_module(module)).collect(),
+            secrets: declared
+                .chain(for_all.iter().cloned())
+                .chain(names(&Scope::Machine(status.name.clone())))
+                .collect(),
+            generation: status.generation,
+        }
+    };
+    World {
+        capabilities,
+        secrets: secrets.map(|_| for_all.clone()),
+        machines: machines.iter().map(machine).collect(),
+    }
+}
+
+/// A module as a person writes it, where it is a file or folder of this computer.
+fn local_module(module: &str) -> Option<MachineModule> {
+    if !module.starts_with('/') {
+        return None;
+    }
+    let (path, output) = match module.rsplit_once('#') {
+        Some((path, output)) => (path, Some(output.to_owned())),
+        None => (module, None),
+    };
+    Some(MachineModule { path: path.into(), output })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codchi_driver::DriverKind;
+
+    fn status() -> MachineStatus {
+        MachineStatus {
+            name: "a".parse().unwrap(),
+            state: codchi_machine::MachineState::Missing,
+            operation: None,
+            driver: DriverKind::Lxd,
+            modules: vec!["/w/a#dev".into(), "git+https://example.org/b".into()],
+            module_folders: Vec::new(),
+            project: None,
+            workspace: "/workspace".into(),
+            ssh_host: "codchi-a".into(),
+            generation: 2,
+            secrets: Vec::new(),
+            log: None,
+            problems: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_machine_has_its_own_secrets_and_those_for_all() {
+        let secrets = BTreeMap::from([
+            (Scope::All, vec!["ALL".into()]),
+            (Scope::Machine("a".parse().unwrap()), vec!["OWN".into()]),
+            (Scope::Machine("b".parse().unwrap()), vec!["OTHER".into()]),
+        ]);
+        let world = world(None, Some(&secrets), &[status()]);
+        assert_eq!(world.secrets, Some(BTreeSet::from(["ALL".to_owned()])));
+        assert_eq!(world.machines[0].secrets, BTreeSet::from(["ALL".to_owned(), "OWN".to_owned()]));
+        assert_eq!(world.machines[0].state, MachineState::Broken);
+    }
+
+    #[test]
+    fn only_modules_on_this_computer_are_local() {
+        let world = world(None, None, &[status()]);
+        let module = MachineModule { path: "/w/a".into(), output: Some("dev".into()) };
+        assert_eq!(world.machines[0].modules, [module]);
+        assert_eq!(world.secrets, None, "a vault that cannot be read says nothing");
+    }
+}
