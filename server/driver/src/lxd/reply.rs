@@ -209,7 +209,7 @@ mod tests {
         let error = missing("Instance not found").explain("starting", &name());
         assert!(matches!(error, DriverError::NotFound { name } if name == "codchi-x"));
         let error = missing("file does not exist").explain("writing /a/b to", &name());
-        assert_eq!(error.to_string(), "writing /a/b to instance codchi-x failed: file does not exist");
+        assert_eq!(error.to_string(), "Writing /a/b to instance codchi-x failed: file does not exist");
     }
 
     #[test]
