@@ -1,7 +1,9 @@
 //! The entry: one method per editor feature.
 
+use crate::diagnostics::findings;
 use crate::{
     Action, Completion, Diagnostic, Document, Hover, Lens, Symbol, Target, TextRange, TextSize, World,
+    actions, completion, definition, hover, lenses, symbols,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,49 +36,42 @@ impl<'a> Analysis<'a> {
     /// What is wrong in a file, sorted by place. Syntax for every Nix file, the rest for codchi modules.
     #[must_use]
     pub fn diagnostics(&self, path: &Path) -> Vec<Diagnostic> {
-        let _ = (self.files, self.world, path);
-        unimplemented!()
+        findings(self.files, self.world, path).into_iter().map(|finding| finding.diagnostic).collect()
     }
 
     /// What can be typed at `offset`, also in half-typed code.
     #[must_use]
     pub fn completions(&self, path: &Path, offset: TextSize) -> Vec<Completion> {
-        let _ = (path, offset);
-        unimplemented!()
+        completion::completions(self.files, path, offset)
     }
 
     /// What is known about what is at `offset`.
     #[must_use]
     pub fn hover(&self, path: &Path, offset: TextSize) -> Option<Hover> {
-        let _ = (path, offset);
-        unimplemented!()
+        hover::hover(self.files, self.world, path, offset)
     }
 
     /// Where what is at `offset` comes from.
     #[must_use]
     pub fn definition(&self, path: &Path, offset: TextSize) -> Vec<Target> {
-        let _ = (path, offset);
-        unimplemented!()
+        definition::definition(self.files, path, offset)
     }
 
     /// The outline.
     #[must_use]
     pub fn symbols(&self, path: &Path) -> Vec<Symbol> {
-        let _ = path;
-        unimplemented!()
+        symbols::symbols(self.files, path)
     }
 
     /// What can be done about `range`.
     #[must_use]
     pub fn actions(&self, path: &Path, range: TextRange) -> Vec<Action> {
-        let _ = (path, range);
-        unimplemented!()
+        actions::actions(self.files, self.world, path, range)
     }
 
     /// The lenses of a file that a machine is or can be made of.
     #[must_use]
     pub fn lenses(&self, path: &Path) -> Vec<Lens> {
-        let _ = path;
-        unimplemented!()
+        lenses::lenses(self.files, self.world, path)
     }
 }

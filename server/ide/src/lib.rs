@@ -4,9 +4,25 @@
 //! the host and the machines through a [`World`] that somebody else keeps up to date. One file per feature, and one
 //! per diagnostic below `diagnostics/`.
 
+mod actions;
 mod analysis;
+mod completion;
+mod definition;
+mod diagnostics;
+mod hover;
+mod lenses;
+mod markdown;
+mod modules;
+mod suspect;
+mod symbols;
+mod syntax;
 mod types;
 mod world;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
 
 pub use analysis::{Analysis, Files};
 pub use types::{
@@ -16,3 +32,5 @@ pub use types::{
 pub use world::{Capability, Machine, MachineModule, MachineState, World};
 
 pub use codchi_module::{Document, TextRange, TextSize};
+
+use codchi_module::Facts;

@@ -89,6 +89,8 @@ pub struct Completion {
     pub documentation: String,
     /// The change that takes it; its range holds the cursor.
     pub edit: Edit,
+    /// Ranges in the edit's new text that are to be filled in, in this order; may be empty.
+    pub stops: Vec<TextRange>,
     /// Whether it is deprecated.
     pub deprecated: bool,
 }

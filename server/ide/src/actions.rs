@@ -1,0 +1,165 @@
+//! Code actions: what can be done about the diagnostics in a range.
+
+use crate::diagnostics::findings;
+use crate::{Action, Files, TextRange, World};
+use std::path::Path;
+
+pub(crate) fn actions(files: &dyn Files, world: &World, path: &Path, range: TextRange) -> Vec<Action> {
+    findings(files, world, path)
+        .into_iter()
+        .filter(|finding| finding.diagnostic.range.intersect(range).is_some())
+        .flat_map(|finding| finding.fixes)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::Fixture;
+    use crate::{Machine, MachineModule, MachineState, World};
+    use expect_test::{Expect, expect};
+    use std::collections::BTreeSet;
+
+    fn check(text: &str, expected: Expect) {
+        let machine = Machine {
+            name: "hello".into(),
+            state: MachineState::Stopped,
+            modules: vec![MachineModule { path: "/made".into(), output: None }],
+            secrets: BTreeSet::new(),
+            generation: 1,
+        };
+        let world = World { secrets: Some(BTreeSet::new()), machines: vec![machine], ..World::default() };
+        expected.assert_eq(&Fixture::new(text).with(world).actions());
+    }
+
+    #[test]
+    fn a_secret_without_a_value_can_be_set() {
+        check(
+            "{ codchi.secrets.TOK$0EN.description = \"The token\"; }",
+            expect![[r#"
+            * Set secret TOKEN…
+              SetSecret { name: "TOKEN", description: "The token", machine: None }
+        "#]],
+        );
+        check(
+            "//- /made/codchi.nix\n{ codchi.secrets.TOK$0EN.description = \"The token\"; }",
+            expect![[r#"
+                * Set secret TOKEN…
+                  SetSecret { name: "TOKEN", description: "The token", machine: None }
+                  Set secret TOKEN for the machine hello only…
+                  SetSecret { name: "TOKEN", description: "The token", machine: Some("hello") }
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_misspelt_name_can_be_corrected() {
+        check(
+            "{ codchi.gpu.enabl$0 = true; }",
+            expect![[r#"
+            * Did you mean `enable`?
+            { codchi.gpu.enable = true; }
+        "#]],
+        );
+        check(
+            "{ codchi.requiredCapabilities = [ \"cudd$0a\" ]; }",
+            expect![[r#"
+            * Did you mean `cuda`?
+            { codchi.requiredCapabilities = [ "cuda" ]; }
+        "#]],
+        );
+        check(
+            "{ codchi.secrets.A = { description = \"a\"; required = false; deliver = [ \"fil$0\" ]; }; }",
+            expect![[r#"
+                * Did you mean `"file"`?
+                { codchi.secrets.A = { description = "a"; required = false; deliver = [ "file" ]; }; }
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_literal_of_a_near_shape_can_be_corrected() {
+        check(
+            "{ codchi.gpu.enable = \"tr$0ue\"; }",
+            expect![[r#"
+            * Write `true` without quotes
+            { codchi.gpu.enable = true; }
+        "#]],
+        );
+        check(
+            "{ codchi.requiredCapabilities = \"gp$0u\"; }",
+            expect![[r#"
+            * Make it a list
+            { codchi.requiredCapabilities = [ "gpu" ]; }
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_description_can_be_added() {
+        check(
+            "{ codchi.secrets.file.A$0.required = false; }",
+            expect![[r#"
+                * Add a description
+                { codchi.secrets.file.A.description = "What A is and where to get it"; codchi.secrets.file.A.required = false; }
+            "#]],
+        );
+        check(
+            "{\n  codchi.secrets = {\n    A$0 = {\n      required = false;\n    };\n  };\n}",
+            expect![[r#"
+                * Add a description
+                {
+                  codchi.secrets = {
+                    A = {
+                      description = "What A is and where to get it";
+                      required = false;
+                    };
+                  };
+                }
+            "#]],
+        );
+        check(
+            "{ codchi.secrets.A$0 = { required = false; }; }",
+            expect![[r#"
+            * Add a description
+            { codchi.secrets.A = { description = "What A is and where to get it"; required = false; }; }
+        "#]],
+        );
+        check(
+            "{ codchi.secrets.A$0 = {}; codchi.secrets.A.required = false; }",
+            expect![[r#"
+            * Add a description
+            { codchi.secrets.A = { description = "What A is and where to get it"; }; codchi.secrets.A.required = false; }
+        "#]],
+        );
+        check(
+            "{ codchi.secrets = { A$0.required = false; }; }",
+            expect![[r#"
+                * Add a description
+                { codchi.secrets = { A.description = "What A is and where to get it"; A.required = false; }; }
+            "#]],
+        );
+        check(
+            "{ codchi.secrets.A$0 = { description = \"\"; required = false; }; }",
+            expect![[r#"
+            * Add a description
+            { codchi.secrets.A = { description = "What A is and where to get it"; required = false; }; }
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_name_of_a_secret_can_be_made_valid() {
+        check(
+            "{ codchi.secrets.my-to$0ken = { description = \"a\"; required = false; }; }",
+            expect![[r#"
+                * Rename to `my_token`
+                { codchi.secrets.my_token = { description = "a"; required = false; }; }
+            "#]],
+        );
+    }
+
+    #[test]
+    fn elsewhere_there_is_nothing_to_do() {
+        check("{ codchi.gpu.enable = $0true; codchi.secrets.A.description = \"a\"; }", expect![[r#""#]]);
+    }
+}

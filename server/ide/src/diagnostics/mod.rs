@@ -1,0 +1,110 @@
+//! What is wrong in a file: one file per diagnostic, each with its message and its fixes.
+//!
+//! Invariant: what only evaluation can know is not reported, nor what half-typed text makes doubtful.
+
+mod capability_missing;
+mod capability_unknown;
+mod import_not_found;
+mod secret_name_invalid;
+mod secret_not_set;
+mod secret_without_description;
+mod syntax;
+mod unknown_option;
+mod wrong_type;
+
+pub(crate) use capability_missing::sentence;
+pub(crate) use capability_unknown::is_capability_list;
+
+use crate::modules::Modules;
+use crate::suspect::Suspects;
+use crate::{
+    Action, ActionKind, Command, Diagnostic, DiagnosticCode, Document, Edit, Facts, Files, Severity,
+    TextRange, World,
+};
+use std::path::Path;
+
+/// A diagnostic and what can be done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) diagnostic: Diagnostic,
+    /// What it was read from; the diagnostic's own range where nothing else matters.
+    basis: TextRange,
+    pub(crate) fixes: Vec<Action>,
+}
+
+/// What the diagnostics of one file are made from.
+pub(crate) struct Context<'a> {
+    path: &'a Path,
+    document: &'a Document,
+    facts: &'a Facts,
+    modules: Modules<'a>,
+    world: &'a World,
+}
+
+/// All findings in a file, sorted by place.
+pub(crate) fn findings(files: &dyn Files, world: &World, path: &Path) -> Vec<Finding> {
+    let Some(document) = files.document(path) else { return Vec::new() };
+    let errors = document.syntax_errors();
+    let cx =
+        Context { path, document: &document, facts: document.facts(), modules: Modules::new(files), world };
+
+    let mut semantic = Vec::new();
+    unknown_option::find(&cx, &mut semantic);
+    wrong_type::find(&cx, &mut semantic);
+    secret_not_set::find(&cx, &mut semantic);
+    secret_without_description::find(&cx, &mut semantic);
+    secret_name_invalid::find(&cx, &mut semantic);
+    capability_unknown::find(&cx, &mut semantic);
+    capability_missing::find(&cx, &mut semantic);
+    import_not_found::find(&cx, &mut semantic);
+    if !semantic.is_empty() {
+        let suspects = Suspects::of(&document, &errors);
+        semantic.retain(|finding| !suspects.contain(finding.basis));
+    }
+
+    let mut all = semantic;
+    all.extend(errors.into_iter().map(syntax::finding));
+    all.sort_by_key(|finding| {
+        let Diagnostic { range, code, .. } = &finding.diagnostic;
+        (range.start(), range.end(), *code)
+    });
+    all
+}
+
+impl Finding {
+    fn new(code: DiagnosticCode, severity: Severity, range: TextRange, message: String) -> Self {
+        let diagnostic = Diagnostic { code, severity, message, range, related: Vec::new() };
+        Self { diagnostic, basis: range, fixes: Vec::new() }
+    }
+
+    /// Says what it was read from, where that is more than the diagnostic's range.
+    fn based_on(self, basis: TextRange) -> Self {
+        Self { basis, ..self }
+    }
+
+    /// Adds a fix that changes the text.
+    fn edit(self, title: String, edits: Vec<Edit>) -> Self {
+        self.fix(title, edits, Command::None)
+    }
+
+    /// Adds a fix; the first one is the preferred one.
+    fn fix(mut self, title: String, edits: Vec<Edit>, command: Command) -> Self {
+        let fixes = Some((self.diagnostic.code, self.diagnostic.range));
+        let preferred = self.fixes.is_empty();
+        self.fixes.push(Action { title, kind: ActionKind::QuickFix, fixes, edits, command, preferred });
+        self
+    }
+}
+
+/// The name that was most likely meant; `None` where none is near.
+fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let distance = |other: &str| strsim::damerau_levenshtein(&lower, &other.to_lowercase());
+    let limit = |other: &str| (name.len().max(other.len()) / 3).max(1);
+    names
+        .into_iter()
+        .map(|other| (distance(other), other))
+        .filter(|&(distance, other)| distance <= limit(other))
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, other)| other)
+}

@@ -1,0 +1,54 @@
+//! `syntax`: the text is not Nix. The parser's first error of a region; what follows from it is left out.
+
+use super::Finding;
+use crate::{DiagnosticCode, Severity};
+use codchi_module::SyntaxError;
+
+pub(super) fn finding(error: SyntaxError) -> Finding {
+    Finding::new(DiagnosticCode::Syntax, Severity::Error, error.range, error.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::Fixture;
+    use expect_test::{Expect, expect};
+
+    fn check(text: &str, expected: Expect) {
+        expected.assert_eq(&Fixture::new(text).diagnostics());
+    }
+
+    #[test]
+    fn a_missing_semicolon_is_reported_once() {
+        check(
+            r"{
+  codchi.gpu.enable = true
+  codchi.docker.enable = true;
+}
+",
+            expect![[r#"
+                error syntax at `true`: A `;` is missing after this: each definition ends with one.
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_reported_at_its_end() {
+        check(
+            r"{ codchi.gpu.enable = true;",
+            expect![[r#"
+            error syntax at `;`: The file ends in the middle of an expression.
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_module_is_checked_too() {
+        check(
+            r"//- /project/lib.nix
+rec { a = ; }",
+            expect![[r#"
+                error syntax at `;`: `;` cannot stand here: a value is missing.
+            "#]],
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! Lenses: the machines that are made of a module, with their state and what can be done with them; where there is
+//! none, one to make it.
+//!
+//! In a flake they stand on each module output, in a module on its first use of codchi's options.
+
+use crate::modules::{Modules, Source};
+use crate::{Command, Facts, Files, Lens, Machine, MachineState, TextRange, World};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub(crate) fn lenses(files: &dyn Files, world: &World, path: &Path) -> Vec<Lens> {
+    let Some(document) = files.document(path) else { return Vec::new() };
+    let facts = document.facts();
+    let modules = Modules::new(files);
+    if !facts.flake_modules.is_empty() {
+        let ranges = output_ranges(facts);
+        let outputs = modules.outputs(path).into_iter();
+        let places = outputs.filter_map(|source| {
+            let name = source.output.clone().unwrap_or_else(|| "default".to_owned());
+            Some((source, *ranges.get(&name)?))
+        });
+        return places.flat_map(|(source, range)| of_source(modules, world, &source, range, false)).collect();
+    }
+    let first = facts.options.iter().filter_map(|used| used.segments.first()).min_by_key(|r| r.start());
+    let (Some(&range), true) = (first, facts.may_be_module) else { return Vec::new() };
+    let sources = modules.sources(path);
+    let several = sources.len() > 1;
+    sources.iter().flat_map(|source| of_source(modules, world, source, range, several)).collect()
+}
+
+/// The range of each output's name. `codchiModules` comes before `nixosModules`, as it does for a machine.
+fn output_ranges(facts: &Facts) -> BTreeMap<String, TextRange> {
+    let mut ranges = BTreeMap::new();
+    for module in &facts.flake_modules {
+        if module.kind == "codchiModules" || !ranges.contains_key(&module.name) {
+            ranges.insert(module.name.clone(), module.range);
+        }
+    }
+    ranges
+}
+
+fn of_source(
+    modules: Modules<'_>,
+    world: &World,
+    source: &Source,
+    range: TextRange,
+    name_source: bool,
+) -> Vec<Lens> {
+    let machines = modules.machines_of(world, source);
+    if machines.is_empty() {
+        let title = match source.output.as_ref().filter(|_| name_source) {
+            Some(output) => format!("Open {output} in Code Machine"),
+            None => "Open in Code Machine".to_owned(),
+        };
+        let command = Command::Create { module: source.path.clone(), output: source.output.clone() };
+        return vec![Lens { range, title, command }];
+    }
+    machines.iter().flat_map(|machine| of_machine(machine, range)).collect()
+}
+
+fn of_machine(machine: &Machine, range: TextRange) -> Vec<Lens> {
+    let name = || machine.name.clone();
+    let lens = |title: &str, command: Command| Lens { range, title: title.to_owned(), command };
+    let mut lenses = vec![lens(&state_title(machine), Command::None)];
+    let open = || lens("Open", Command::Open { machine: name() });
+    let rebuild = || lens("Rebuild", Command::Rebuild { machine: name() });
+    match machine.state {
+        MachineState::Running => {
+            lenses.extend([open(), rebuild(), lens("Stop", Command::Stop { machine: name() })]);
+        }
+        MachineState::Stopped => {
+            lenses.extend([open(), rebuild(), lens("Start", Command::Start { machine: name() })]);
+        }
+        MachineState::Broken => lenses.push(rebuild()),
+        // What is under way must end first; where the driver does not answer, nothing would work.
+        MachineState::Busy | MachineState::Unknown => {}
+    }
+    lenses
+}
+
+fn state_title(machine: &Machine) -> String {
+    let state = match machine.state {
+        MachineState::Running => "running",
+        MachineState::Stopped => "stopped",
+        MachineState::Busy => "busy",
+        MachineState::Broken => "broken",
+        MachineState::Unknown => "state unknown",
+    };
+    match machine.generation {
+        0 => format!("{} · {state}", machine.name),
+        generation => format!("{} · {state} · generation {generation}", machine.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::Fixture;
+    use crate::{Machine, MachineModule, MachineState, World};
+    use expect_test::{Expect, expect};
+    use std::collections::BTreeSet;
+
+    fn check(machines: &[(&str, MachineState, &str)], text: &str, expected: Expect) {
+        let machine = |&(name, state, module): &(&str, MachineState, &str)| {
+            let (path, output) =
+                module.split_once('#').map_or((module, None), |(path, output)| (path, Some(output)));
+            Machine {
+                name: name.into(),
+                state,
+                modules: vec![MachineModule { path: path.into(), output: output.map(str::to_owned) }],
+                secrets: BTreeSet::new(),
+                generation: 3,
+            }
+        };
+        let world = World { machines: machines.iter().map(machine).collect(), ..World::default() };
+        expected.assert_eq(&Fixture::new(text).with(world).lenses());
+    }
+
+    const FLAKE: &str = "//- /a/flake.nix\n{ outputs = _: { nixosModules = { default = ./codchi.nix; rust = ./rust.nix; }; }; }\n//- /a/codchi.nix\n{ codchi.gpu.enable = true; }\n//- /a/rust.nix\n{ imports = [ ./codchi.nix ]; codchi.docker.enable = true; }";
+
+    #[test]
+    fn a_module_without_a_machine_offers_to_make_one() {
+        check(
+            &[],
+            "{ codchi.gpu.enable = true; }",
+            expect![[r#"
+            /project/codchi.nix codchi: Open in Code Machine = Create { module: "/project", output: None }
+        "#]],
+        );
+        check(
+            &[],
+            "//- /a/other.nix\n{ codchi.gpu.enable = true; }",
+            expect![[r#"
+            /a/other.nix codchi: Open in Code Machine = Create { module: "/a/other.nix", output: None }
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_machine_shows_its_state_and_what_can_be_done() {
+        let text = "{ services.x = 1; codchi.gpu.enable = true; }";
+        check(
+            &[("hello", MachineState::Running, "/project")],
+            text,
+            expect![[r#"
+            /project/codchi.nix codchi: hello · running · generation 3 = None
+            /project/codchi.nix codchi: Open = Open { machine: "hello" }
+            /project/codchi.nix codchi: Rebuild = Rebuild { machine: "hello" }
+            /project/codchi.nix codchi: Stop = Stop { machine: "hello" }
+        "#]],
+        );
+        check(
+            &[("hello", MachineState::Stopped, "/project/codchi.nix")],
+            text,
+            expect![[r#"
+            /project/codchi.nix codchi: hello · stopped · generation 3 = None
+            /project/codchi.nix codchi: Open = Open { machine: "hello" }
+            /project/codchi.nix codchi: Rebuild = Rebuild { machine: "hello" }
+            /project/codchi.nix codchi: Start = Start { machine: "hello" }
+        "#]],
+        );
+        check(
+            &[("hello", MachineState::Busy, "/project")],
+            text,
+            expect![[r#"
+            /project/codchi.nix codchi: hello · busy · generation 3 = None
+        "#]],
+        );
+        check(
+            &[("hello", MachineState::Broken, "/project")],
+            text,
+            expect![[r#"
+            /project/codchi.nix codchi: hello · broken · generation 3 = None
+            /project/codchi.nix codchi: Rebuild = Rebuild { machine: "hello" }
+        "#]],
+        );
+        check(
+            &[("other", MachineState::Running, "/elsewhere")],
+            text,
+            expect![[r#"
+            /project/codchi.nix codchi: Open in Code Machine = Create { module: "/project", output: None }
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_flake_has_lenses_on_its_outputs_and_its_modules_have_those_too() {
+        check(
+            &[],
+            FLAKE,
+            expect![[r#"
+                /a/codchi.nix codchi: Open in Code Machine = Create { module: "/a", output: None }
+                /a/codchi.nix codchi: Open rust in Code Machine = Create { module: "/a", output: Some("rust") }
+                /a/flake.nix default: Open in Code Machine = Create { module: "/a", output: None }
+                /a/flake.nix rust: Open in Code Machine = Create { module: "/a", output: Some("rust") }
+                /a/rust.nix codchi: Open in Code Machine = Create { module: "/a", output: Some("rust") }
+            "#]],
+        );
+        check(
+            &[("work", MachineState::Running, "/a#rust")],
+            FLAKE,
+            expect![[r#"
+                /a/codchi.nix codchi: Open in Code Machine = Create { module: "/a", output: None }
+                /a/codchi.nix codchi: work · running · generation 3 = None
+                /a/codchi.nix codchi: Open = Open { machine: "work" }
+                /a/codchi.nix codchi: Rebuild = Rebuild { machine: "work" }
+                /a/codchi.nix codchi: Stop = Stop { machine: "work" }
+                /a/flake.nix default: Open in Code Machine = Create { module: "/a", output: None }
+                /a/flake.nix rust: work · running · generation 3 = None
+                /a/flake.nix rust: Open = Open { machine: "work" }
+                /a/flake.nix rust: Rebuild = Rebuild { machine: "work" }
+                /a/flake.nix rust: Stop = Stop { machine: "work" }
+                /a/rust.nix codchi: work · running · generation 3 = None
+                /a/rust.nix codchi: Open = Open { machine: "work" }
+                /a/rust.nix codchi: Rebuild = Rebuild { machine: "work" }
+                /a/rust.nix codchi: Stop = Stop { machine: "work" }
+            "#]],
+        );
+    }
+
+    #[test]
+    fn an_imported_module_shows_the_machine_of_what_imports_it() {
+        check(
+            &[("hello", MachineState::Running, "/a")],
+            "//- /a/codchi.nix\n{ imports = [ ./b.nix ]; codchi.gpu.enable = true; }\n//- /a/b.nix\n{ codchi.docker.enable = true; }",
+            expect![[r#"
+                /a/b.nix codchi: hello · running · generation 3 = None
+                /a/b.nix codchi: Open = Open { machine: "hello" }
+                /a/b.nix codchi: Rebuild = Rebuild { machine: "hello" }
+                /a/b.nix codchi: Stop = Stop { machine: "hello" }
+                /a/codchi.nix codchi: hello · running · generation 3 = None
+                /a/codchi.nix codchi: Open = Open { machine: "hello" }
+                /a/codchi.nix codchi: Rebuild = Rebuild { machine: "hello" }
+                /a/codchi.nix codchi: Stop = Stop { machine: "hello" }
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_codchi_module_has_none() {
+        check(&[], "{ services.x = 1; }", expect![[r#""#]]);
+        check(&[], "//- /a/flake.nix\n{ outputs = _: { packages = { }; }; }", expect![[r#""#]]);
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading option paths off a syntax tree, for what is asked about one place.
+//!
+//! Facts answer what a whole file says; these functions answer what stands at an offset, also where the file does not
+//! parse. Invariant: no node outlives the call that made it.
+
+use codchi_module::{FREE_NAME, OptionPath};
+use rnix::ast::{Attr, Attrpath, AttrpathValue, Expr, InterpolPart, Select, Str};
+use rnix::{SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
+use rowan::ast::AstNode;
+
+/// An option's name in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OptionAt {
+    /// The path up to and including the name, from `codchi` on.
+    pub(crate) path: OptionPath,
+    /// The name's range.
+    pub(crate) range: TextRange,
+    /// Whether it is read (`config.codchi.…`) rather than defined.
+    pub(crate) read: bool,
+}
+
+/// Where a set stands in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Site {
+    /// The names that the set's names continue, from the outermost set or the local name it belongs to.
+    pub(crate) names: Vec<String>,
+    /// Whether the path begins at the file's own value, or at a module that is written in place.
+    pub(crate) from_top: bool,
+}
+
+/// The option whose name is at `offset`, defined or read.
+pub(crate) fn option_at(root: &SyntaxNode, offset: TextSize) -> Option<OptionAt> {
+    let tokens = root.token_at_offset(offset);
+    tokens.into_iter().find_map(|token| option_of(&token))
+}
+
+fn option_of(token: &SyntaxToken) -> Option<OptionAt> {
+    let attr = token.parent_ancestors().find_map(Attr::cast)?;
+    let attrpath = Attrpath::cast(attr.syntax().parent()?)?;
+    let range = attr.syntax().text_range();
+    let (mut path, read) = path_before(&attrpath)?;
+    let names = attrpath.attrs().take_while(|a| a.syntax().text_range().start() <= range.start());
+    path.extend(names.map(|a| attr_name(&a)));
+    let path = below_module(path);
+    (path.first()? == "codchi").then(|| OptionAt { path: OptionPath(path), range, read })
+}
+
+/// What an attribute path continues (before [`below_module`]), and whether it is read. `None` for local names, and
+/// for what is read from anything but `config`.
+pub(crate) fn path_before(attrpath: &Attrpath) -> Option<(Vec<String>, bool)> {
+    let parent = attrpath.syntax().parent()?;
+    if let Some(binding) = AttrpathValue::cast(parent.clone()) {
+        return (!is_local(&binding)).then(|| (site(binding.syntax()).names, false));
+    }
+    match Select::cast(parent)?.expr()? {
+        Expr::Ident(ident) if ident.syntax().text() == "config" => Some((Vec::new(), true)),
+        _ => None,
+    }
+}
+
+/// Where the names in the set around `node` stand.
+pub(crate) fn site(node: &SyntaxNode) -> Site {
+    let mut site = Site { names: Vec::new(), from_top: true };
+    let mut in_list = false;
+    for ancestor in node.ancestors().skip(1) {
+        match ancestor.kind() {
+            SyntaxKind::NODE_LIST => in_list = true,
+            SyntaxKind::NODE_INTERPOL | SyntaxKind::NODE_DYNAMIC | SyntaxKind::NODE_PAT_ENTRY => {
+                site.from_top = false;
+                break;
+            }
+            SyntaxKind::NODE_ATTRPATH_VALUE => {
+                let Some(binding) = AttrpathValue::cast(ancestor) else { continue };
+                if is_local(&binding) {
+                    // What a local name stands for is not known here; most often it is merged into the module.
+                    site.from_top = false;
+                    break;
+                }
+                let names = names(&binding);
+                if in_list && names.last().is_some_and(|name| name == "imports" || name == "modules") {
+                    // A module written in place.
+                    break;
+                }
+                in_list = false;
+                site.names.splice(0..0, names);
+            }
+            _ => {}
+        }
+    }
+    site
+}
+
+/// The binding's names, without those around it.
+pub(crate) fn names(binding: &AttrpathValue) -> Vec<String> {
+    binding.attrpath().into_iter().flat_map(|path| path.attrs()).map(|attr| attr_name(&attr)).collect()
+}
+
+/// The name; `<name>` where only evaluation knows it.
+pub(crate) fn attr_name(attr: &Attr) -> String {
+    match attr {
+        Attr::Ident(ident) => ident.syntax().text().to_string(),
+        Attr::Str(text) => string(text).unwrap_or_else(|| FREE_NAME.to_owned()),
+        Attr::Dynamic(_) => FREE_NAME.to_owned(),
+    }
+}
+
+/// A string's content; `None` where it has interpolations.
+pub(crate) fn string(text: &Str) -> Option<String> {
+    // Half a string has error nodes inside, which `normalized_parts` does not expect.
+    if text.syntax().children().next().is_some() {
+        return None;
+    }
+    let mut content = String::new();
+    for part in text.normalized_parts() {
+        match part {
+            InterpolPart::Literal(literal) => content.push_str(&literal),
+            InterpolPart::Interpolation(_) => return None,
+        }
+    }
+    Some(content)
+}
+
+/// Whether a binding gives a local name (`let … in`).
+pub(crate) fn is_local(binding: &AttrpathValue) -> bool {
+    binding
+        .syntax()
+        .parent()
+        .is_some_and(|parent| matches!(parent.kind(), SyntaxKind::NODE_LET_IN | SyntaxKind::NODE_LEGACY_LET))
+}
+
+/// A path without what leads to the module: `config`, or a flake's module output.
+pub(crate) fn below_module(mut path: Vec<String>) -> Vec<String> {
+    let is = |path: &[String], i: usize, name: &str| path.get(i).is_some_and(|n| n == name);
+    let outputs = usize::from(is(&path, 0, "outputs"));
+    if is(&path, outputs, "nixosModules") || is(&path, outputs, "codchiModules") {
+        path.drain(..(outputs + 2).min(path.len()));
+    } else if is(&path, outputs, "nixosModule") {
+        path.drain(..=outputs);
+    }
+    if is(&path, 0, "config") {
+        path.remove(0);
+    }
+    path
+}

@@ -1,0 +1,213 @@
+//! What must hold for any text: nothing panics, ranges lie in the text, and half-typed text raises no false alarm.
+
+use crate::fixture::Fixture;
+use crate::{
+    Capability, Diagnostic, DiagnosticCode, Machine, MachineModule, MachineState, TextRange, TextSize, World,
+};
+use proptest::prelude::*;
+
+const MODULE: &str = r#"{ config, lib, pkgs, ... }:
+let
+  cfg = config.services.web;
+in
+{
+  imports = [ ./hardware.nix ];
+
+  codchi.gpu.enable = true;
+  codchi.requiredCapabilities = [ "gpu" "kvm" ];
+  codchi.optionalCapabilities = [ "audio" ];
+  codchi.secrets.TOKEN = {
+    description = "The token. See https://example.org";
+    pattern = "tok-[0-9]+";
+  };
+  codchi.secrets.env.OTHER.description = "Another";
+  codchi.secrets = {
+    file.KEY = {
+      description = "A key";
+      multiline = true;
+    };
+  };
+  codchi.initScript = ''
+    git clone ${cfg.url}
+  '';
+
+  environment.systemPackages = with pkgs; [ ripgrep nodejs ];
+  services.nginx = lib.mkIf cfg.enable {
+    enable = true;
+    virtualHosts."example.org" = {
+      root = "/srv";
+      locations."/".index = "a";
+    };
+  };
+  codchi = {
+    docker.enable = true;
+    hostSecrets = {
+      sshAgent = true;
+      caCertificates = true;
+    };
+  };
+}
+"#;
+
+fn world() -> World {
+    let capability = |available| Capability { available, probed: "Looked".into(), remedy: Some("Do".into()) };
+    World {
+        capabilities: Some([("gpu".into(), capability(true)), ("audio".into(), capability(false))].into()),
+        secrets: Some(["TOKEN".to_owned()].into()),
+        machines: vec![Machine {
+            name: "m".into(),
+            state: MachineState::Running,
+            modules: vec![MachineModule { path: "/project".into(), output: None }],
+            secrets: ["TOKEN".to_owned(), "KEY".to_owned()].into(),
+            generation: 1,
+        }],
+    }
+}
+
+fn fixture(text: &str) -> Fixture {
+    Fixture::of_text(text).with(world())
+}
+
+fn semantic(text: &str) -> Vec<Diagnostic> {
+    let fixture = fixture(text);
+    let all = fixture.analysis().diagnostics(&fixture.path);
+    all.into_iter().filter(|diagnostic| diagnostic.code != DiagnosticCode::Syntax).collect()
+}
+
+/// What is reported must be reported of the whole module too, or be in the line that is being typed.
+fn assert_no_false_alarm(text: &str, typed: TextRange, whole: &[Diagnostic]) {
+    // While a description is typed it is missing.
+    let is_description = |d: &Diagnostic| d.code == DiagnosticCode::SecretWithoutDescription;
+    let in_description = MODULE.lines().any(|line| line.contains("description") && !text.contains(line));
+    for diagnostic in semantic(text) {
+        if in_description && is_description(&diagnostic) {
+            continue;
+        }
+        let known = whole.iter().any(|d| d.code == diagnostic.code && d.message == diagnostic.message);
+        let is_typed = diagnostic.range.intersect(typed).is_some();
+        assert!(known || is_typed, "{:?} {} in:\n{text}", diagnostic.code, diagnostic.message);
+    }
+}
+
+/// Every feature at every offset that is given; ranges must lie in the text.
+fn ask_everything(text: &str, offset: usize) {
+    let fixture = fixture(text);
+    let (analysis, path) = (fixture.analysis(), &fixture.path);
+    let end = TextSize::of(text);
+    let inside = |range: TextRange| {
+        assert!(range.end() <= end && text.get(std::ops::Range::<usize>::from(range)).is_some())
+    };
+    for diagnostic in analysis.diagnostics(path) {
+        inside(diagnostic.range);
+    }
+    for action in analysis.actions(path, TextRange::up_to(end)) {
+        action.edits.iter().for_each(|edit| inside(edit.range));
+    }
+    analysis.lenses(path).iter().for_each(|lens| inside(lens.range));
+    analysis.symbols(path).iter().for_each(|symbol| inside(symbol.range));
+    let offset = TextSize::try_from(offset).expect("a small text");
+    for item in analysis.completions(path, offset) {
+        inside(item.edit.range);
+        assert!(item.edit.range.contains_inclusive(offset));
+    }
+    if let Some(hover) = analysis.hover(path, offset) {
+        inside(hover.range);
+    }
+    analysis.definition(path, offset).iter().for_each(|target| inside(target.origin));
+}
+
+#[test]
+fn typing_a_line_raises_no_false_alarm_elsewhere() {
+    let whole = semantic(MODULE);
+    let mut start = 0;
+    for line in MODULE.split_inclusive('\n') {
+        let body = line.trim_end_matches('\n');
+        for typed in (0..=body.len()).filter(|&typed| body.is_char_boundary(typed)) {
+            let text = [&MODULE[..start], &body[..typed], &MODULE[start + body.len()..]].concat();
+            let range = TextRange::at(
+                TextSize::try_from(start).expect("small"),
+                TextSize::try_from(typed).expect("small"),
+            );
+            assert_no_false_alarm(&text, range, &whole);
+        }
+        start += line.len();
+    }
+}
+
+#[test]
+fn typing_a_new_line_raises_no_false_alarm_elsewhere() {
+    let whole = semantic(MODULE);
+    let typed = [
+        "codchi.",
+        "codchi.secrets.",
+        "codchi.gpu.enable =",
+        "codchi = {",
+        "foo = [",
+        "x = \"",
+        "y = ''",
+        "codchi.secrets.NEW = {",
+        "}",
+        "};",
+        "with",
+        "a.b.c",
+        "(",
+        "\"",
+        "''",
+        "/*",
+    ];
+    let mut start = 0;
+    for line in MODULE.split_inclusive('\n').skip(5) {
+        start = MODULE[start..].find(line).expect("a line") + start;
+        for typed in typed {
+            let text = format!("{}  {typed}\n{}", &MODULE[..start], &MODULE[start..]);
+            let range = TextRange::at(
+                TextSize::try_from(start).expect("small"),
+                TextSize::of(typed) + TextSize::from(2),
+            );
+            assert_no_false_alarm(&text, range, &whole);
+        }
+        start += line.len();
+    }
+}
+
+#[test]
+fn everything_can_be_asked_at_every_offset_of_a_module_that_ends_there() {
+    for offset in (0..=MODULE.len()).step_by(3) {
+        ask_everything(MODULE, offset);
+        ask_everything(&MODULE[..offset], offset);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_panics_on_any_text(text in ".{0,200}", at in any::<prop::sample::Index>()) {
+        ask_everything(&text, at.index(text.len() + 1));
+    }
+
+    #[test]
+    fn nothing_panics_on_pieces_of_modules(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "codchi", ".", "secrets", "env", "file", "TOKEN", " = ", "{", "}", ";", "[", "]", "\"", "''", "${", "gpu", "enable",
+            "requiredCapabilities", "(", ")", " ", "\n", "imports", "./a.nix", "config", "let ", " in ", "with ", "inherit ", ":",
+            "lib.mkIf ", "//", "# é\n", "1", "true", "outputs", "nixosModules", "default", "@", ",", "?", "ü",
+        ]), 0..60),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let text = pieces.concat();
+        ask_everything(&text, at.index(text.len() + 1));
+    }
+
+    #[test]
+    fn nothing_panics_on_a_module_with_a_hole(
+        from in any::<prop::sample::Index>(),
+        length in 0_usize..80,
+        at in any::<prop::sample::Index>(),
+    ) {
+        let from = from.index(MODULE.len());
+        let to = (from + length).min(MODULE.len());
+        let text = [&MODULE[..from], &MODULE[to..]].concat();
+        ask_everything(&text, at.index(text.len() + 1));
+    }
+}
