@@ -74,6 +74,7 @@ impl MachineError {
         match self {
             Self::Driver(e) => e.hint(),
             Self::Nix(e) => e.hint(),
+            Self::Vault(e) => e.hint(),
             Self::User { hint, .. } => hint.clone(),
             Self::Busy { .. } => {
                 Some("Wait until it is done, or end that process; its work is resumed or undone.".into())
