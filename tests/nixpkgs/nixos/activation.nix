@@ -33,19 +33,19 @@ in
   };
 
   config.system.activationScripts = {
-    # The static busybox does what cannot be done before Debian's programs find their loader.
+    # The places where Debian's programs look for each other, and what they expect in /etc and /var.
     debian = ''
       for folder in usr bin lib lib64; do
-        [ -L /$folder ] || $busybox rmdir /$folder 2>/dev/null || true
-        $busybox ln -sfn ${pkgs.debian}/$folder /$folder
+        [ -L /$folder ] || rmdir /$folder 2>/dev/null || true
+        ln -sfn ${pkgs.debian}/$folder /$folder
       done
       mkdir -p /proc /sys /dev /run /etc /var/lib /var/log /var/cache /var/tmp /sbin /home /root /srv /mnt /opt /tmp
       chmod 1777 /tmp /var/tmp
       chmod 0700 /root
       if [ "$(cat /var/lib/debian 2>/dev/null)" != ${pkgs.debian} ]; then
         # Without their owners, which are nobody's: sudo and others refuse such files.
-        cp -rd --no-preserve=ownership --remove-destination ${pkgs.debian}/etc/. /etc/
-        cp -rdn --no-preserve=ownership ${pkgs.debian}/var/. /var/
+        cp -dRf ${pkgs.debian}/etc/. /etc/
+        cp -dRn ${pkgs.debian}/var/. /var/
         chmod -R u+w /etc /var
         for program in ${pkgs.debian}/usr/sbin/*; do
           # /sbin/init is the engine's way in.
@@ -90,7 +90,7 @@ in
     activate = pkgs.writeScript "activate" ''
       #!${pkgs.debian}/usr/bin/busybox sh
       # $1: the system, a path of the store
-      busybox=${pkgs.debian}/usr/bin/busybox
+      # All commands here are those of the static busybox, which need no loader and no /usr.
       PATH=${pkgs.debian}/usr/bin:${pkgs.debian}/usr/sbin
       export PATH
       failed=0
@@ -99,7 +99,8 @@ in
         (
         set -e
         ${scripts.${name}.text}
-        ) || { echo "activation script ${name} failed" >&2; failed=1; }
+        )
+        [ $? = 0 ] || { echo "activation script ${name} failed" >&2; failed=1; }
       '') ordered}
       ln -sfn "$1" /run/current-system.new
       mv -T /run/current-system.new /run/current-system

@@ -10,6 +10,8 @@ let
     system=$(${pkgs.debian}/usr/bin/busybox dirname "$(${pkgs.debian}/usr/bin/busybox readlink -f "$0")")
     ${pkgs.debian}/usr/bin/busybox mkdir -p /run
     ${pkgs.debian}/usr/bin/busybox mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
+    ${pkgs.debian}/usr/bin/busybox mkdir -p /run/wrappers
+    ${pkgs.debian}/usr/bin/busybox mount -t tmpfs -o mode=0755,nodev tmpfs /run/wrappers
     "$system/activate" "$system"
     ln -sfn "$system" /run/booted-system
     exec /lib/systemd/systemd

@@ -1,0 +1,206 @@
+//! The stand-in for nixpkgs (`tests/nixpkgs`): unpacks a Debian, adds it to the Nix store and makes the flake that
+//! names it.
+//!
+//! Nothing here knows what the stand-in does with it. The unpacked Debian is kept between runs; the flake is a copy of
+//! `tests/nixpkgs`, made anew each time, so that what is tested is what is in the repository.
+
+use anyhow::{Context as _, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the machines of the stand-in are made of. `busybox-static` is what its derivations are built with.
+const PACKAGES: &[&str] = &[
+    "bash-completion",
+    "busybox-static",
+    "ca-certificates",
+    "curl",
+    "dbus",
+    "direnv",
+    "git",
+    "iproute2",
+    "less",
+    "libnss-myhostname",
+    "libnss-resolve",
+    "libpam-systemd",
+    "openssh-client",
+    "openssh-server",
+    "openssh-sftp-server",
+    "procps",
+    "rsync",
+    "sudo",
+    "systemd",
+    "systemd-resolved",
+    "systemd-sysv",
+    "wget",
+];
+
+/// What of the unpacked Debian is made anew in each machine, or is of no use in one: devices cannot even be in a store.
+const DROPPED: &[&str] = &[
+    "dev",
+    "etc/hostname",
+    "etc/machine-id",
+    "etc/resolv.conf",
+    "etc/systemd/system",
+    "proc",
+    "run",
+    "sys",
+    "tmp",
+    "usr/share/doc",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/man",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    "var/lib/dbus/machine-id",
+    "var/lock",
+    "var/log",
+    "var/run",
+];
+
+/// Unpacks Debian into `cache` where that has not been done, adds it to the store where it is missing there, and makes
+/// a copy of `repo`'s `tests/nixpkgs` in its `target/` that names it. Gives that copy's folder, to be used as the
+/// flake `path:FOLDER` in the place of nixpkgs.
+///
+/// # Errors
+/// Where `debootstrap` or `nix` cannot be installed or fail; a half-unpacked Debian is not kept.
+pub(crate) fn prepare(cache: &Path, repo: &Path) -> Result<PathBuf> {
+    install_missing(&[("nix", "nix-bin"), ("debootstrap", "debootstrap")])?;
+    let hash = add_to_store(&unpack(cache)?)?;
+    let flake = repo.join("target/nixpkgs");
+    remove(&flake)?;
+    copy(&repo.join("tests/nixpkgs"), &flake)?;
+    write(&flake.join("debian.json"), &format!("{{ \"hash\": \"{hash}\" }}\n"))?;
+    Ok(flake)
+}
+
+/// The folder that holds the unpacked Debian as `debian`, the name that it has in the store.
+fn unpack(cache: &Path) -> Result<PathBuf> {
+    let folder = cache.join("debian");
+    let recipe = format!("{}\n\n{}\n", PACKAGES.join("\n"), DROPPED.join("\n"));
+    let note = folder.join("recipe");
+    if fs::read_to_string(&note).is_ok_and(|made_of| made_of == recipe) {
+        return Ok(folder);
+    }
+    eprintln!("Unpacking a small Debian for the machines of tests (debootstrap: about a minute; it is kept)");
+    remove(&folder)?;
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let debian = folder.join("debian");
+    run(Command::new("debootstrap")
+        .args(["--variant=minbase", &format!("--include={}", PACKAGES.join(",")), "bookworm"])
+        .arg(&debian))?;
+    trim(&debian)?;
+    // Written last: a folder without it is half a Debian.
+    write(&note, &recipe)?;
+    Ok(folder)
+}
+
+fn trim(root: &Path) -> Result<()> {
+    for path in DROPPED {
+        remove(&root.join(path))?;
+    }
+    // Keys that are the same in all machines are no keys.
+    let ssh = root.join("etc/ssh");
+    for entry in fs::read_dir(&ssh).with_context(|| format!("reading {}", ssh.display()))? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ssh_host_")) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the unpacked Debian in `folder` to the store and gives its hash.
+fn add_to_store(folder: &Path) -> Result<String> {
+    // Taking the hash reads every file, so it is noted.
+    let note = folder.join("store");
+    if let Ok(text) = fs::read_to_string(&note)
+        && let Some((path, hash)) = text.trim().split_once(' ')
+        && run(nix("nix-store").args(["--check-validity", path])).is_ok()
+    {
+        return Ok(hash.to_owned());
+    }
+    let debian = folder.join("debian");
+    let path = run(nix("nix-store").args(["--add-fixed", "--recursive", "sha256"]).arg(&debian))?;
+    let hash = run(nix("nix").args(["hash", "path"]).arg(&debian))?;
+    // A root keeps it from being collected; the store drops the root when the link is gone.
+    run(nix("nix-store").args(["--realise", &path, "--add-root"]).arg(folder.join("root")))?;
+    write(&note, &format!("{path} {hash}\n"))?;
+    Ok(hash)
+}
+
+/// A Nix that works as whoever runs it, offline, whatever this computer's configuration says.
+fn nix(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env(
+        "NIX_CONFIG",
+        "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\nsubstituters =\n",
+    );
+    command
+}
+
+/// Installs the packages whose programs are not there.
+fn install_missing(needed: &[(&str, &str)]) -> Result<()> {
+    let is_there = |program: &str| {
+        std::env::var_os("PATH").is_some_and(|path| {
+            std::env::split_paths(&path)
+                .chain(["/usr/sbin".into()])
+                .any(|folder| folder.join(program).is_file())
+        })
+    };
+    let missing: Vec<&str> =
+        needed.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("Installing {} (apt)", missing.join(" "));
+    run(Command::new("apt-get").args(["update", "-q"]))?;
+    run(Command::new("apt-get")
+        .args(["install", "-y", "-q", "--no-install-recommends"])
+        .args(missing)
+        .env("DEBIAN_FRONTEND", "noninteractive"))?;
+    Ok(())
+}
+
+/// Runs a command to its end and gives what it printed, without the space around it.
+fn run(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("starting {program}"))?;
+    if !output.status.success() {
+        let said =
+            [output.stderr, output.stdout].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        let lines: Vec<&str> = said.lines().collect();
+        bail!(
+            "{program} failed ({}):\n{}",
+            output.status,
+            lines[lines.len().saturating_sub(20)..].join("\n")
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Removes a file, link or folder; one that is not there is no error.
+fn remove(path: &Path) -> Result<()> {
+    let Ok(found) = path.symlink_metadata() else { return Ok(()) };
+    let removed = if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    removed.with_context(|| format!("removing {}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Copies a folder of plain files.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target).with_context(|| format!("writing {}", target.display()))?;
+        }
+    }
+    Ok(())
+}
