@@ -6,11 +6,7 @@
 pub(crate) mod code_server;
 mod current_nix;
 mod lxd;
-mod nixpkgs {
-    pub(super) fn prepare(_: &std::path::Path, _: &std::path::Path) -> anyhow::Result<std::path::PathBuf> {
-        anyhow::bail!("the stand-in for nixpkgs is not there yet")
-    }
-}
+mod nixpkgs;
 
 use crate::apt::{self, Program};
 use crate::process::which;

@@ -4,7 +4,10 @@
 //! Nothing here knows what the stand-in does with it. The unpacked Debian is kept between runs; the flake is a copy of
 //! `tests/nixpkgs`, made anew each time, so that what is tested is what is in the repository.
 
-use anyhow::{Context as _, Result, bail};
+use crate::apt::{self, Program};
+use crate::process::{output, quietly};
+use crate::say;
+use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,8 +67,8 @@ const DROPPED: &[&str] = &[
 ///
 /// # Errors
 /// Where `debootstrap` or `nix` cannot be installed or fail; a half-unpacked Debian is not kept.
-pub(crate) fn prepare(cache: &Path, repo: &Path) -> Result<PathBuf> {
-    install_missing(&[("nix", "nix-bin"), ("debootstrap", "debootstrap")])?;
+pub(super) fn prepare(cache: &Path, repo: &Path) -> Result<PathBuf> {
+    apt::programs(&[Program("nix", "nix-bin"), Program("debootstrap", "debootstrap")])?;
     let hash = add_to_store(&unpack(cache)?)?;
     let flake = repo.join("target/nixpkgs");
     remove(&flake)?;
@@ -82,13 +85,15 @@ fn unpack(cache: &Path) -> Result<PathBuf> {
     if fs::read_to_string(&note).is_ok_and(|made_of| made_of == recipe) {
         return Ok(folder);
     }
-    eprintln!("Unpacking a small Debian for the machines of tests (debootstrap: about a minute; it is kept)");
+    say("Unpacking a small Debian for the machines of tests (debootstrap: about a minute; it is kept)");
     remove(&folder)?;
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let debian = folder.join("debian");
-    run(Command::new("debootstrap")
-        .args(["--variant=minbase", &format!("--include={}", PACKAGES.join(",")), "bookworm"])
-        .arg(&debian))?;
+    quietly(
+        Command::new("debootstrap")
+            .args(["--variant=minbase", &format!("--include={}", PACKAGES.join(",")), "bookworm"])
+            .arg(&debian),
+    )?;
     trim(&debian)?;
     // Written last: a folder without it is half a Debian.
     write(&note, &recipe)?;
@@ -116,67 +121,24 @@ fn add_to_store(folder: &Path) -> Result<String> {
     let note = folder.join("store");
     if let Ok(text) = fs::read_to_string(&note)
         && let Some((path, hash)) = text.trim().split_once(' ')
-        && run(nix("nix-store").args(["--check-validity", path])).is_ok()
+        && quietly(nix("nix-store").args(["--check-validity", path])).is_ok()
     {
         return Ok(hash.to_owned());
     }
     let debian = folder.join("debian");
-    let path = run(nix("nix-store").args(["--add-fixed", "--recursive", "sha256"]).arg(&debian))?;
-    let hash = run(nix("nix").args(["hash", "path"]).arg(&debian))?;
+    let added = output(nix("nix-store").args(["--add-fixed", "--recursive", "sha256"]).arg(&debian))?;
+    let taken = output(nix("nix").args(["hash", "path"]).arg(&debian))?;
+    let (path, hash) = (added.trim(), taken.trim());
     // A root keeps it from being collected; the store drops the root when the link is gone.
-    run(nix("nix-store").args(["--realise", &path, "--add-root"]).arg(folder.join("root")))?;
+    quietly(nix("nix-store").args(["--realise", path, "--add-root"]).arg(folder.join("root")))?;
     write(&note, &format!("{path} {hash}\n"))?;
-    Ok(hash)
+    Ok(hash.to_owned())
 }
 
-/// A Nix that works as whoever runs it, offline, whatever this computer's configuration says.
 fn nix(program: &str) -> Command {
     let mut command = Command::new(program);
-    command.env(
-        "NIX_CONFIG",
-        "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\nsubstituters =\n",
-    );
+    command.envs(super::nix_environment());
     command
-}
-
-/// Installs the packages whose programs are not there.
-fn install_missing(needed: &[(&str, &str)]) -> Result<()> {
-    let is_there = |program: &str| {
-        std::env::var_os("PATH").is_some_and(|path| {
-            std::env::split_paths(&path)
-                .chain(["/usr/sbin".into()])
-                .any(|folder| folder.join(program).is_file())
-        })
-    };
-    let missing: Vec<&str> =
-        needed.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    eprintln!("Installing {} (apt)", missing.join(" "));
-    run(Command::new("apt-get").args(["update", "-q"]))?;
-    run(Command::new("apt-get")
-        .args(["install", "-y", "-q", "--no-install-recommends"])
-        .args(missing)
-        .env("DEBIAN_FRONTEND", "noninteractive"))?;
-    Ok(())
-}
-
-/// Runs a command to its end and gives what it printed, without the space around it.
-fn run(command: &mut Command) -> Result<String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("starting {program}"))?;
-    if !output.status.success() {
-        let said =
-            [output.stderr, output.stdout].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-        let lines: Vec<&str> = said.lines().collect();
-        bail!(
-            "{program} failed ({}):\n{}",
-            output.status,
-            lines[lines.len().saturating_sub(20)..].join("\n")
-        );
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Removes a file, link or folder; one that is not there is no error.
