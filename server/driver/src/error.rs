@@ -32,6 +32,14 @@ pub enum DriverError {
         #[source]
         source: std::io::Error,
     },
+    /// The engine was never set up: there is nothing to keep an instance's root file system on.
+    #[error("{kind} is not set up: {}", match pool { Some(_) => "its default profile has no root disk", None => "it has no storage pool" })]
+    NotInitialised {
+        /// The engine.
+        kind: DriverKind,
+        /// A storage pool that there is, where only the profile lacks its root disk.
+        pool: Option<String>,
+    },
     /// The name is used by an instance that is not ours, or is being created by somebody else.
     #[error("The name `{name}` is already taken by another instance")]
     NameTaken {
@@ -51,9 +59,9 @@ pub enum DriverError {
         name: String,
     },
     /// The engine refused or failed.
-    #[error("{action} failed: {message}")]
+    #[error("{} failed: {message}", capitalised(action))]
     Engine {
-        /// What was being done, e.g. `Creating instance codchi-x`.
+        /// What was being done, e.g. `creating instance codchi-x`.
         action: String,
         /// The engine's own words.
         message: String,
@@ -95,10 +103,47 @@ impl DriverError {
                 DriverKind::Incus => "Start it with `sudo systemctl start incus`.".into(),
                 _ => "Start it with `sudo systemctl start lxd` (or `sudo snap start lxd`).".into(),
             }),
+            Self::NotInitialised { kind, pool } => Some(match (kind, pool) {
+                (DriverKind::Incus, None) => "Run `sudo incus admin init --minimal`.".into(),
+                (DriverKind::Lxd, None) => "Run `sudo lxd init --minimal`.".into(),
+                (kind, Some(pool)) => {
+                    let client = if *kind == DriverKind::Incus { "incus" } else { "lxc" };
+                    format!("Run `{client} profile device add default root disk path=/ pool={pool}`.")
+                }
+            }),
             Self::NotRunning { name } => {
                 Some(format!("Start it with `codchi start {}`.", name.strip_prefix("codchi-").unwrap_or(name)))
             }
             _ => None,
         }
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_without_a_pool_is_told_from_a_profile_without_a_disk() {
+        let error = DriverError::NotInitialised { kind: DriverKind::Lxd, pool: None };
+        assert_eq!(error.to_string(), "LXD is not set up: it has no storage pool");
+        assert_eq!(error.hint().unwrap(), "Run `sudo lxd init --minimal`.");
+        let error = DriverError::NotInitialised { kind: DriverKind::Incus, pool: Some("fast".into()) };
+        assert_eq!(error.to_string(), "Incus is not set up: its default profile has no root disk");
+        assert_eq!(
+            error.hint().unwrap(),
+            "Run `incus profile device add default root disk path=/ pool=fast`."
+        );
+    }
+
+    #[test]
+    fn a_failure_begins_with_a_capital() {
+        let error = DriverError::Engine { action: "starting instance x".into(), message: "no".into() };
+        assert_eq!(error.to_string(), "Starting instance x failed: no");
     }
 }

@@ -11,9 +11,11 @@
 //! - Dropping a future or a [`Process`] stops what it was doing inside the instance.
 
 mod error;
+mod lxd;
 mod types;
 
 pub use error::DriverError;
+pub use lxd::Lxd;
 pub use types::{
     Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, Instance, InstanceName,
     InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState, ServerInfo, Stdio,
@@ -25,6 +27,9 @@ use std::time::Duration;
 
 /// The configuration key whose presence marks an instance as ours.
 pub const MARK_KEY: &str = "user.codchi";
+
+/// What the keys of labels begin with.
+pub const LABEL_PREFIX: &str = "user.codchi.";
 
 /// What runs machines: one per kind of engine on this computer.
 #[async_trait]

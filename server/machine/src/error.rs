@@ -1,5 +1,6 @@
 //! What can go wrong, sorted by who can do something about it.
 
+use crate::explain;
 use crate::{InvalidMachineName, InvalidSource, VaultError};
 use codchi_driver::DriverError;
 use codchi_nix::NixError;
@@ -72,9 +73,13 @@ impl MachineError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Driver(e) => e.hint(),
+            Self::Driver(e) => e.hint().or_else(|| known_cause(e)),
+            Self::Nix(NixError::Failed { message, build, .. }) => {
+                let log = build.iter().flat_map(|build| &build.last_lines);
+                std::iter::once(message).chain(log).find_map(|text| explain::hint(text)).map(Into::into)
+            }
             Self::Nix(e) => e.hint(),
-            Self::Vault(e) => e.hint(),
+            Self::Io { source, .. } => known_cause(source),
             Self::User { hint, .. } => hint.clone(),
             Self::Busy { .. } => {
                 Some("Wait until it is done, or end that process; its work is resumed or undone.".into())
@@ -82,4 +87,8 @@ impl MachineError {
             _ => None,
         }
     }
+}
+
+fn known_cause(error: &dyn std::error::Error) -> Option<String> {
+    explain::hint(&error.to_string()).map(Into::into)
 }

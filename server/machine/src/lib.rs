@@ -9,20 +9,31 @@
 //! - A failed or cancelled operation is undone or can be resumed; the journal in the machine's folder says which.
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
+mod config;
 mod delivery;
+mod enter;
 mod error;
+mod explain;
 mod files;
+mod flake;
 mod front;
+mod instance;
+mod log;
 mod machines;
 mod manifest;
 mod name;
+mod ops;
 mod paths;
 mod plan;
+mod run;
 mod secret;
 mod snapshot;
 mod source;
 mod ssh;
+mod state;
 mod status;
+#[cfg(test)]
+mod test;
 mod vault;
 
 pub use error::MachineError;

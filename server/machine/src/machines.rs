@@ -1,7 +1,15 @@
 //! The controller: every verb of the command line and of the editor.
 
-use crate::{CancellationToken, Front, MachineError, MachineName, MachineStatus, ModuleSource, Paths, Vault};
-use codchi_driver::{Driver, Process, Stdio};
+use crate::flake::DEFAULT_NIXPKGS;
+use crate::instance::instance_name;
+use crate::log::{self, Reporter};
+use crate::run::Run;
+use crate::state::{Definition, Journal, Lock, MachineFolder, machine_names, now};
+use crate::{
+    CancellationToken, Front, MachineError, MachineName, ModuleSource, Operation, Paths, SourceKind, Vault,
+    files,
+};
+use codchi_driver::{Driver, DriverError, Stdio};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,14 +102,17 @@ impl Machines {
         &self.driver
     }
 
-    /// How every machine is, sorted by name; one round trip to the driver. A driver that cannot be asked is told in
-    /// each machine's problems, not as an error.
-    ///
-    /// # Errors
-    /// Where the state folder cannot be read.
-    pub async fn status(&self) -> Result<Vec<MachineStatus>, MachineError> {
-        let _ = &self.options;
-        unimplemented!()
+    /// What the user's configuration says.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The log of the last operation on a machine, also of one that failed to be created or was deleted; `None` where
+    /// there was none.
+    #[must_use]
+    pub fn log(&self, name: &MachineName) -> Option<PathBuf> {
+        log::last(&self.paths, name)
     }
 
     /// Creates a machine and starts it.
@@ -114,8 +125,29 @@ impl Machines {
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
-        let _ = (request, front, cancel);
-        unimplemented!()
+        let name = &request.name;
+        let lock = Arc::new(Lock::take(&self.paths, name, Operation::Create).await?);
+        let folder = MachineFolder::new(&self.paths, name);
+        if folder.exists() && folder.journal()?.is_none_or(|j| !leaves_nothing(j.operation)) {
+            return Err(MachineError::User {
+                message: format!("There already is a machine `{name}`"),
+                hint: Some(format!("Choose another name, or apply changes with `codchi rebuild {name}`.")),
+            });
+        }
+        let definition = self.definition(&request)?;
+        let report = Reporter::new(&self.paths, name, Operation::Create, front)?;
+        let result = async {
+            self.recover(name, &report, cancel, &lock).await?;
+            self.driver.server().await?;
+            if let Some(instance) = self.driver.instance(&instance_name(name)?).await? {
+                return Err(DriverError::NameTaken { name: instance.name.to_string() }.into());
+            }
+            let journal = Journal::new(Operation::Create);
+            folder.found(&definition, &journal)?;
+            self.run(name, definition, journal, &report, cancel, &lock)?.execute().await
+        }
+        .await;
+        self.ended(result, &report, lock)
     }
 
     /// Builds a machine's modules anew and switches to the result; makes its instance again where it is missing.
@@ -128,8 +160,7 @@ impl Machines {
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
-        let _ = (name, front, cancel);
-        unimplemented!()
+        self.operate(name, Journal::new(Operation::Rebuild), front, cancel).await
     }
 
     /// Starts a machine and delivers its secrets. One that runs gets its secrets delivered anew.
@@ -142,8 +173,7 @@ impl Machines {
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
-        let _ = (name, front, cancel);
-        unimplemented!()
+        self.operate(name, Journal::new(Operation::Start), front, cancel).await
     }
 
     /// Stops a machine.
@@ -156,8 +186,7 @@ impl Machines {
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
-        let _ = (name, front, cancel);
-        unimplemented!()
+        self.operate(name, Journal::new(Operation::Stop), front, cancel).await
     }
 
     /// Deletes a machine: instance, state folder, host block; its own secrets too where `secrets`. The project
@@ -172,40 +201,180 @@ impl Machines {
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
-        let _ = (name, secrets, front, cancel);
-        unimplemented!()
+        let journal = Journal { secrets, ..Journal::new(Operation::Delete) };
+        self.operate(name, journal, front, cancel).await
     }
 
-    /// Runs a command in a machine, starting the machine first where it is stopped.
-    ///
-    /// # Errors
-    /// Any.
-    pub async fn exec(&self, name: &MachineName, request: ExecRequest) -> Result<Process, MachineError> {
-        let _ = (name, request);
-        unimplemented!()
-    }
-
-    /// Runs `sshd -i` in a machine, starting the machine first where it is stopped: the other end of
-    /// `codchi ssh-proxy`.
-    ///
-    /// # Errors
-    /// Any.
-    pub async fn ssh_proxy(&self, name: &MachineName) -> Result<Process, MachineError> {
-        let _ = name;
-        unimplemented!()
-    }
-
-    /// Makes sure that a machine runs and says how to get into it.
-    ///
-    /// # Errors
-    /// Any.
-    pub async fn attach(
+    /// An operation on a machine that is there.
+    async fn operate(
         &self,
         name: &MachineName,
+        journal: Journal,
         front: &dyn Front,
         cancel: &CancellationToken,
-    ) -> Result<Attach, MachineError> {
-        let _ = (name, front, cancel);
-        unimplemented!()
+    ) -> Result<(), MachineError> {
+        let operation = journal.operation;
+        let lock = Arc::new(Lock::take(&self.paths, name, operation).await?);
+        let folder = MachineFolder::new(&self.paths, name);
+        if !folder.exists() {
+            return Err(self.unknown(name));
+        }
+        let report = Reporter::new(&self.paths, name, operation, front)?;
+        let result = async {
+            self.recover(name, &report, cancel, &lock).await?;
+            if !folder.exists() {
+                // What was interrupted ended with the machine gone, and that is all that a deletion wants.
+                return if operation == Operation::Delete { Ok(()) } else { Err(self.unknown(name)) };
+            }
+            let definition = match folder.definition() {
+                Ok(Some(definition)) => definition,
+                damaged if operation == Operation::Delete => {
+                    self.trusting_the_name(name, damaged.err()).await?
+                }
+                Ok(None) => return Err(self.unknown(name)),
+                Err(error) => return Err(error),
+            };
+            if definition.driver != self.driver.kind() {
+                return Err(MachineError::User {
+                    message: format!(
+                        "`{name}` was made with {}, but codchi now uses {}",
+                        definition.driver,
+                        self.driver.kind()
+                    ),
+                    hint: Some(format!(
+                        "Start {}, or choose it in codchi's configuration.",
+                        definition.driver
+                    )),
+                });
+            }
+            folder.write_journal(&journal)?;
+            self.run(name, definition, journal, &report, cancel, &lock)?.execute().await
+        }
+        .await;
+        self.ended(result, &report, lock)
     }
+
+    fn run<'a>(
+        &'a self,
+        name: &'a MachineName,
+        definition: Definition,
+        journal: Journal,
+        report: &'a Reporter<'a>,
+        cancel: &'a CancellationToken,
+        lock: &Arc<Lock>,
+    ) -> Result<Run<'a>, MachineError> {
+        Run::new(self, name, instance_name(name)?, definition, journal, report, cancel, Arc::clone(lock))
+    }
+
+    /// Finishes or undoes what an interrupted operation has left.
+    async fn recover(
+        &self,
+        name: &MachineName,
+        report: &Reporter<'_>,
+        cancel: &CancellationToken,
+        lock: &Arc<Lock>,
+    ) -> Result<(), MachineError> {
+        let folder = MachineFolder::new(&self.paths, name);
+        let Some(journal) = folder.journal()? else { return Ok(()) };
+        let operation = journal.operation;
+        let Some(definition) = folder.definition()? else { return Ok(()) };
+        report.info(&format!("An earlier {operation} was interrupted."));
+        match operation {
+            // Whether it runs is the engine's word; nothing is half done.
+            Operation::Start | Operation::Stop => folder.close_journal(),
+            Operation::Delete => self.run(name, definition, journal, report, cancel, lock)?.execute().await,
+            Operation::Create | Operation::Rebuild => {
+                self.run(name, definition, journal, report, cancel, lock)?.undo(&[]).await
+            }
+        }
+    }
+
+    fn ended(
+        &self,
+        result: Result<(), MachineError>,
+        report: &Reporter<'_>,
+        lock: Arc<Lock>,
+    ) -> Result<(), MachineError> {
+        report.ended(&result);
+        // Before the news: who looks then must not find the machine busy.
+        drop(lock);
+        report.changed();
+        result
+    }
+
+    /// What the request makes of a machine.
+    fn definition(&self, request: &CreateRequest) -> Result<Definition, MachineError> {
+        let gone = request.modules.iter().find(|source| match &source.kind {
+            SourceKind::Folder(path) => !path.is_dir(),
+            SourceKind::File(path) => !path.is_file(),
+            SourceKind::Git(_) => false,
+        });
+        if let Some(source) = gone {
+            return Err(MachineError::User {
+                message: format!("There is no module at {source}"),
+                hint: Some("Name a folder with a flake.nix or codchi.nix, a .nix file or a git URL.".into()),
+            });
+        }
+        let local = || request.modules.iter().find_map(ModuleSource::folder).map(Into::into);
+        let project: Option<PathBuf> = request.project.clone().or_else(local);
+        let project = match project {
+            Some(folder) => Some(
+                folder
+                    .canonicalize()
+                    .map_err(|e| files::io_error("Reading the project folder", &folder, e))?,
+            ),
+            None => None,
+        };
+        let nixpkgs = request.nixpkgs.clone().or_else(|| self.options.nixpkgs.clone());
+        Ok(Definition {
+            version: Definition::VERSION,
+            id: Definition::new_id(),
+            driver: self.driver.kind(),
+            nixpkgs: nixpkgs.unwrap_or_else(|| DEFAULT_NIXPKGS.into()),
+            project,
+            created: now(),
+            modules: request.modules.clone(),
+        })
+    }
+
+    /// Enough of a definition to delete a machine whose own cannot be read: the instance is ours if it carries the
+    /// machine's name.
+    async fn trusting_the_name(
+        &self,
+        name: &MachineName,
+        damaged: Option<MachineError>,
+    ) -> Result<Definition, MachineError> {
+        if let Some(error) = damaged {
+            tracing::warn!("deleting `{name}` without knowing what it is made of: {error}");
+        }
+        let instance = self.driver.instance(&instance_name(name)?).await?;
+        Ok(Definition {
+            version: Definition::VERSION,
+            id: instance.as_ref().and_then(crate::instance::id).unwrap_or_default(),
+            driver: self.driver.kind(),
+            nixpkgs: String::new(),
+            project: None,
+            created: 0,
+            modules: Vec::new(),
+        })
+    }
+
+    /// There is no such machine.
+    pub(crate) fn unknown(&self, name: &MachineName) -> MachineError {
+        let names: Vec<String> =
+            machine_names(&self.paths).unwrap_or_default().iter().map(|n| format!("`{n}`")).collect();
+        MachineError::User {
+            message: format!("There is no machine `{name}`"),
+            hint: Some(if names.is_empty() {
+                "Create one with `codchi create`.".into()
+            } else {
+                format!("There are {}.", names.join(", "))
+            }),
+        }
+    }
+}
+
+/// Whether undoing or finishing an interrupted `operation` ends with the machine gone.
+fn leaves_nothing(operation: Operation) -> bool {
+    matches!(operation, Operation::Create | Operation::Delete)
 }

@@ -1,5 +1,7 @@
 //! Plans: what an operation will do, as data.
 
+use std::fmt;
+
 /// What is done to a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -16,8 +18,59 @@ pub enum Operation {
     Delete,
 }
 
+impl Operation {
+    /// What it will do, in order. A step that finds nothing to do is skipped.
+    #[must_use]
+    pub fn plan(self) -> Vec<Step> {
+        use Step::*;
+        match self {
+            // Asked first, built later; and the instance last, since it is what takes room and is seen by others.
+            Self::Create => vec![
+                Lock,
+                Evaluate,
+                CheckCapabilities,
+                AskSecrets,
+                Build,
+                CreateInstance,
+                StartInstance,
+                Deliver,
+                InitScript,
+                SshConfig,
+            ],
+            // Secrets before the switch: services that it starts may need new ones.
+            Self::Rebuild => vec![
+                Lock,
+                Evaluate,
+                CheckCapabilities,
+                AskSecrets,
+                Build,
+                CreateInstance,
+                Configure,
+                Deliver,
+                Switch,
+                SshConfig,
+            ],
+            Self::Start => vec![Configure, StartInstance, Deliver],
+            Self::Stop => vec![StopInstance],
+            Self::Delete => vec![StopInstance, DeleteInstance, RemoveState],
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Rebuild => "rebuild",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Delete => "delete",
+        })
+    }
+}
+
 /// One step of a plan. The journal names the step that is under way; a step is finished or undone as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Take a snapshot of local modules, write `flake.nix`, lock its inputs.
@@ -72,6 +125,22 @@ impl Step {
             Self::StopInstance => "Stopping",
             Self::DeleteInstance => "Deleting the instance",
             Self::RemoveState => "Removing the machine's files",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_built_before_capabilities_are_checked_and_secrets_asked_for() {
+        for operation in [Operation::Create, Operation::Rebuild] {
+            let plan = operation.plan();
+            let at = |step| plan.iter().position(|s| *s == step).unwrap();
+            assert!(at(Step::CheckCapabilities) < at(Step::AskSecrets));
+            assert!(at(Step::AskSecrets) < at(Step::Build));
+            assert!(at(Step::Build) < at(Step::CreateInstance));
         }
     }
 }

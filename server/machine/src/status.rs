@@ -1,7 +1,10 @@
 //! What is known about a machine: the JSON of `codchi status --json` and of `codchi/machinesChanged`.
 
-use crate::{MachineName, Operation};
-use codchi_driver::DriverKind;
+use crate::instance::is_own;
+use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
+use crate::{MachineError, MachineName, Machines, Manifest, Operation, Scope, VaultError};
+use codchi_driver::{DriverError, DriverKind, Instance, RunState};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A machine and how it is.
@@ -66,4 +69,184 @@ pub struct SecretStatus {
     pub required: bool,
     /// Whether there is a value.
     pub set: bool,
+}
+
+impl Machines {
+    /// How every machine is, sorted by name; one round trip to the driver. A driver that cannot be asked is told in
+    /// each machine's problems, not as an error.
+    ///
+    /// # Errors
+    /// Where the state folder cannot be read.
+    pub async fn status(&self) -> Result<Vec<MachineStatus>, MachineError> {
+        let names = machine_names(self.paths())?;
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let instances = self.driver().instances().await;
+        let secrets = self.vault().names();
+        Ok(names.into_iter().map(|name| self.status_of(name, &instances, &secrets)).collect())
+    }
+
+    fn status_of(
+        &self,
+        name: MachineName,
+        instances: &Result<Vec<Instance>, DriverError>,
+        secrets: &Result<BTreeMap<Scope, Vec<String>>, VaultError>,
+    ) -> MachineStatus {
+        let folder = MachineFolder::new(self.paths(), &name);
+        let mut problems = Vec::new();
+        let definition = readable(folder.definition(), &mut problems).flatten();
+        let generations = readable(folder.generations(), &mut problems).unwrap_or_default();
+        let runtime = readable(folder.runtime(), &mut problems).flatten();
+        let journal = readable(folder.journal(), &mut problems).flatten();
+        let generation = generations.current();
+
+        let mut state = match (instances, &definition) {
+            (Err(error), _) => {
+                problems.push(sentence(error, error.hint().as_deref()));
+                MachineState::Unknown
+            }
+            (Ok(_), None) => MachineState::Unknown,
+            (Ok(instances), Some(definition)) => {
+                let alias = name.host_alias();
+                let instance = instances.iter().find(|i| i.name.as_str() == alias);
+                instance_state(&name, definition, instance, runtime.as_ref(), &mut problems)
+            }
+        };
+        let operation = journal.as_ref().map(|j| j.operation);
+        if let Some(operation) = operation {
+            if Lock::is_held(self.paths(), &name) {
+                state = MachineState::Busy;
+                // What looks wrong in between is not.
+                problems.clear();
+            } else {
+                state = MachineState::Interrupted;
+                problems.push(interrupted(&name, operation));
+            }
+        }
+        let secrets = match secrets {
+            Ok(names) => generation.map(|g| secret_status(&g.manifest, &name, names)).unwrap_or_default(),
+            Err(error) => {
+                problems.push(sentence(error, None));
+                Vec::new()
+            }
+        };
+        MachineStatus {
+            state,
+            operation,
+            driver: definition.as_ref().map_or_else(|| self.driver().kind(), |d| d.driver),
+            modules: definition.iter().flat_map(|d| &d.modules).map(ToString::to_string).collect(),
+            module_folders: definition.as_ref().map(Definition::module_folders).unwrap_or_default(),
+            project: definition.as_ref().and_then(|d| d.project.clone()),
+            workspace: definition.as_ref().map(Definition::workspace).unwrap_or_default(),
+            ssh_host: name.host_alias(),
+            generation: generation.map_or(0, |g| g.number),
+            secrets,
+            log: self.log(&name),
+            problems,
+            name,
+        }
+    }
+}
+
+/// What was read; a failure becomes a problem.
+fn readable<T>(result: Result<T, MachineError>, problems: &mut Vec<String>) -> Option<T> {
+    result.map_err(|error| problems.push(sentence(&error, error.hint().as_deref()))).ok()
+}
+
+/// An error as a sentence, with its causes and what to do.
+fn sentence(error: &dyn std::error::Error, hint: Option<&str>) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    match hint {
+        Some(hint) => format!("{text}. {hint}"),
+        None => format!("{text}."),
+    }
+}
+
+fn instance_state(
+    name: &MachineName,
+    definition: &Definition,
+    instance: Option<&Instance>,
+    runtime: Option<&Runtime>,
+    problems: &mut Vec<String>,
+) -> MachineState {
+    if let Some(project) = definition.project.as_deref().filter(|project| !project.is_dir()) {
+        problems.push(format!("The project folder {} is gone: the machine cannot start.", project.display()));
+    }
+    let Some(instance) = instance else {
+        problems.push(format!("Its instance is gone. Make it again with `codchi rebuild {name}`."));
+        return MachineState::Missing;
+    };
+    if !is_own(instance, definition) {
+        problems.push(format!(
+            "The instance `{}` was made for another machine. Delete it with the engine's tools, then make this one's \
+             again with `codchi rebuild {name}`.",
+            instance.name
+        ));
+        return MachineState::Missing;
+    }
+    match instance.state {
+        RunState::Stopped => MachineState::Stopped,
+        RunState::Changing => MachineState::Busy,
+        RunState::Failed => {
+            problems.push(format!(
+                "The engine reports an error for its instance. Try `codchi stop {name}` and `codchi start {name}`."
+            ));
+            MachineState::Unknown
+        }
+        RunState::Running => {
+            match runtime.filter(|runtime| runtime.start == instance.started) {
+                None => problems.push(format!(
+                    "It was not started by codchi and has no secrets yet. `codchi start {name}` delivers them."
+                )),
+                Some(runtime) if !runtime.failed_units.is_empty() => problems.push(format!(
+                    "Units that failed in it: {}. See `codchi exec {name} systemctl status UNIT`.",
+                    runtime.failed_units.join(", ")
+                )),
+                Some(_) => {}
+            }
+            MachineState::Running
+        }
+    }
+}
+
+fn interrupted(name: &MachineName, operation: Operation) -> String {
+    match operation {
+        Operation::Create => format!(
+            "Its creation was interrupted. Create it again, or remove what is left with `codchi delete {name}`."
+        ),
+        Operation::Delete => format!("Its deletion was interrupted. `codchi delete {name}` goes on with it."),
+        Operation::Rebuild => {
+            format!(
+                "A rebuild was interrupted. The next operation undoes it; try `codchi rebuild {name}` again."
+            )
+        }
+        Operation::Start | Operation::Stop => {
+            format!("An operation ({operation}) was interrupted. Try `codchi {operation} {name}` again.")
+        }
+    }
+}
+
+fn secret_status(
+    manifest: &Manifest,
+    machine: &MachineName,
+    names: &BTreeMap<Scope, Vec<String>>,
+) -> Vec<SecretStatus> {
+    let has = |scope: &Scope, name: &String| names.get(scope).is_some_and(|names| names.contains(name));
+    let own = Scope::Machine(machine.clone());
+    manifest
+        .secrets
+        .iter()
+        .map(|(name, spec)| SecretStatus {
+            name: name.clone(),
+            description: spec.description.clone(),
+            required: spec.required,
+            set: has(&own, name) || has(&Scope::All, name),
+        })
+        .collect()
 }

@@ -1,0 +1,266 @@
+//! Commands in an instance.
+//!
+//! The engine gives a command one websocket per stream and one for control. Data is in binary frames and an empty text
+//! frame ends a stream, both ways. Closing the control connection without a farewell kills the command: whoever holds
+//! [`Process::exit`] holds that connection, so that dropping it does.
+
+use super::reply::ApiError;
+use super::transport::{Body, Transport, WebSocket};
+use crate::DriverError;
+use crate::types::{Exec, ExitStatus, InstanceName, Process, PtySize, Resizer, Stdio};
+use bytes::Bytes;
+use futures_util::stream::SplitStream;
+use futures_util::{SinkExt, StreamExt};
+use hyper::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::AsyncWrite;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::io::StreamReader;
+use tokio_util::sync::PollSender;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Frames that may wait on their way in either direction.
+const QUEUE: usize = 16;
+/// The largest frame that is sent.
+const FRAME: usize = 32 * 1024;
+/// What a terminal takes for the end of its input.
+const END_OF_TRANSMISSION: &[u8] = &[4];
+
+/// The value of the request's operation.
+#[derive(Deserialize)]
+struct Started {
+    id: String,
+    metadata: Streams,
+}
+
+#[derive(Deserialize)]
+struct Streams {
+    /// The secret of each websocket, by `0`, `1`, `2` and `control`.
+    fds: BTreeMap<String, String>,
+}
+
+impl Transport {
+    /// `POST /1.0/instances/NAME/exec`, then `GET /1.0/operations/ID/websocket?secret=…` for each stream.
+    pub(super) async fn execute(&self, name: &InstanceName, exec: &Exec) -> Result<Process, ApiError> {
+        let answer = self
+            .request(Method::POST, &format!("/1.0/instances/{name}/exec"), Body::json(&request(exec)))
+            .await?;
+        let Started { id, metadata } = answer.metadata()?;
+        let operation = format!("/1.0/operations/{id}");
+        let connect = async |stream: &str| {
+            let Some(secret) = metadata.fds.get(stream) else {
+                return Err(ApiError::Protocol(format!("the command has no stream `{stream}`")));
+            };
+            let secret = utf8_percent_encode(secret, NON_ALPHANUMERIC);
+            self.websocket(&format!("{operation}/websocket?secret={secret}")).await
+        };
+
+        let (steer, commands) = mpsc::unbounded_channel();
+        let (input, keys) = mpsc::channel(QUEUE);
+        let streams = match exec.stdio {
+            Stdio::Piped => {
+                let (stdin, stdout, stderr, control) =
+                    tokio::try_join!(connect("0"), connect("1"), connect("2"), connect("control"))?;
+                (control, Some(feed(stdin, keys)), output(stdout), output(stderr))
+            }
+            Stdio::Pty(_) => {
+                let (terminal, control) = tokio::try_join!(connect("0"), connect("control"))?;
+                (control, None, converse(terminal, keys), Box::new(tokio::io::empty()) as Output)
+            }
+        };
+        let (control, feeder, stdout, stderr) = streams;
+
+        let control = AbortOnDropHandle::new(tokio::spawn(obey(control, commands)));
+        let transport = self.clone();
+        let instance = name.clone();
+        let ended = AbortOnDropHandle::new(tokio::spawn(async move {
+            // Nobody reads the input of a command that has ended: whoever still writes gets a broken pipe.
+            let _feeder = feeder;
+            let finished = transport.ended(&operation).await;
+            finished.and_then(exit_status).map_err(|error| error.explain("running a command in", &instance))
+        }));
+        Ok(Process {
+            stdin: Box::new(Input(PollSender::new(input))),
+            stdout,
+            stderr,
+            control: Arc::new(Control(steer)),
+            exit: Box::pin(async move {
+                let _control = control;
+                ended.await.unwrap_or_else(|error| {
+                    Err(DriverError::Connection { action: "running a command".into(), source: error.into() })
+                })
+            }),
+        })
+    }
+}
+
+fn request(exec: &Exec) -> Value {
+    let mut body = json!({
+        "command": exec.command,
+        "wait-for-websocket": true,
+        "interactive": false,
+        "user": exec.uid,
+        "group": exec.gid,
+        "cwd": exec.cwd.clone().unwrap_or_default(),
+        "environment": exec.environment,
+    });
+    if let Stdio::Pty(size) = exec.stdio {
+        body["interactive"] = true.into();
+        body["width"] = size.columns.into();
+        body["height"] = size.rows.into();
+    }
+    body
+}
+
+/// The exit status is in the operation's own metadata, even in that of one that failed because there is no such command.
+fn exit_status(finished: super::operations::Finished) -> Result<ExitStatus, ApiError> {
+    if let Some(code) = finished.metadata.get("return").and_then(Value::as_i64)
+        && let Ok(code) = i32::try_from(code)
+        && code >= 0
+    {
+        return Ok(ExitStatus { code });
+    }
+    finished.success()?;
+    Err(ApiError::Protocol("the command ended without an exit code".into()))
+}
+
+type Output = Box<dyn tokio::io::AsyncRead + Send + Unpin>;
+
+/// The bytes of an output stream.
+fn output(socket: WebSocket) -> Output {
+    let (bytes, output) = mpsc::channel(QUEUE);
+    tokio::spawn(async move { drain(&mut socket.split().1, bytes).await });
+    reader(output)
+}
+
+fn reader(mut bytes: mpsc::Receiver<Bytes>) -> Output {
+    let stream = futures_util::stream::poll_fn(move |context| bytes.poll_recv(context));
+    Box::new(StreamReader::new(stream.map(Ok::<_, io::Error>)))
+}
+
+/// Passes on data until the stream's end. Where nobody takes it any more it is thrown away, so that the command is not
+/// blocked by us.
+async fn drain(frames: &mut SplitStream<WebSocket>, bytes: mpsc::Sender<Bytes>) {
+    while let Some(Ok(frame)) = frames.next().await {
+        match frame {
+            Message::Binary(data) => drop(bytes.send(data).await),
+            Message::Text(text) if text.is_empty() => return,
+            Message::Text(text) => drop(bytes.send(text.into()).await),
+            Message::Close(_) => return,
+            _ => {}
+        }
+    }
+}
+
+/// Sends input to a pipe; when the writer is gone, its end. The task holds the connection.
+fn feed(mut socket: WebSocket, mut input: mpsc::Receiver<Bytes>) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                data = input.recv() => {
+                    let end = data.is_none();
+                    let frame = data.map_or_else(|| Message::text(""), Message::Binary);
+                    if socket.send(frame).await.is_err() {
+                        return;
+                    }
+                    if end {
+                        pending::<()>().await;
+                    }
+                }
+                // Read as well: this is where a ping is answered, and where the end of the connection shows.
+                frame = socket.next() => if !matches!(frame, Some(Ok(_))) { return },
+            }
+        }
+    }))
+}
+
+/// Both directions of a terminal.
+fn converse(socket: WebSocket, mut input: mpsc::Receiver<Bytes>) -> Output {
+    let (bytes, output) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        let (mut sink, mut frames) = socket.split();
+        let typing = async {
+            while let Some(data) = input.recv().await {
+                if sink.send(Message::Binary(data)).await.is_err() {
+                    break;
+                }
+            }
+            let _ = sink.send(Message::Binary(Bytes::from_static(END_OF_TRANSMISSION))).await;
+            pending::<()>().await;
+        };
+        tokio::select! {
+            () = drain(&mut frames, bytes) => {}
+            () = typing => {}
+        }
+        // The engine waits for this before it ends the operation.
+        let _ = sink.close().await;
+    });
+    reader(output)
+}
+
+/// Hands on what is to be done to the command, until the connection ends or the task is aborted, which kills the command.
+async fn obey(mut socket: WebSocket, mut commands: mpsc::UnboundedReceiver<Message>) {
+    loop {
+        tokio::select! {
+            Some(command) = commands.recv() => if socket.send(command).await.is_err() { return },
+            frame = socket.next() => if !matches!(frame, Some(Ok(_))) { return },
+        }
+    }
+}
+
+struct Control(mpsc::UnboundedSender<Message>);
+
+impl Control {
+    fn send(&self, command: &Value) {
+        // Nobody is there any more when the command has ended.
+        let _ = self.0.send(Message::text(command.to_string()));
+    }
+}
+
+impl Resizer for Control {
+    fn resize(&self, size: PtySize) {
+        let args = json!({ "width": size.columns.to_string(), "height": size.rows.to_string() });
+        self.send(&json!({ "command": "window-resize", "args": args }));
+    }
+
+    fn signal(&self, signal: i32) {
+        self.send(&json!({ "command": "signal", "signal": signal }));
+    }
+}
+
+/// The writing end of a command's input.
+struct Input(PollSender<Bytes>);
+
+impl AsyncWrite for Input {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let broken = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        ready!(self.0.poll_reserve(context)).map_err(broken)?;
+        let data = &data[..data.len().min(FRAME)];
+        if !data.is_empty() {
+            self.0.send_item(Bytes::copy_from_slice(data)).map_err(broken)?;
+        }
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.close();
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,144 @@
+//! The mark on an instance of ours: the configuration key [`MARK_KEY`], and in its value what else we have set, so that a
+//! later change can take back exactly that and leave alone what the user or the engine has set.
+
+use crate::types::{Device, InstanceSpec};
+use crate::{LABEL_PREFIX, MARK_KEY};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The engine's form of an instance's configuration.
+pub(super) type Config = BTreeMap<String, String>;
+/// The engine's form of an instance's devices.
+pub(super) type Devices = BTreeMap<String, BTreeMap<String, String>>;
+
+/// What we have set. The value of the mark, as JSON.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    config: BTreeSet<String>,
+    devices: BTreeSet<String>,
+}
+
+/// Whether a configuration is that of an instance of ours.
+pub(super) fn is_ours(config: &Config) -> bool {
+    config.contains_key(MARK_KEY)
+}
+
+/// The labels in a configuration.
+pub(super) fn labels(config: &Config) -> BTreeMap<String, String> {
+    config
+        .iter()
+        .filter(|(key, _)| key.starts_with(LABEL_PREFIX))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// Makes `config` and `devices` say what `spec` says, with the mark. What an earlier call has set and `spec` no longer
+/// has goes; keys of others stay.
+pub(super) fn apply(spec: &InstanceSpec, config: &mut Config, devices: &mut Devices) {
+    // A mark that we cannot read is from a version that wrote another one, or edited by hand: then nothing is known to be ours.
+    let old: Mark = config.get(MARK_KEY).and_then(|mark| serde_json::from_str(mark).ok()).unwrap_or_default();
+    config.retain(|key, _| !key.starts_with(LABEL_PREFIX) && !old.config.contains(key));
+    devices.retain(|name, _| !old.devices.contains(name));
+
+    config.extend(spec.labels.clone());
+    config.extend(spec.config.clone());
+    devices.extend(spec.devices.iter().map(|(name, device)| (name.clone(), keys(device))));
+
+    let mark = Mark {
+        config: spec.config.keys().cloned().collect(),
+        devices: spec.devices.keys().cloned().collect(),
+    };
+    // Two sets of texts always have a JSON form; without one the mark would still be a mark.
+    config.insert(MARK_KEY.into(), serde_json::to_string(&mark).unwrap_or_default());
+}
+
+/// A device in the engine's words.
+fn keys(device: &Device) -> BTreeMap<String, String> {
+    let (source, path, read_only, shift) = match device {
+        Device::Raw(keys) => return keys.clone(),
+        Device::Disk { source, path, read_only, shift } => (source, path, read_only, shift),
+    };
+    let mut keys = BTreeMap::from([
+        ("type".into(), "disk".into()),
+        ("source".into(), source.to_string_lossy().into_owned()),
+        ("path".into(), path.clone()),
+    ]);
+    for (key, set) in [("readonly", read_only), ("shift", shift)] {
+        if *set {
+            keys.insert(key.into(), "true".into());
+        }
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+    }
+
+    fn spec(labels: &[(&str, &str)], config: &[(&str, &str)], devices: &[&str]) -> InstanceSpec {
+        let disk = |name: &str| Device::Disk {
+            source: PathBuf::from("/srv").join(name),
+            path: format!("/mnt/{name}"),
+            read_only: true,
+            shift: false,
+        };
+        InstanceSpec {
+            labels: map(labels),
+            config: map(config),
+            devices: devices.iter().map(|name| ((*name).to_owned(), disk(name))).collect(),
+            init: "/nix/init".into(),
+        }
+    }
+
+    #[test]
+    fn what_the_new_specification_lacks_goes_and_what_others_set_stays() {
+        let mut config = map(&[("volatile.uuid", "1"), ("limits.cpu", "2")]);
+        let mut devices = Devices::from([("usb".into(), map(&[("type", "usb")]))]);
+        apply(
+            &spec(
+                &[("user.codchi.machine", "x"), ("user.codchi.old", "y")],
+                &[("security.nesting", "true")],
+                &["a", "b"],
+            ),
+            &mut config,
+            &mut devices,
+        );
+        assert!(is_ours(&config));
+        assert_eq!(devices.keys().collect::<Vec<_>>(), ["a", "b", "usb"]);
+
+        apply(
+            &spec(&[("user.codchi.machine", "x")], &[("raw.idmap", "both 1 1")], &["b", "c"]),
+            &mut config,
+            &mut devices,
+        );
+        assert_eq!(labels(&config), map(&[("user.codchi.machine", "x")]));
+        let others: Vec<&str> =
+            config.keys().map(String::as_str).filter(|key| !key.starts_with(MARK_KEY)).collect();
+        assert_eq!(others, ["limits.cpu", "raw.idmap", "volatile.uuid"]);
+        assert_eq!(devices.keys().collect::<Vec<_>>(), ["b", "c", "usb"]);
+    }
+
+    #[test]
+    fn applying_the_same_twice_changes_nothing() {
+        let (mut config, mut devices) = (Config::new(), Devices::new());
+        let spec = spec(&[("user.codchi.machine", "x")], &[("security.nesting", "true")], &["a"]);
+        apply(&spec, &mut config, &mut devices);
+        let before = (config.clone(), devices.clone());
+        apply(&spec, &mut config, &mut devices);
+        assert_eq!((config, devices), before);
+    }
+
+    #[test]
+    fn a_disk_says_only_what_is_set() {
+        let disk = Device::Disk { source: "/a".into(), path: "/b".into(), read_only: false, shift: true };
+        assert_eq!(
+            keys(&disk),
+            map(&[("type", "disk"), ("source", "/a"), ("path", "/b"), ("shift", "true")])
+        );
+    }
+}

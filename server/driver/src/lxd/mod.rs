@@ -1,0 +1,259 @@
+//! LXD and Incus, over their REST API on a unix socket.
+//!
+//! Both speak the same API; what differs is the socket's place and the names of a few headers. One file per resource
+//! extends [`transport::Transport`] with that resource's requests, and [`Lxd`] makes the [`Driver`] of them: it checks
+//! the mark, puts steps together and cleans up after a step that failed. Nothing here knows of nix.
+
+mod events;
+mod exec;
+mod files;
+mod find;
+mod images;
+mod instances;
+mod mark;
+mod operations;
+mod reply;
+mod server;
+mod skeleton;
+mod transport;
+
+use crate::types::{
+    DriverKind, Event, Exec, FileKind, FileSpec, Instance, InstanceName, InstanceSpec, Process, ServerInfo,
+};
+use crate::{Driver, DriverError};
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use instances::{Change, Description};
+use reply::ApiError;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use transport::Transport;
+
+/// Where an instance's init is.
+const INIT: &str = "/sbin/init";
+/// When an init that has not gone down is asked once more. A signal that arrives before an init is ready for it is lost,
+/// which happens some milliseconds after a start.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// The driver for LXD and Incus. A value of this type has got an answer from its engine.
+#[derive(Debug, Clone)]
+pub struct Lxd {
+    transport: Transport,
+}
+
+impl Lxd {
+    /// Finds the engine of this host: the one of kind `choice`, or of either kind.
+    ///
+    /// `INCUS_SOCKET`, `INCUS_DIR`, `LXD_SOCKET` and `LXD_DIR` name a socket, and then no other is looked at. Without
+    /// them the usual places are; where both engines answer, Incus is taken if it has a storage pool, else LXD.
+    ///
+    /// # Errors
+    /// [`DriverError::NotInstalled`], [`DriverError::NoPermission`] or [`DriverError::Unreachable`].
+    pub async fn connect(choice: Option<DriverKind>) -> Result<Self, DriverError> {
+        find::find(choice).await
+    }
+
+    /// The engine that listens on `socket`.
+    ///
+    /// # Errors
+    /// [`DriverError::NoPermission`] or [`DriverError::Unreachable`].
+    pub async fn connect_to(socket: &Path) -> Result<Self, DriverError> {
+        find::open(Transport::new(socket)).await
+    }
+
+    /// The instance, if there is one; an error where it is not ours.
+    async fn look(&self, name: &InstanceName, action: &str) -> Result<Option<Found>, DriverError> {
+        match self.transport.describe(name).await {
+            Ok(description) => {
+                let (running, stopped) = (description.is_running(), description.is_stopped());
+                let frozen = description.is_frozen();
+                let instance = Description::ours(description);
+                let instance = instance.ok_or_else(|| DriverError::NameTaken { name: name.to_string() })?;
+                Ok(Some(Found { instance, running, stopped, frozen }))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.explain(action, name)),
+        }
+    }
+
+    /// The instance, which must be there and ours.
+    async fn require(&self, name: &InstanceName, action: &str) -> Result<Found, DriverError> {
+        self.look(name, action).await?.ok_or_else(|| DriverError::NotFound { name: name.to_string() })
+    }
+
+    async fn create_whole(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
+        const ACTION: &str = "creating";
+        let image = self
+            .transport
+            .ensure_skeleton()
+            .await
+            .map_err(|error| error.while_doing("importing the image of an empty root file system"))?;
+        if let Err(error) = self.transport.create_instance(name, &image, spec).await {
+            if error.is_conflict() {
+                return Err(DriverError::NameTaken { name: name.to_string() });
+            }
+            // An engine that was never set up refuses in words that do not say so.
+            self.server().await?;
+            return Err(error.explain(ACTION, name));
+        }
+        if let Err(error) = self.link_init(name, spec).await {
+            self.undo_create(name).await;
+            return Err(error.explain(ACTION, name));
+        }
+        Ok(())
+    }
+
+    async fn undo_create(&self, name: &InstanceName) {
+        if let Err(error) = self.transport.delete_instance(name).await {
+            tracing::error!(%name, ?error, "an instance that was half made could not be deleted");
+        }
+    }
+
+    async fn link_init(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), ApiError> {
+        let kind = FileKind::Symlink(spec.init.clone());
+        self.transport.put(name, &FileSpec { path: INIT.into(), uid: 0, gid: 0, mode: 0o777, kind }).await
+    }
+}
+
+/// An instance of ours as it was found.
+struct Found {
+    instance: Instance,
+    running: bool,
+    stopped: bool,
+    frozen: bool,
+}
+
+#[async_trait]
+impl Driver for Lxd {
+    fn kind(&self) -> DriverKind {
+        self.transport.kind
+    }
+
+    async fn server(&self) -> Result<ServerInfo, DriverError> {
+        self.transport.usable().await.map_err(|error| error.while_doing("asking the engine who it is"))
+    }
+
+    async fn instances(&self) -> Result<Vec<Instance>, DriverError> {
+        self.transport.our_instances().await.map_err(|error| error.while_doing("listing the instances"))
+    }
+
+    async fn instance(&self, name: &InstanceName) -> Result<Option<Instance>, DriverError> {
+        Ok(self.look(name, "asking for").await?.map(|found| found.instance))
+    }
+
+    async fn create(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
+        let (done, result) = oneshot::channel();
+        let (driver, instance, spec) = (self.clone(), name.clone(), spec.clone());
+        // The engine goes on with what it has begun when nobody waits any more: so the task does, and takes it back.
+        tokio::spawn(async move {
+            let result = driver.create_whole(&instance, &spec).await;
+            let created = result.is_ok();
+            if done.send(result).is_err() && created {
+                driver.undo_create(&instance).await;
+            }
+        });
+        result.await.unwrap_or_else(|error| Err(ApiError::Connection(error.into()).explain("creating", name)))
+    }
+
+    async fn reconfigure(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
+        const ACTION: &str = "changing";
+        self.require(name, ACTION).await?;
+        self.transport.change_instance(name, spec).await.map_err(|error| error.explain(ACTION, name))?;
+        self.link_init(name, spec).await.map_err(|error| error.explain(ACTION, name))
+    }
+
+    async fn start(&self, name: &InstanceName) -> Result<(), DriverError> {
+        const ACTION: &str = "starting";
+        let found = self.require(name, ACTION).await?;
+        if found.running {
+            return Ok(());
+        }
+        let change = if found.frozen { Change::Unfreeze } else { Change::Start };
+        let Err(error) = self.transport.change_state(name, change).await else { return Ok(()) };
+        // Somebody else may have started it meanwhile.
+        match self.require(name, ACTION).await {
+            Ok(found) if found.running => Ok(()),
+            _ => Err(error.explain(ACTION, name)),
+        }
+    }
+
+    async fn stop(&self, name: &InstanceName, grace: Duration) -> Result<(), DriverError> {
+        const ACTION: &str = "stopping";
+        let again = grace.saturating_sub(ASK_AGAIN);
+        let mut changes = vec![Change::Kill];
+        // What is frozen cannot shut down.
+        if !self.require(name, ACTION).await?.frozen {
+            changes.extend(
+                [again, grace.min(ASK_AGAIN)]
+                    .into_iter()
+                    .filter(|limit| !limit.is_zero())
+                    .map(Change::ShutDown),
+            );
+        }
+        loop {
+            if self.require(name, ACTION).await?.stopped {
+                return Ok(());
+            }
+            let Some(change) = changes.pop() else {
+                let message = "it still runs after it was killed".into();
+                return Err(DriverError::Engine { action: format!("{ACTION} instance {name}"), message });
+            };
+            match self.transport.change_state(name, change).await {
+                Ok(()) => return Ok(()),
+                Err(error) if changes.is_empty() => {
+                    return match self.require(name, ACTION).await {
+                        Ok(found) if found.stopped => Ok(()),
+                        _ => Err(error.explain(ACTION, name)),
+                    };
+                }
+                Err(ApiError::Refused { message, .. }) => {
+                    tracing::debug!(%name, message, "does not stop yet")
+                }
+                Err(error) => return Err(error.explain(ACTION, name)),
+            }
+        }
+    }
+
+    async fn delete(&self, name: &InstanceName) -> Result<(), DriverError> {
+        const ACTION: &str = "deleting";
+        let Some(found) = self.look(name, ACTION).await? else { return Ok(()) };
+        if !found.stopped {
+            match self.stop(name, Duration::ZERO).await {
+                Err(DriverError::NotFound { .. }) => return Ok(()),
+                result => result?,
+            }
+        }
+        match self.transport.delete_instance(name).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            result => result.map_err(|error| error.explain(ACTION, name)),
+        }
+    }
+
+    async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {
+        let action = format!("writing {} to", file.path);
+        self.require(name, &action).await?;
+        self.transport.put(name, file).await.map_err(|error| error.explain(&action, name))
+    }
+
+    async fn exec(&self, name: &InstanceName, exec: &Exec) -> Result<Process, DriverError> {
+        const ACTION: &str = "running a command in";
+        self.require(name, ACTION).await?;
+        self.transport.execute(name, exec).await.map_err(|error| error.explain(ACTION, name))
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError> {
+        const ACTION: &str = "listening to the engine's events";
+        let events = self.transport.subscribe().await.map_err(|error| error.while_doing(ACTION))?;
+        let stream = stream::unfold(Some(events), async |events| {
+            let mut events = events?;
+            match events.next().await? {
+                Ok(event) => Some((Ok(event), Some(events))),
+                // A broken connection tells nothing more.
+                Err(error) => Some((Err(error.while_doing(ACTION)), None)),
+            }
+        });
+        Ok(stream.boxed())
+    }
+}

@@ -1,0 +1,117 @@
+//! HTTP and websockets over the engine's unix socket: the one place that opens connections.
+//!
+//! Every request has a connection of its own: connecting to a unix socket costs some microseconds, and no request waits
+//! for another or fails because of one that was cancelled. Paths are logged without their query, which may hold the
+//! secret of a websocket; bodies and headers are never logged.
+
+use super::reply::{self, Answer, ApiError};
+use crate::types::DriverKind;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{ETAG, HOST, HeaderName, HeaderValue};
+use hyper::{Method, Request, Uri};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use tokio::net::UnixStream;
+use tokio_tungstenite::WebSocketStream;
+
+/// A websocket over the unix socket.
+pub(super) type WebSocket = WebSocketStream<UnixStream>;
+
+/// The way to one engine.
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    /// The engine, as far as is known: before the first answer it is what the socket's path suggests.
+    pub(super) kind: DriverKind,
+    /// The unix socket.
+    pub(super) socket: PathBuf,
+}
+
+/// What is sent along with a request.
+#[derive(Default)]
+pub(super) struct Body {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    bytes: Bytes,
+}
+
+impl Body {
+    /// Bytes with their `Content-Type`. The engine must be told that they are bytes: it takes a file without a type
+    /// for an empty one.
+    pub(super) fn bytes(bytes: Bytes) -> Self {
+        Self { headers: Vec::new(), bytes }.header("content-type", "application/octet-stream")
+    }
+
+    /// A JSON value.
+    pub(super) fn json(value: &serde_json::Value) -> Self {
+        let body = Self { headers: Vec::new(), bytes: value.to_string().into() };
+        body.header("content-type", "application/json")
+    }
+
+    /// With one more header. A value that cannot stand in a header is left out.
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((HeaderName::from_static(name), value));
+        }
+        self
+    }
+}
+
+impl Transport {
+    /// The engine on `socket`, taken for Incus where its path says so.
+    pub(super) fn new(socket: &Path) -> Self {
+        let incus = socket.components().any(|part| part.as_os_str() == "incus");
+        Self { kind: if incus { DriverKind::Incus } else { DriverKind::Lxd }, socket: socket.to_owned() }
+    }
+
+    async fn connect(&self) -> Result<UnixStream, ApiError> {
+        UnixStream::connect(&self.socket).await.map_err(|error| ApiError::connecting(self, error))
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// [`ApiError::Refused`] where the engine answers with an error; else what the connection or the answer lacked.
+    pub(super) async fn request(&self, method: Method, path: &str, body: Body) -> Result<Answer, ApiError> {
+        let stream = self.connect().await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // The connection ends when the sender is dropped, hence with this future.
+        let connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(connection));
+
+        let mut request = Request::builder().method(&method).uri(path).header(HOST, "localhost");
+        for (name, value) in body.headers {
+            request = request.header(name, value);
+        }
+        let request = request
+            .body(Full::new(body.bytes))
+            .map_err(|error| ApiError::Protocol(format!("the request cannot be sent: {error}")))?;
+        let response = sender.send_request(request).await?;
+
+        let status = response.status();
+        let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(ToOwned::to_owned);
+        let bytes = response.into_body().collect().await?.to_bytes();
+        drop(connection);
+        tracing::debug!(%method, path = without_query(path), status = status.as_u16(), "engine request");
+        reply::decode(status.as_u16(), etag, &bytes)
+    }
+
+    /// `GET path`, the answer's metadata as `T`.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.request(Method::GET, path, Body::default()).await?.metadata()
+    }
+
+    /// Opens the websocket at `path`.
+    pub(super) async fn websocket(&self, path: &str) -> Result<WebSocket, ApiError> {
+        let stream = self.connect().await?;
+        let uri: Uri = format!("ws://localhost{path}")
+            .parse()
+            .map_err(|_| ApiError::Protocol("a websocket's address is not a valid one".into()))?;
+        tracing::debug!(path = without_query(path), "engine websocket");
+        let (socket, _) = tokio_tungstenite::client_async(uri, stream).await?;
+        Ok(socket)
+    }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default()
+}

@@ -1,0 +1,68 @@
+//! What the controller itself remembers in `config.toml`. Everything else in that file is the front's and stays as it is.
+
+use crate::files::{io_error, make_folder, read_optional, write_atomic};
+use crate::{MachineError, Options, Paths, ssh};
+
+/// The key of the answer to whether the ssh config may be touched.
+const SSH_CONFIG: &str = "ssh-config";
+
+/// The remembered answer to whether the ssh config may be touched; `None` where nobody was asked.
+///
+/// # Errors
+/// [`MachineError::Io`].
+pub(crate) fn ssh_config(paths: &Paths) -> Result<Option<bool>, MachineError> {
+    Ok(read(paths)?.get(SSH_CONFIG).and_then(toml::Value::as_bool))
+}
+
+/// Remembers the answer.
+///
+/// # Errors
+/// [`MachineError::Io`]; then the file is as before.
+pub(crate) fn remember_ssh_config(paths: &Paths, allowed: bool) -> Result<(), MachineError> {
+    let mut table = read(paths)?;
+    table.insert(SSH_CONFIG.into(), allowed.into());
+    make_folder(&paths.config)?;
+    write_atomic(&file(paths), table.to_string().as_bytes(), 0o600)
+}
+
+/// Whether the ssh config may be touched: as configured, else as remembered, else only where it already includes ours.
+///
+/// # Errors
+/// [`MachineError::Io`].
+pub(crate) fn ssh_config_allowed(paths: &Paths, options: &Options) -> Result<bool, MachineError> {
+    if let Some(allowed) = options.ssh_config {
+        return Ok(allowed);
+    }
+    Ok(ssh_config(paths)?.unwrap_or_else(|| ssh::is_included(paths)))
+}
+
+fn file(paths: &Paths) -> std::path::PathBuf {
+    paths.config.join("config.toml")
+}
+
+fn read(paths: &Paths) -> Result<toml::Table, MachineError> {
+    let path = file(paths);
+    let Some(contents) = read_optional(&path)? else { return Ok(toml::Table::new()) };
+    let invalid = |message: String| {
+        io_error("Reading", &path, std::io::Error::new(std::io::ErrorKind::InvalidData, message))
+    };
+    let text = String::from_utf8(contents).map_err(|e| invalid(e.to_string()))?;
+    text.parse().map_err(|e: toml::de::Error| invalid(e.message().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_remembered_beside_what_the_user_wrote() {
+        let data = tempfile::tempdir().unwrap();
+        let paths = crate::test::paths(data.path());
+        assert_eq!(ssh_config(&paths).unwrap(), None);
+        std::fs::create_dir_all(&paths.config).unwrap();
+        std::fs::write(file(&paths), "nixpkgs = \"x\"\n").unwrap();
+        remember_ssh_config(&paths, true).unwrap();
+        assert_eq!(ssh_config(&paths).unwrap(), Some(true));
+        assert!(std::fs::read_to_string(file(&paths)).unwrap().contains("nixpkgs = \"x\""));
+    }
+}

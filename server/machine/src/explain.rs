@@ -1,0 +1,126 @@
+//! Nix's errors in the user's words: copies in the store become the user's files, and known causes get a next step.
+
+use crate::flake::Copied;
+use codchi_nix::{NixError, Position};
+use std::path::{Path, PathBuf};
+
+/// Replaces paths into copies of local modules by the files that they were copied from.
+pub(crate) fn localise(error: NixError, copies: &[Copied]) -> NixError {
+    let NixError::Failed { message, position, trace, build } = error else { return error };
+    let at = |position: Option<Position>| {
+        position.map(|p| Position { file: original(&p.file, copies).unwrap_or(p.file), ..p })
+    };
+    NixError::Failed {
+        message: localise_text(&message, copies),
+        position: at(position),
+        trace: trace.into_iter().map(|(text, p)| (localise_text(&text, copies), at(p))).collect(),
+        build,
+    }
+}
+
+/// What to do about a known cause that Nix or an engine names in `message`.
+pub(crate) fn hint(message: &str) -> Option<&'static str> {
+    let has = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
+    if has(&["No space left on device", "disk is full", "Disk quota exceeded"]) {
+        return Some(
+            "The disk is full: free some space (`nix store gc` removes what nothing uses), then try again.",
+        );
+    }
+    if has(&[
+        "Couldn't resolve host",
+        "Could not resolve host",
+        "Couldn't connect to server",
+        "Could not connect to server",
+        "unable to download",
+        "Failed to connect to",
+        "Network is unreachable",
+        "Temporary failure in name resolution",
+    ]) {
+        return Some("Check the network connection, then try again; what was already fetched is kept.");
+    }
+    if has(&["No such file or directory", "does not exist", "there is no file"]) && has(&["'", "/"]) {
+        return Some(
+            "If the file is there, git ignores it: ignored files are no part of a module. `git check-ignore -v FILE` \
+             says why.",
+        );
+    }
+    None
+}
+
+/// The user's file behind a file in the store, where it is a copy of one.
+fn original(stored: &Path, copies: &[Copied]) -> Option<PathBuf> {
+    let text = stored.to_str()?;
+    let (store, relative) = split(text)?;
+    let relative = relative.trim_start_matches('/');
+    let source = copies.iter().find(|copied| is_copy(&store, relative, copied))?;
+    Some(if relative.is_empty() { source.root.clone() } else { source.root.join(relative) })
+}
+
+/// Whether `relative` below `store` is that of `copied`: the same text, or for a folder the same names.
+fn is_copy(store: &str, relative: &str, copied: &Copied) -> bool {
+    let (stored, copy) = (Path::new(store).join(relative), copied.copy.join(relative));
+    if copy.is_file() {
+        return std::fs::read(stored).ok() == std::fs::read(copy).ok();
+    }
+    // Of a file that is in neither, the folders tell.
+    let names = |folder: &Path| -> Option<Vec<_>> {
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder).ok()?.filter_map(|e| Some(e.ok()?.file_name())).collect();
+        names.sort();
+        Some(names)
+    };
+    names(Path::new(store)).is_some_and(|stored| Some(stored) == names(&copied.copy))
+}
+
+/// `/nix/store/HASH-source/REL` -> (`/nix/store/HASH-source`, `/REL`).
+fn split(path: &str) -> Option<(String, &str)> {
+    let rest = path.strip_prefix(STORE)?;
+    let (name, relative) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    name.ends_with("-source").then(|| (format!("{STORE}{name}"), relative))
+}
+
+const STORE: &str = "/nix/store/";
+
+fn localise_text(text: &str, copies: &[Copied]) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(begin) = rest.find(STORE) {
+        let (before, from) = rest.split_at(begin);
+        result.push_str(before);
+        let is_end = |c: char| c.is_whitespace() || "'\"`:;,()[]{}«»’".contains(c);
+        let end = from.find(is_end).unwrap_or(from.len());
+        // A full stop at the end belongs to the sentence.
+        let path = from[..end].trim_end_matches('.');
+        match original(Path::new(path), copies) {
+            Some(file) => result.push_str(&file.display().to_string()),
+            None => result.push_str(path),
+        }
+        rest = &from[path.len()..];
+    }
+    result.push_str(rest);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_copy_of_a_module_stays_as_it_is() {
+        let text =
+            "at /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-source/a.nix:1:2, see /nix/store/x-hello.drv.";
+        assert_eq!(localise_text(text, &[]), text);
+    }
+
+    #[test]
+    fn known_causes_have_a_next_step() {
+        assert!(hint("writing to file: No space left on device").unwrap().contains("disk is full"));
+        assert!(
+            hint("unable to download 'https://x': Couldn't resolve host name").unwrap().contains("network")
+        );
+        assert!(
+            hint("getting status of '/home/me/a.nix': No such file or directory").unwrap().contains("git")
+        );
+        assert_eq!(hint("undefined variable 'x'"), None);
+    }
+}

@@ -1,0 +1,336 @@
+//! The flake that Nix builds a machine from: generated text, pure but for looking at the module folders.
+
+use crate::state::{Definition, snapshot_root};
+use crate::{MachineError, MachineName, ModuleSource, SourceKind};
+use codchi_nix::path_url;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// nixpkgs where neither the request nor the configuration names one.
+pub(crate) const DEFAULT_NIXPKGS: &str = "github:NixOS/nixpkgs/nixos-unstable";
+
+/// The user of a machine: owner of the project folder, as seen in the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct User {
+    /// User id.
+    pub(crate) uid: u32,
+    /// Group id.
+    pub(crate) gid: u32,
+}
+
+/// A folder of the host that is copied before a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Copied {
+    /// On the host.
+    pub(crate) root: PathBuf,
+    /// Where its copy is.
+    pub(crate) copy: PathBuf,
+}
+
+/// A module as an input of the flake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Input {
+    /// Its name, e.g. `module-0`.
+    pub(crate) name: String,
+    /// Where it comes from.
+    url: String,
+    /// Whether it is read as a flake.
+    is_flake: bool,
+    /// What of it is taken.
+    part: Part,
+    /// Whether it is a copy of a local folder, which is read anew at each build.
+    pub(crate) local: bool,
+}
+
+/// What of an input is the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    /// A module output of a flake.
+    Output(String),
+    /// A file of a source tree.
+    File(String),
+    /// `codchi.nix` or else `default.nix` in a folder of a source tree (empty for its root), whichever is there.
+    Folder(String),
+}
+
+/// What a machine is built from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Flake {
+    /// Folders to copy.
+    pub(crate) copies: Vec<Copied>,
+    /// Modules, in order.
+    pub(crate) inputs: Vec<Input>,
+    nixpkgs: String,
+}
+
+impl Flake {
+    /// Looks at the modules of `definition`. `plain` says of a git module without an output, by its index, whether it
+    /// has no `flake.nix`; copies go below `folder`.
+    ///
+    /// # Errors
+    /// [`MachineError::User`] where a local module is gone or has nothing to take.
+    pub(crate) fn new(
+        definition: &Definition,
+        home: &Path,
+        folder: &Path,
+        plain: &dyn Fn(usize) -> bool,
+    ) -> Result<Self, MachineError> {
+        let mut copies: Vec<Copied> = Vec::new();
+        let mut inputs = Vec::new();
+        for (index, source) in definition.modules.iter().enumerate() {
+            let name = input_name(index);
+            let Some(root) = snapshot_root(source, home) else {
+                inputs.push(git_input(name, source, plain(index)));
+                continue;
+            };
+            let copy = match copies.iter().find(|c| c.root == root) {
+                Some(known) => known.copy.clone(),
+                None => {
+                    let copy = folder.join(copies.len().to_string());
+                    copies.push(Copied { root: root.clone(), copy: copy.clone() });
+                    copy
+                }
+            };
+            inputs.push(local_input(name, source, &root, &copy)?);
+        }
+        Ok(Self { copies, inputs, nixpkgs: definition.nixpkgs.clone() })
+    }
+
+    /// The names of the inputs that are read anew at each build.
+    pub(crate) fn local_inputs(&self) -> Vec<&str> {
+        self.inputs.iter().filter(|i| i.local).map(|i| i.name.as_str()).collect()
+    }
+
+    /// The text of `flake.nix`.
+    pub(crate) fn render(&self, name: &MachineName, user: User) -> String {
+        let mut text = String::from("# Written by codchi at each build; changes are lost.\n{\n");
+        let _ = writeln!(text, "  inputs.nixpkgs.url = {};", quote(&self.nixpkgs));
+        for input in &self.inputs {
+            let _ = writeln!(text, "  inputs.{}.url = {};", input.name, quote(&input.url));
+            if !input.is_flake {
+                let _ = writeln!(text, "  inputs.{}.flake = false;", input.name);
+            }
+        }
+        text.push_str("  outputs = inputs: (import ./codchi/lib.nix).codeMachine {\n");
+        text.push_str("    nixpkgs = inputs.nixpkgs;\n");
+        let _ = writeln!(text, "    system = {};", quote(&format!("{}-linux", std::env::consts::ARCH)));
+        let _ = writeln!(text, "    name = {};", quote(name.as_str()));
+        text.push_str("    driver = \"lxd\";\n");
+        let _ = writeln!(text, "    user = {{ uid = {}; gid = {}; }};", user.uid, user.gid);
+        text.push_str("    modules = [\n");
+        for input in &self.inputs {
+            let part = match &input.part {
+                Part::Output(output) => format!("output = {}", quote(output)),
+                Part::File(file) => format!("file = {}", quote(file)),
+                Part::Folder(folder) => {
+                    let (first, other) = (below(folder, "codchi.nix"), below(folder, "default.nix"));
+                    format!(
+                        "file = if builtins.pathExists (inputs.{} + {}) then {} else {}",
+                        input.name,
+                        quote(&format!("/{first}")),
+                        quote(&first),
+                        quote(&other)
+                    )
+                }
+            };
+            let _ = writeln!(text, "      {{ input = inputs.{}; {part}; }}", input.name);
+        }
+        text.push_str("    ];\n  };\n}\n");
+        text
+    }
+}
+
+/// The name of the input of the module at `index`.
+pub(crate) fn input_name(index: usize) -> String {
+    format!("module-{index}")
+}
+
+fn git_input(name: String, source: &ModuleSource, plain: bool) -> Input {
+    let url = source_url(source);
+    let part = match &source.output {
+        Some(output) => Part::Output(output.clone()),
+        None if plain => Part::Folder(query_value(&url, "dir").unwrap_or_default()),
+        None => Part::Output("default".into()),
+    };
+    Input { name, url, is_flake: !plain || source.output.is_some(), part, local: false }
+}
+
+fn source_url(source: &ModuleSource) -> String {
+    match &source.kind {
+        SourceKind::Git(url) => url.clone(),
+        SourceKind::Folder(path) | SourceKind::File(path) => path.display().to_string(),
+    }
+}
+
+/// The value of `key` in the query of a URL.
+fn query_value(url: &str, key: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    url.query_pairs().find(|(k, _)| k == key).map(|(_, value)| value.into_owned())
+}
+
+fn local_input(name: String, source: &ModuleSource, root: &Path, copy: &Path) -> Result<Input, MachineError> {
+    let url = path_url(copy);
+    let relative = |path: &Path| -> String {
+        path.strip_prefix(root).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    let user = |message: String, hint: &str| MachineError::User { message, hint: Some(hint.into()) };
+    match &source.kind {
+        SourceKind::File(file) if file.is_file() => {
+            let part = Part::File(relative(file));
+            Ok(Input { name, url, is_flake: false, part, local: true })
+        }
+        SourceKind::Folder(folder) if folder.join("flake.nix").is_file() => {
+            let dir = relative(folder);
+            let url = if dir.is_empty() {
+                url
+            } else {
+                format!("{url}?dir={}", path_url(Path::new(&dir)).trim_start_matches("path:"))
+            };
+            let part = Part::Output(source.output.clone().unwrap_or_else(|| "default".into()));
+            Ok(Input { name, url, is_flake: true, part, local: true })
+        }
+        SourceKind::Folder(folder) if folder.is_dir() => {
+            if let Some(output) = &source.output {
+                return Err(user(
+                    format!("There is no output `{output}` in {}: it has no flake.nix", folder.display()),
+                    "Leave out the `#…`, or add a flake.nix with that output.",
+                ));
+            }
+            let file = ["codchi.nix", "default.nix"].into_iter().find(|f| folder.join(f).is_file());
+            let Some(file) = file else {
+                return Err(user(
+                    format!(
+                        "There is no module in {}: it has no flake.nix, codchi.nix or default.nix",
+                        folder.display()
+                    ),
+                    "Name the folder or file that holds the module.",
+                ));
+            };
+            let part = Part::File(relative(&folder.join(file)));
+            Ok(Input { name, url, is_flake: false, part, local: true })
+        }
+        _ => Err(user(
+            format!("The module {source} is gone"),
+            "Put it back where it was, or delete the machine and create it from where the module is now.",
+        )),
+    }
+}
+
+fn below(folder: &str, file: &str) -> String {
+    if folder.is_empty() { file.into() } else { format!("{}/{file}", folder.trim_matches('/')) }
+}
+
+/// A Nix string literal.
+fn quote(text: &str) -> String {
+    let mut literal = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' | '$' => {
+                literal.push('\\');
+                literal.push(c);
+            }
+            '\n' => literal.push_str("\\n"),
+            '\r' => literal.push_str("\\r"),
+            c => literal.push(c),
+        }
+    }
+    literal.push('"');
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codchi_driver::DriverKind;
+    use expect_test::expect;
+
+    fn definition(modules: Vec<ModuleSource>) -> Definition {
+        Definition {
+            version: Definition::VERSION,
+            id: "1".into(),
+            driver: DriverKind::Lxd,
+            nixpkgs: "path:/with \"quotes\" and ${x}".into(),
+            project: None,
+            created: 0,
+            modules,
+        }
+    }
+
+    fn source(kind: SourceKind, output: Option<&str>) -> ModuleSource {
+        ModuleSource { kind, output: output.map(Into::into) }
+    }
+
+    #[test]
+    fn every_kind_of_module_becomes_an_input() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path();
+        for (file, text) in [("a/flake.nix", "{}"), ("b/codchi.nix", "{}"), ("c/x y.nix", "{}")] {
+            std::fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            std::fs::write(root.join(file), text).unwrap();
+        }
+        // A repository with a flake in a folder of its own.
+        std::fs::create_dir_all(root.join("d/.git")).unwrap();
+        std::fs::create_dir_all(root.join("d/nix dev")).unwrap();
+        std::fs::write(root.join("d/nix dev/flake.nix"), "{}").unwrap();
+        let git = |url: &str| SourceKind::Git(url.into());
+        let definition = definition(vec![
+            source(SourceKind::Folder(root.join("a")), None),
+            source(SourceKind::Folder(root.join("a")), Some("dev")),
+            source(SourceKind::Folder(root.join("b")), None),
+            source(SourceKind::File(root.join("c/x y.nix")), None),
+            source(SourceKind::Folder(root.join("d/nix dev")), None),
+            source(git("git+https://host/flake"), None),
+            source(git("git+https://host/plain?dir=sub"), None),
+        ]);
+        let flake = Flake::new(&definition, root, Path::new("/m"), &|index| index == 6).unwrap();
+        let roots: Vec<_> = flake.copies.iter().map(|c| c.root.strip_prefix(root).unwrap()).collect();
+        assert_eq!(roots, [Path::new("a"), Path::new("b"), Path::new("c"), Path::new("d")]);
+        assert_eq!(flake.local_inputs().len(), 5);
+        let text = flake.render(&"hello".parse().unwrap(), User { uid: 1000, gid: 100 });
+        expect![[r#"
+            # Written by codchi at each build; changes are lost.
+            {
+              inputs.nixpkgs.url = "path:/with \"quotes\" and \${x}";
+              inputs.module-0.url = "path:/m/0";
+              inputs.module-1.url = "path:/m/0";
+              inputs.module-2.url = "path:/m/1";
+              inputs.module-2.flake = false;
+              inputs.module-3.url = "path:/m/2";
+              inputs.module-3.flake = false;
+              inputs.module-4.url = "path:/m/3?dir=nix%20dev";
+              inputs.module-5.url = "git+https://host/flake";
+              inputs.module-6.url = "git+https://host/plain?dir=sub";
+              inputs.module-6.flake = false;
+              outputs = inputs: (import ./codchi/lib.nix).codeMachine {
+                nixpkgs = inputs.nixpkgs;
+                system = "x86_64-linux";
+                name = "hello";
+                driver = "lxd";
+                user = { uid = 1000; gid = 100; };
+                modules = [
+                  { input = inputs.module-0; output = "default"; }
+                  { input = inputs.module-1; output = "dev"; }
+                  { input = inputs.module-2; file = "codchi.nix"; }
+                  { input = inputs.module-3; file = "x y.nix"; }
+                  { input = inputs.module-4; output = "default"; }
+                  { input = inputs.module-5; output = "default"; }
+                  { input = inputs.module-6; file = if builtins.pathExists (inputs.module-6 + "/sub/codchi.nix") then "sub/codchi.nix" else "sub/default.nix"; }
+                ];
+              };
+            }
+        "#]]
+        .assert_eq(&text.replace(&format!("{}-linux", std::env::consts::ARCH), "x86_64-linux"));
+    }
+
+    #[test]
+    fn a_folder_without_a_module_or_without_the_output_is_refused_with_what_to_do() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("empty");
+        std::fs::create_dir_all(&folder).unwrap();
+        for output in [None, Some("dev")] {
+            let definition = definition(vec![source(SourceKind::Folder(folder.clone()), output)]);
+            let error = Flake::new(&definition, home.path(), Path::new("/m"), &|_| false).unwrap_err();
+            assert!(error.to_string().contains("no flake.nix") && error.hint().is_some(), "{error}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What the instance of a machine is made of, as the driver takes it.
+
+use crate::flake::User;
+use crate::state::{Definition, Generation};
+use crate::{MachineError, MachineName, Manifest};
+use codchi_driver::{Device, Driver, DriverError, Instance, InstanceName, InstanceSpec, ServerInfo};
+use codchi_host::{Capability, Host};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// The label that holds the machine's name.
+const NAME_LABEL: &str = "user.codchi.machine";
+/// The label that holds [`Definition::id`].
+const ID_LABEL: &str = "user.codchi.id";
+/// The first id of people on Linux distributions; those below belong to the system, also inside a machine.
+const FIRST_PERSON: u32 = 1000;
+/// The NixOS group `users`, which may be a person's own group.
+const GROUP_USERS: u32 = 100;
+
+/// The instance's name for a machine.
+///
+/// # Errors
+/// Never for a valid machine name.
+pub(crate) fn instance_name(name: &MachineName) -> Result<InstanceName, MachineError> {
+    InstanceName::new(name.host_alias())
+        .map_err(|e| MachineError::User { message: e.to_string(), hint: Some("Choose another name.".into()) })
+}
+
+/// Whether `instance` is the one that was made for `definition`, and not one of the same name.
+pub(crate) fn is_own(instance: &Instance, definition: &Definition) -> bool {
+    instance.labels.get(ID_LABEL) == Some(&definition.id)
+}
+
+/// The [`Definition::id`] that an instance was made for.
+pub(crate) fn id(instance: &Instance) -> Option<String> {
+    instance.labels.get(ID_LABEL).cloned()
+}
+
+/// The machine's own instance; `None` where there is none.
+///
+/// # Errors
+/// [`DriverError::NameTaken`] where the name is used by somebody else's.
+pub(crate) async fn own_instance(
+    driver: &dyn Driver,
+    name: &InstanceName,
+    definition: &Definition,
+) -> Result<Option<Instance>, DriverError> {
+    match driver.instance(name).await? {
+        Some(instance) if !is_own(&instance, definition) => {
+            Err(DriverError::NameTaken { name: name.to_string() })
+        }
+        found => Ok(found),
+    }
+}
+
+/// The owner of a project folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner {
+    uid: u32,
+    gid: u32,
+}
+
+impl Owner {
+    /// Who owns `folder`.
+    ///
+    /// # Errors
+    /// [`MachineError::User`] where it is gone.
+    pub(crate) fn of(folder: &Path) -> Result<Self, MachineError> {
+        let metadata = std::fs::metadata(folder).map_err(|e| MachineError::User {
+            message: format!("The project folder {} cannot be read: {e}", folder.display()),
+            hint: Some(
+                "Put it back where it was, or delete the machine and create it from where it is now.".into(),
+            ),
+        })?;
+        Ok(Self { uid: metadata.uid(), gid: metadata.gid() })
+    }
+
+    /// The ids of the machine's user who stands for this owner: the same ones where they can be a person's inside.
+    pub(crate) fn user(self) -> User {
+        let person = |id| if id >= FIRST_PERSON { id } else { FIRST_PERSON };
+        User { uid: person(self.uid), gid: if self.gid == GROUP_USERS { self.gid } else { person(self.gid) } }
+    }
+
+    /// Whether owner and user have the same ids, so that shifting the mount by the instance's own map is all.
+    fn is_same(self) -> bool {
+        self.user() == User { uid: self.uid, gid: self.gid }
+    }
+
+    /// The value of `raw.idmap` that makes this owner the machine's user.
+    fn raw_idmap(self) -> String {
+        let User { uid, gid } = self.user();
+        format!("uid {} {uid}\ngid {} {gid}", self.uid, self.gid)
+    }
+
+    /// What to do where the engine refuses [`Self::raw_idmap`].
+    fn subordinate_ids(self) -> String {
+        format!("`root:{}:1` to /etc/subuid and `root:{}:1` to /etc/subgid", self.uid, self.gid)
+    }
+}
+
+/// What an instance is made from.
+pub(crate) struct Parts<'a> {
+    /// The machine.
+    pub(crate) name: &'a MachineName,
+    /// What it is made of.
+    pub(crate) definition: &'a Definition,
+    /// The system that it runs.
+    pub(crate) generation: &'a Generation,
+    /// The engine.
+    pub(crate) server: &'a ServerInfo,
+    /// The host.
+    pub(crate) host: &'a Host,
+}
+
+/// The whole specification of a machine's instance.
+///
+/// # Errors
+/// Where the project folder is gone.
+pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
+    let Parts { name, definition, generation, server, host } = *parts;
+    let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
+    spec.labels.insert(NAME_LABEL.into(), name.to_string());
+    spec.labels.insert(ID_LABEL.into(), definition.id.clone());
+    // World-readable and never written from inside: its owners need no shift.
+    let store = Device::Disk { source: "/nix".into(), path: "/nix".into(), read_only: true, shift: false };
+    spec.devices.insert("nix".into(), store);
+    if let Some(project) = &definition.project {
+        let owner = Owner::of(project)?;
+        let shift = server.idmapped_mounts && owner.is_same();
+        if !shift {
+            spec.config.insert("raw.idmap".into(), owner.raw_idmap());
+        }
+        let path = definition.workspace();
+        let disk = Device::Disk { source: project.clone(), path, read_only: false, shift };
+        spec.devices.insert("project".into(), disk);
+    }
+    for capability in used_capabilities(generation, host) {
+        add_capability(&mut spec, capability, generation, host);
+    }
+    Ok(spec)
+}
+
+/// The engine's refusal to map the project's owner, told so that the person can do something about it.
+pub(crate) fn explain_refusal(
+    error: DriverError,
+    definition: &Definition,
+    server: &ServerInfo,
+) -> MachineError {
+    let DriverError::Engine { message, .. } = &error else { return error.into() };
+    let is_about_ids = ["idmap", "subuid", "subgid", "id map"].iter().any(|word| message.contains(word));
+    let owner = definition.project.as_deref().and_then(|project| Owner::of(project).ok());
+    match owner {
+        Some(owner) if is_about_ids && !(server.idmapped_mounts && owner.is_same()) => {
+            let kind = server.kind;
+            MachineError::User {
+                message: format!(
+                    "{kind} may not give the project folder's owner (user {}, group {}) to the machine's user: {message}",
+                    owner.uid, owner.gid
+                ),
+                hint: Some(format!(
+                    "Add {} and restart {kind}, or give the project folder to a person's account (`chown`).",
+                    owner.subordinate_ids()
+                )),
+            }
+        }
+        _ => error.into(),
+    }
+}
+
+/// The capabilities to set up: required ones, and optional ones that the host has.
+fn used_capabilities(generation: &Generation, host: &Host) -> Vec<Capability> {
+    let manifest = &generation.manifest;
+    let required = manifest.required_capabilities.iter().filter_map(|name| name.parse().ok());
+    let optional = manifest
+        .optional_capabilities
+        .iter()
+        .filter_map(|name| name.parse::<Capability>().ok())
+        .filter(|capability| host.probe(*capability).available);
+    let agent = has_agent(manifest).then_some(Capability::SshAgent);
+    let mut all: Vec<Capability> = required.chain(optional).chain(agent).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn add_capability(spec: &mut InstanceSpec, capability: Capability, generation: &Generation, host: &Host) {
+    let mut device = |name: &str, keys: &[(&str, String)]| {
+        let keys: BTreeMap<String, String> = keys.iter().map(|(k, v)| ((*k).into(), v.clone())).collect();
+        spec.devices.insert(name.into(), Device::Raw(keys));
+    };
+    let node = |path: &str| {
+        [
+            ("type", "unix-char".into()),
+            ("source", path.to_owned()),
+            ("path", path.into()),
+            ("mode", "0666".into()),
+        ]
+    };
+    match capability {
+        Capability::Gpu => device("gpu", &[("type", "gpu".into()), ("mode", "0666".into())]),
+        Capability::Kvm => device("kvm", &node("/dev/kvm")),
+        Capability::Fuse => device("fuse", &node("/dev/fuse")),
+        Capability::Tun => device("tun", &node("/dev/net/tun")),
+        Capability::Nesting => {
+            spec.config.insert("security.nesting".into(), "true".into());
+        }
+        Capability::SshAgent => {
+            let Some(socket) = host.environment.get("SSH_AUTH_SOCK").filter(|s| !s.is_empty()) else {
+                return;
+            };
+            device(
+                "ssh-agent",
+                &[
+                    ("type", "proxy".into()),
+                    ("bind", "instance".into()),
+                    ("connect", format!("unix:{socket}")),
+                    ("listen", format!("unix:{AGENT_SOCKET}")),
+                    ("uid", generation.uid.to_string()),
+                    ("gid", generation.gid.to_string()),
+                    ("mode", "0600".into()),
+                ],
+            );
+        }
+        // Not wired up: see `unsupported`.
+        Capability::Cuda | Capability::Audio | Capability::Display | Capability::Usb => {}
+    }
+}
+
+/// Whether the modules ask for the host's SSH agent.
+pub(crate) fn has_agent(manifest: &Manifest) -> bool {
+    let asked = manifest.required_capabilities.iter().chain(&manifest.optional_capabilities);
+    manifest.host_secrets.ssh_agent || asked.into_iter().any(|name| name == Capability::SshAgent.name())
+}
+
+/// Where the host's SSH agent is in a machine.
+pub(crate) const AGENT_SOCKET: &str = "/run/ssh-agent.sock";
+
+/// Whether a machine of this version can be given `capability`, whatever the host has.
+pub(crate) fn is_supported(capability: Capability) -> bool {
+    !matches!(capability, Capability::Cuda | Capability::Audio | Capability::Display | Capability::Usb)
+}
+
+/// Host paths that must be there for an instance to start: the Nix store, and the project folder.
+pub(crate) fn missing_sources(definition: &Definition) -> Option<PathBuf> {
+    let store = PathBuf::from("/nix/store");
+    [Some(store), definition.project.clone()].into_iter().flatten().find(|path| !path.is_dir())
+}

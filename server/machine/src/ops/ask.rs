@@ -1,0 +1,149 @@
+//! What is cleared up before anything is built: capabilities, secrets, permission to touch the ssh config.
+
+use crate::run::{Outcome, Run};
+use crate::{Answer, MachineError, Question, Scope, SecretSpec, config, instance, ssh};
+use codchi_host::{Capability, Host};
+use regex::bytes::Regex;
+
+/// How often a value that does not match its pattern is asked for again.
+const ATTEMPTS: u32 = 3;
+
+impl Run<'_> {
+    /// [`Step::CheckCapabilities`](crate::Step::CheckCapabilities).
+    pub(crate) fn check_capabilities(&mut self) -> Result<Outcome, MachineError> {
+        let required =
+            self.next.manifest.as_ref().map(|m| m.required_capabilities.as_slice()).unwrap_or_default();
+        if required.is_empty() {
+            return Ok(Outcome::Skipped);
+        }
+        let host = Host::this();
+        let (mut reasons, mut remedies) = (Vec::new(), Vec::new());
+        for name in required {
+            let capability: Capability = name.parse().map_err(|e| MachineError::User {
+                message: format!("{e}"),
+                hint: Some(known_capabilities()),
+            })?;
+            let found = host.probe(capability);
+            if !found.available {
+                reasons.push(format!("`{name}` ({})", found.probed.trim_end_matches('.')));
+                remedies.extend(found.remedy);
+            } else if !instance::is_supported(capability) {
+                reasons.push(format!("`{name}` (this version of codchi cannot hand it into a machine yet)"));
+            }
+        }
+        if reasons.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        Err(MachineError::User {
+            message: format!("The modules need what this computer does not offer: {}", reasons.join(", ")),
+            hint: Some(if remedies.is_empty() {
+                "Move it to `codchi.optionalCapabilities` if the project works without.".into()
+            } else {
+                remedies.join(" ")
+            }),
+        })
+    }
+
+    /// [`Step::AskSecrets`](crate::Step::AskSecrets). A value is kept as soon as it is given: it is the person's input,
+    /// and an operation that fails later must not lose it.
+    pub(crate) async fn ask(&mut self) -> Result<Outcome, MachineError> {
+        let secrets = self.next.manifest.as_ref().map(|m| m.secrets.clone()).unwrap_or_default();
+        let mut missing = Vec::new();
+        for (name, spec) in secrets.iter().filter(|(_, spec)| spec.required) {
+            if self.machines.vault().get(self.name, name)?.is_none() {
+                missing.push((name, spec));
+            }
+        }
+        let nothing = missing.is_empty();
+        for (index, (name, spec)) in missing.iter().enumerate() {
+            if !self.ask_secret(name, spec).await? {
+                return Err(self.cannot_ask(missing[index..].iter().map(|(name, _)| name.as_str())));
+            }
+        }
+        let asked = self.ask_ssh_config().await?;
+        Ok(if nothing && !asked { Outcome::Skipped } else { Outcome::Done })
+    }
+
+    /// Asks for one value and keeps it; whether the front could be asked.
+    async fn ask_secret(&self, name: &str, spec: &SecretSpec) -> Result<bool, MachineError> {
+        // The pattern is the module's; one that this engine cannot read is left to the front and the person.
+        let pattern = spec.pattern.as_ref().and_then(|p| Regex::new(&format!("^(?s:{p})$")).ok());
+        for _ in 0..ATTEMPTS {
+            let question = Question::Secret {
+                machine: self.name.clone(),
+                name: name.into(),
+                description: spec.description.clone(),
+                pattern: spec.pattern.clone(),
+                multiline: spec.multiline,
+            };
+            let Answer::Secret(value) = self.report.ask(question, self.cancel).await? else {
+                return Ok(false);
+            };
+            if pattern.as_ref().is_none_or(|p| p.is_match(value.expose())) {
+                self.machines.vault().set(&Scope::Machine(self.name.clone()), name, &value)?;
+                return Ok(true);
+            }
+            self.report
+                .warning(&format!("The value for `{name}` does not have the form that the module asks for."));
+        }
+        Err(MachineError::User {
+            message: format!("The value for the secret `{name}` does not match its pattern"),
+            hint: spec.pattern.as_ref().map(|p| format!("The whole value must match `{p}`.")),
+        })
+    }
+
+    fn cannot_ask<'n>(&self, names: impl Iterator<Item = &'n str>) -> MachineError {
+        let names: Vec<&str> = names.collect();
+        let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let commands: Vec<String> =
+            names.iter().map(|name| format!("`codchi secret set {name} --machine {}`", self.name)).collect();
+        MachineError::User {
+            message: format!("Secrets that the modules require are not set: {}", listed.join(", ")),
+            hint: Some(format!("Set them with {}, then try again.", commands.join(", "))),
+        }
+    }
+
+    /// Asks once per user whether the ssh config may be touched; whether it asked.
+    async fn ask_ssh_config(&self) -> Result<bool, MachineError> {
+        let (paths, options) = (self.machines.paths(), self.machines.options());
+        if options.ssh_config.is_some() || config::ssh_config(paths)?.is_some() || ssh::is_included(paths) {
+            return Ok(false);
+        }
+        let question = Question::Confirm {
+            prompt: format!("Add `codchi-{}` to your SSH configuration?", self.name),
+            detail: "One line is added to ~/.ssh/config. It includes a file of codchi's, with which `ssh codchi-NAME` \
+                     and editors reach your machines. It is asked once."
+                .into(),
+            yes: "Add".into(),
+        };
+        let allowed = match self.report.ask(question, self.cancel).await? {
+            Answer::Yes => true,
+            Answer::No => false,
+            _ => return Ok(false),
+        };
+        config::remember_ssh_config(paths, allowed)?;
+        Ok(true)
+    }
+
+    /// [`Step::SshConfig`](crate::Step::SshConfig).
+    pub(crate) async fn ssh_config(&mut self) -> Result<Outcome, MachineError> {
+        let machines = self.machines;
+        let (paths, options) = (machines.paths(), machines.options());
+        if !config::ssh_config_allowed(paths, options)? {
+            return Ok(Outcome::Skipped);
+        }
+        ssh::add_host(paths, self.name, &options.program)?;
+        Ok(Outcome::Done)
+    }
+
+    /// Undoes [`Self::ssh_config`].
+    pub(crate) fn remove_ssh_config(&self) -> Result<Outcome, MachineError> {
+        ssh::remove_host(self.machines.paths(), self.name)?;
+        Ok(Outcome::Done)
+    }
+}
+
+fn known_capabilities() -> String {
+    let names: Vec<&str> = Capability::ALL.into_iter().map(Capability::name).collect();
+    format!("Known are {}.", names.join(", "))
+}

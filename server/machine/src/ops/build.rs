@@ -1,0 +1,207 @@
+//! From modules to a built system: copies and locks, evaluation, build.
+
+use crate::explain::localise;
+use crate::files::{make_folder, remove_folder, write_atomic};
+use crate::flake::{Flake, User, input_name};
+use crate::instance::Owner;
+use crate::run::{Outcome, Run};
+use crate::state::Generation;
+use crate::{MachineError, SourceKind, snapshot};
+use codchi_nix::{Nix, NixError, Progress, path_url};
+use include_dir::{Dir, include_dir};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Our `nix/` folder: the options and the NixOS side of a machine.
+static NIX: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../nix");
+
+impl Run<'_> {
+    /// [`Step::Lock`](crate::Step::Lock).
+    pub(crate) async fn lock_inputs(&mut self) -> Result<Outcome, MachineError> {
+        let nix = self.nix().await?;
+        let user = match &self.definition.project {
+            Some(project) => Owner::of(project)?.user(),
+            None => User { uid: 1000, gid: 1000 },
+        };
+        let plain = self.plain_modules(&nix).await?;
+        let modules = self.folder.modules();
+        let flake = Flake::new(&self.definition, &self.machines.paths().home, &modules, &|index| {
+            plain.contains(&index)
+        })?;
+        self.copy_modules(&flake).await?;
+        self.next.copies.clone_from(&flake.copies);
+
+        let folder = self.folder.flake();
+        make_folder(&folder)?;
+        write_embedded(&folder.join("codchi"))?;
+        write_atomic(&folder.join("flake.nix"), flake.render(self.name, user).as_bytes(), 0o600)?;
+        let local = flake.local_inputs();
+        self.nix_done(nix.lock(&folder, &local, self.cancel).await)?;
+        self.next.user = Some(user);
+        Ok(Outcome::Done)
+    }
+
+    /// [`Step::Evaluate`](crate::Step::Evaluate).
+    pub(crate) async fn evaluate(&mut self) -> Result<Outcome, MachineError> {
+        let nix = self.nix().await?;
+        let installable = format!("{}#manifest", path_url(&self.folder.flake()));
+        let manifest: crate::Manifest = self.nix_done(nix.eval(&installable, self.cancel).await)?;
+        for warning in &manifest.warnings {
+            self.report.warning(warning);
+        }
+        self.next.manifest = Some(manifest);
+        Ok(Outcome::Done)
+    }
+
+    /// [`Step::Build`](crate::Step::Build).
+    pub(crate) async fn build(&mut self) -> Result<Outcome, MachineError> {
+        let nix = self.nix().await?;
+        let profile = self.folder.profile();
+        if let Some(folder) = profile.parent() {
+            make_folder(folder)?;
+        }
+        let installable = format!("{}#toplevel", path_url(&self.folder.flake()));
+        let report = self.report;
+        let mut progress = |progress: Progress| {
+            let (message, percent) = describe(&progress);
+            report.progress(message, percent);
+        };
+        let mut log = |line: &str| report.info(line);
+        let built = nix.build(&installable, &profile, &mut progress, &mut log, self.cancel).await;
+        let built = self.nix_done(built)?;
+        let (Some(manifest), Some(user)) = (self.next.manifest.take(), self.next.user) else {
+            return Err(MachineError::User {
+                message: "Nothing was evaluated before the build".into(),
+                hint: None,
+            });
+        };
+        self.next.generation = Some(Generation {
+            number: self.folder.profile_number(),
+            toplevel: built.out,
+            uid: user.uid,
+            gid: user.gid,
+            created: 0,
+            manifest,
+        });
+        Ok(Outcome::Done)
+    }
+
+    async fn nix(&mut self) -> Result<Nix, MachineError> {
+        if let Some(nix) = &self.next.nix {
+            return Ok(nix.clone());
+        }
+        let nix = Nix::find().await?;
+        self.next.nix = Some(nix.clone());
+        Ok(nix)
+    }
+
+    /// A result of Nix, with its error in the user's words.
+    fn nix_done<T>(&self, result: Result<T, NixError>) -> Result<T, MachineError> {
+        result.map_err(|error| match error {
+            NixError::Cancelled => MachineError::Cancelled,
+            error => localise(error, &self.next.copies).into(),
+        })
+    }
+
+    /// The indices of git modules without a `flake.nix`. What an earlier run has locked is known; otherwise Nix is asked.
+    async fn plain_modules(&self, nix: &Nix) -> Result<Vec<usize>, MachineError> {
+        let lock: serde_json::Value = crate::files::read_optional(&self.folder.flake().join("flake.lock"))?
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
+        let mut plain = Vec::new();
+        for (index, source) in self.definition.modules.iter().enumerate() {
+            let SourceKind::Git(url) = &source.kind else { continue };
+            let node = &lock["nodes"][input_name(index)];
+            let is_plain = if source.output.is_some() {
+                false
+            } else if node.is_object() {
+                node["flake"] == false
+            } else {
+                match nix.module_outputs(url, self.cancel).await {
+                    Ok(_) => false,
+                    Err(NixError::Failed { message, .. })
+                        if message.contains("flake.nix") && message.contains("not") =>
+                    {
+                        true
+                    }
+                    Err(error) => return self.nix_done(Err(error)),
+                }
+            };
+            if is_plain {
+                plain.push(index);
+            }
+        }
+        Ok(plain)
+    }
+
+    async fn copy_modules(&self, flake: &Flake) -> Result<(), MachineError> {
+        let folder = self.folder.modules();
+        remove_folder(&folder)?;
+        make_folder(&folder)?;
+        for copied in flake.copies.clone() {
+            let cancel = self.cancel.clone();
+            // The thread keeps the machine locked for as long as it writes.
+            let lock = Arc::clone(&self.lock);
+            let copying = tokio::task::spawn_blocking(move || {
+                let _lock = lock;
+                snapshot::take(&copied.root, &copied.copy, &cancel)
+            });
+            copying
+                .await
+                .map_err(|e| crate::files::io_error("Copying to", &folder, std::io::Error::other(e)))??;
+        }
+        Ok(())
+    }
+}
+
+/// Makes `folder` equal to our `nix/` folder.
+fn write_embedded(folder: &Path) -> Result<(), MachineError> {
+    remove_folder(folder)?;
+    make_folder(folder)?;
+    NIX.extract(folder).map_err(|e| crate::files::io_error("Writing", folder, e))
+}
+
+/// Progress as a person reads it, and in percent.
+fn describe(progress: &Progress) -> (String, Option<u8>) {
+    let Progress { built, copied, current, .. } = progress;
+    let mut parts = Vec::new();
+    if built.expected > 0 {
+        parts.push(format!("{} of {} built", built.done, built.expected));
+    }
+    if copied.expected > 0 {
+        parts.push(format!("{} of {} fetched", copied.done, copied.expected));
+    }
+    if !current.is_empty() {
+        let now = if parts.is_empty() { current.clone() } else { format!("now {current}") };
+        parts.push(now);
+    }
+    let (done, expected) = (built.done + copied.done, built.expected + copied.expected);
+    let percent = (done * 100).checked_div(expected).map(|p| u8::try_from(p.min(100)).unwrap_or(100));
+    (parts.join(", "), percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codchi_nix::Activity;
+
+    #[test]
+    fn progress_says_how_much_of_what_is_done_and_what_is_under_way() {
+        let progress = Progress {
+            built: Activity { done: 3, expected: 17 },
+            current: "hello-2.12".into(),
+            ..Progress::default()
+        };
+        assert_eq!(describe(&progress), ("3 of 17 built, now hello-2.12".into(), Some(17)));
+        assert_eq!(describe(&Progress::default()), (String::new(), None));
+    }
+
+    #[test]
+    fn our_nix_folder_is_embedded_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("stale"), "").unwrap();
+        write_embedded(folder.path()).unwrap();
+        assert!(folder.path().join("README.md").is_file());
+        assert!(!folder.path().join("stale").exists());
+    }
+}

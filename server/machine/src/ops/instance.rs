@@ -1,0 +1,174 @@
+//! The instance: created, configured, started, stopped, deleted, switched.
+
+use crate::instance::{Parts, explain_refusal, missing_sources, own_instance, spec};
+use crate::run::{Outcome, Run};
+use crate::{MachineError, Operation};
+use codchi_driver::{
+    Driver, DriverError, Exec, FileKind, FileSpec, Instance, InstanceSpec, RunState, ServerInfo,
+};
+use codchi_host::Host;
+use std::time::Duration;
+
+/// How long a machine may take to shut down before it is forced.
+const GRACE: Duration = Duration::from_secs(30);
+
+impl Run<'_> {
+    pub(super) fn driver(&self) -> &dyn Driver {
+        self.machines.driver().as_ref()
+    }
+
+    pub(super) async fn own_instance(&self) -> Result<Option<Instance>, MachineError> {
+        Ok(own_instance(self.driver(), &self.instance, &self.definition).await?)
+    }
+
+    pub(super) async fn is_running(&self) -> Result<bool, MachineError> {
+        Ok(self.own_instance().await?.is_some_and(|i| i.state == RunState::Running))
+    }
+
+    async fn spec(&self) -> Result<(InstanceSpec, ServerInfo), MachineError> {
+        if let Some(missing) = missing_sources(&self.definition) {
+            return Err(MachineError::User {
+                message: format!("{} is not there, and the machine is to have it", missing.display()),
+                hint: Some("`codchi doctor` says what is missing on this computer.".into()),
+            });
+        }
+        let server = self.driver().server().await?;
+        let host = Host::this();
+        let parts = Parts {
+            name: self.name,
+            definition: &self.definition,
+            generation: self.target()?,
+            server: &server,
+            host: &host,
+        };
+        Ok((spec(&parts)?, server))
+    }
+
+    /// [`Step::CreateInstance`](crate::Step::CreateInstance).
+    pub(crate) async fn create_instance(&mut self) -> Result<Outcome, MachineError> {
+        if self.own_instance().await?.is_some() {
+            return Ok(Outcome::Skipped);
+        }
+        let (spec, server) = self.spec().await?;
+        self.driver()
+            .create(&self.instance, &spec)
+            .await
+            .map_err(|e| explain_refusal(e, &self.definition, &server))?;
+        Ok(Outcome::Done)
+    }
+
+    /// [`Step::Configure`](crate::Step::Configure).
+    pub(crate) async fn configure(&mut self) -> Result<Outcome, MachineError> {
+        let Some(instance) = self.own_instance().await? else {
+            if self.operation() == Operation::Start {
+                return Err(MachineError::User {
+                    message: format!("The instance of `{}` is gone", self.name),
+                    hint: Some(format!("Make it again with `codchi rebuild {}`.", self.name)),
+                });
+            }
+            return Ok(Outcome::Skipped);
+        };
+        if self.operation() == Operation::Start && instance.state == RunState::Running {
+            return Ok(Outcome::Skipped);
+        }
+        let (spec, server) = self.spec().await?;
+        self.driver()
+            .reconfigure(&self.instance, &spec)
+            .await
+            .map_err(|e| explain_refusal(e, &self.definition, &server))?;
+        let init = FileSpec {
+            path: "/sbin/init".into(),
+            uid: 0,
+            gid: 0,
+            mode: 0o777,
+            kind: FileKind::Symlink(spec.init),
+        };
+        self.driver().put_file(&self.instance, &init).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// [`Step::StartInstance`](crate::Step::StartInstance).
+    pub(crate) async fn start_instance(&mut self) -> Result<Outcome, MachineError> {
+        if self.is_running().await? {
+            return Ok(Outcome::Skipped);
+        }
+        if let Err(error) = self.driver().start(&self.instance).await {
+            let server = self.driver().server().await?;
+            return Err(explain_refusal(error, &self.definition, &server));
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// [`Step::StopInstance`](crate::Step::StopInstance).
+    pub(crate) async fn stop_instance(&mut self) -> Result<Outcome, MachineError> {
+        match self.own_instance().await {
+            Ok(Some(instance)) if instance.state != RunState::Stopped => {}
+            // Another instance of this name is none of ours.
+            Ok(_) | Err(MachineError::Driver(DriverError::NameTaken { .. })) => return Ok(Outcome::Skipped),
+            Err(error) => return Err(error),
+        }
+        self.driver().stop(&self.instance, GRACE).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// [`Step::DeleteInstance`](crate::Step::DeleteInstance).
+    pub(crate) async fn delete_instance(&mut self) -> Result<Outcome, MachineError> {
+        match self.own_instance().await {
+            Ok(Some(_)) => {}
+            Ok(None) | Err(MachineError::Driver(DriverError::NameTaken { .. })) => {
+                return Ok(Outcome::Skipped);
+            }
+            Err(error) => return Err(error),
+        }
+        self.driver().delete(&self.instance).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// [`Step::Switch`](crate::Step::Switch).
+    pub(crate) async fn switch(&mut self) -> Result<Outcome, MachineError> {
+        if !self.is_running().await? {
+            return Ok(Outcome::Skipped);
+        }
+        let target = self.target()?;
+        let program = target.path("bin/switch-to-configuration");
+        let exec = Exec::root([program.as_str(), "switch"]);
+        let output = self.driver().run(&self.instance, &exec, &[]).await?;
+        for line in [&output.stdout, &output.stderr].into_iter().flat_map(|o| lines(o)) {
+            self.report.info(&line);
+        }
+        if output.status.success() {
+            // Owners that only the new system knows are there from now on.
+            return self.deliver_now().await.map(|()| Outcome::Done);
+        }
+        let failed = self.failed_units().await;
+        let message = if failed.is_empty() {
+            lines(&output.stderr).pop().unwrap_or_else(|| format!("exit code {}", output.status.code))
+        } else {
+            format!("these units failed: {}", failed.join(", "))
+        };
+        Err(MachineError::Inside {
+            name: self.name.to_string(),
+            action: "Switching to the new generation".into(),
+            message,
+        })
+    }
+
+    /// The units that have failed in the running machine, as far as it can be asked.
+    pub(super) async fn failed_units(&self) -> Vec<String> {
+        let Ok(target) = self.target() else { return Vec::new() };
+        let systemctl = target.path("sw/bin/systemctl");
+        let exec = Exec::root([systemctl.as_str(), "--failed", "--plain", "--no-legend", "--full"]);
+        match self.driver().run(&self.instance, &exec, &[]).await {
+            Ok(output) => lines(&output.stdout)
+                .iter()
+                .filter_map(|l| Some(l.split_whitespace().next()?.into()))
+                .collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+/// Lines of a command's output, without empty ones.
+pub(super) fn lines(output: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(output).lines().filter(|l| !l.trim().is_empty()).map(Into::into).collect()
+}

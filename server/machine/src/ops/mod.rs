@@ -1,0 +1,8 @@
+//! The steps. Each is a method of [`Run`](crate::run::Run) that finds out by itself whether there is something to do, so
+//! that doing it twice is doing it once.
+
+mod ask;
+mod build;
+mod deliver;
+mod instance;
+mod remove;

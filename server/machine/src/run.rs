@@ -1,0 +1,231 @@
+//! The one executor of all plans: steps in order, a journal of what was begun, and its undoing in reverse.
+//!
+//! Invariant: whatever ends a run (an error, a cancellation, the process), the journal on disk names every step that may
+//! have changed something, and `undo` puts each of them right, however far it got.
+
+use crate::flake::{Copied, User};
+use crate::log::Reporter;
+use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, now};
+use crate::{CancellationToken, MachineError, MachineName, Machines, Manifest, Operation, Step, StepState};
+use codchi_driver::InstanceName;
+use codchi_nix::Nix;
+use std::sync::Arc;
+
+/// An operation on a machine, under its lock.
+pub(crate) struct Run<'a> {
+    pub(crate) machines: &'a Machines,
+    pub(crate) name: &'a MachineName,
+    pub(crate) instance: InstanceName,
+    pub(crate) folder: MachineFolder,
+    pub(crate) definition: Definition,
+    pub(crate) generations: Generations,
+    pub(crate) report: &'a Reporter<'a>,
+    pub(crate) cancel: &'a CancellationToken,
+    pub(crate) lock: Arc<Lock>,
+    pub(crate) next: Next,
+    journal: Journal,
+}
+
+/// What the steps of a build have found out so far.
+#[derive(Default)]
+pub(crate) struct Next {
+    pub(crate) nix: Option<Nix>,
+    pub(crate) user: Option<User>,
+    pub(crate) copies: Vec<Copied>,
+    pub(crate) manifest: Option<Manifest>,
+    /// Built, and not yet current.
+    pub(crate) generation: Option<Generation>,
+}
+
+/// Whether a step had something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It did it.
+    Done,
+    /// There was nothing to do.
+    Skipped,
+}
+
+impl<'a> Run<'a> {
+    /// An operation about to begin. `journal` is what is on disk, or will be.
+    #[expect(clippy::too_many_arguments, reason = "what an operation is made of; there is one caller")]
+    pub(crate) fn new(
+        machines: &'a Machines,
+        name: &'a MachineName,
+        instance: InstanceName,
+        definition: Definition,
+        journal: Journal,
+        report: &'a Reporter<'a>,
+        cancel: &'a CancellationToken,
+        lock: Arc<Lock>,
+    ) -> Result<Self, MachineError> {
+        let folder = MachineFolder::new(machines.paths(), name);
+        let generations = match folder.generations() {
+            // A deletion needs none of it.
+            Err(_) if journal.operation == Operation::Delete => Generations::default(),
+            generations => generations?,
+        };
+        let next = Next::default();
+        Ok(Self {
+            machines,
+            name,
+            instance,
+            folder,
+            definition,
+            generations,
+            report,
+            cancel,
+            lock,
+            next,
+            journal,
+        })
+    }
+
+    /// Executes the operation's plan; undoes what was done where a step fails or the operation is cancelled.
+    pub(crate) async fn execute(mut self) -> Result<(), MachineError> {
+        let plan = self.journal.operation.plan();
+        self.report.began(self.name, self.journal.operation, plan.clone());
+        self.report.changed();
+        let result = self.steps(&plan).await;
+        let Err(error) = result else { return Ok(()) };
+        // A deletion cannot be undone; what is left of it is in the journal, and doing it again goes on.
+        if self.journal.operation != Operation::Delete
+            && let Err(undo) = self.undo(&plan).await
+        {
+            self.report.warning(&format!(
+                "Undoing it failed, too, and is tried again with the next operation on this machine: {undo}"
+            ));
+        }
+        Err(error)
+    }
+
+    /// Which operation this is.
+    pub(crate) fn operation(&self) -> Operation {
+        self.journal.operation
+    }
+
+    async fn steps(&mut self, plan: &[Step]) -> Result<(), MachineError> {
+        for (index, &step) in plan.iter().enumerate() {
+            if self.cancel.is_cancelled() {
+                return Err(MachineError::Cancelled);
+            }
+            self.report.step(index, step, StepState::Running);
+            self.journal.begun.push(step);
+            self.folder.write_journal(&self.journal)?;
+            match self.cancellable(step).await {
+                Ok(Outcome::Done) => self.report.step(index, step, StepState::Done),
+                Ok(Outcome::Skipped) => {
+                    self.journal.begun.pop();
+                    self.report.step(index, step, StepState::Skipped);
+                }
+                Err(error) => {
+                    self.report.step(index, step, StepState::Failed);
+                    return Err(error);
+                }
+            }
+        }
+        self.commit()
+    }
+
+    async fn cancellable(&mut self, step: Step) -> Result<Outcome, MachineError> {
+        // These look at the token themselves: dropping them would leave a thread or a process at work.
+        if matches!(step, Step::Lock | Step::Evaluate | Step::Build) {
+            return self.perform(step).await;
+        }
+        let cancel = self.cancel;
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(MachineError::Cancelled),
+            result = self.perform(step) => result,
+        }
+    }
+
+    async fn perform(&mut self, step: Step) -> Result<Outcome, MachineError> {
+        match step {
+            Step::Lock => self.lock_inputs().await,
+            Step::Evaluate => self.evaluate().await,
+            Step::CheckCapabilities => self.check_capabilities(),
+            Step::AskSecrets => self.ask().await,
+            Step::Build => self.build().await,
+            Step::CreateInstance => self.create_instance().await,
+            Step::Configure => self.configure().await,
+            Step::StartInstance => self.start_instance().await,
+            Step::Deliver => self.deliver().await,
+            Step::Switch => self.switch().await,
+            Step::InitScript => self.init_script().await,
+            Step::SshConfig => self.ssh_config().await,
+            Step::StopInstance => self.stop_instance().await,
+            Step::DeleteInstance => self.delete_instance().await,
+            Step::RemoveState => self.remove_state(self.journal.secrets),
+        }
+    }
+
+    /// Makes what was built current and closes the journal: from here on the operation has happened.
+    fn commit(&mut self) -> Result<(), MachineError> {
+        if self.journal.operation == Operation::Delete {
+            return Ok(());
+        }
+        if let Some(mut generation) = self.next.generation.take() {
+            generation.created = now();
+            self.generations.activate(generation);
+            self.folder.write_generations(&self.generations)?;
+        }
+        self.folder.close_journal()
+    }
+
+    /// The system that the instance is to run: what was just built, or else the current one.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub(crate) fn target(&self) -> Result<&Generation, MachineError> {
+        self.next.generation.as_ref().or_else(|| self.generations.current()).ok_or_else(|| {
+            MachineError::User {
+                message: format!("`{}` was never built", self.name),
+                hint: Some(format!("Build it with `codchi rebuild {}`.", self.name)),
+            }
+        })
+    }
+
+    /// Undoes every step that the journal names, the last one first, and closes the journal. Goes on where undoing one
+    /// fails, and then leaves the journal for the next try.
+    pub(crate) async fn undo(&mut self, plan: &[Step]) -> Result<(), MachineError> {
+        let mut failed = None;
+        for step in self.journal.begun.clone().into_iter().rev() {
+            match self.undo_step(step).await {
+                Ok(Outcome::Skipped) => {}
+                Ok(Outcome::Done) => {
+                    if let Some(index) = plan.iter().position(|s| *s == step) {
+                        self.report.step(index, step, StepState::Undone);
+                    }
+                }
+                Err(error) => {
+                    self.report.warning(&format!("{}: undoing it failed: {error}", step.title()));
+                    failed = Some(error);
+                }
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None if self.journal.operation == Operation::Create => self.folder.remove(),
+            None => self.folder.close_journal(),
+        }
+    }
+
+    async fn undo_step(&mut self, step: Step) -> Result<Outcome, MachineError> {
+        self.next.generation = None;
+        let has_system = self.generations.current().is_some();
+        match (self.journal.operation, step) {
+            (Operation::Create | Operation::Rebuild, Step::Build) => {
+                self.folder.reset_profile(self.generations.current().map(|g| g.number))?;
+                Ok(Outcome::Done)
+            }
+            (Operation::Create | Operation::Rebuild, Step::CreateInstance) => self.delete_instance().await,
+            (Operation::Create, Step::SshConfig) => self.remove_ssh_config(),
+            (Operation::Rebuild, Step::Configure) if has_system => self.configure().await,
+            (Operation::Rebuild, Step::Deliver) if has_system => self.deliver().await,
+            (Operation::Rebuild, Step::Switch) if has_system => self.switch().await,
+            (Operation::Start, Step::StartInstance) => self.stop_instance().await,
+            _ => Ok(Outcome::Skipped),
+        }
+    }
+}

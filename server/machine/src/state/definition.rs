@@ -1,0 +1,216 @@
+//! `machine.toml`: what a machine is made of.
+
+use super::{Journal, MachineFolder};
+use crate::files::{io_error, make_folder, read_optional, remove_folder, write_atomic};
+use crate::{MachineError, ModuleSource, SourceKind};
+use codchi_driver::DriverKind;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::path::{Path, PathBuf};
+
+/// What a machine is made of, as its creator said it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Definition {
+    /// The version of this file's format.
+    pub(crate) version: u32,
+    /// Tells this machine's instance from one of the same name that somebody else made.
+    pub(crate) id: String,
+    /// What runs it.
+    pub(crate) driver: DriverKind,
+    /// The flake URL of nixpkgs.
+    pub(crate) nixpkgs: String,
+    /// The folder of the host that is mounted in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) project: Option<PathBuf>,
+    /// When it was created, in seconds since 1970.
+    pub(crate) created: u64,
+    /// Its modules, in order.
+    pub(crate) modules: Vec<ModuleSource>,
+}
+
+impl Definition {
+    /// The version that this program writes, and the newest that it reads.
+    pub(crate) const VERSION: u32 = 1;
+
+    /// An id that no other machine has. Not a secret: it only has to differ.
+    pub(crate) fn new_id() -> String {
+        let random = std::collections::hash_map::RandomState::new();
+        format!("{:016x}", random.build_hasher().finish())
+    }
+
+    /// Where the project folder is in the machine; the home folder where there is none.
+    pub(crate) fn workspace(&self) -> String {
+        let folder = self.project.as_deref().map(|p| p.file_name().unwrap_or("project".as_ref()));
+        match folder {
+            Some(folder) => format!("{HOME}/{}", folder.to_string_lossy()),
+            None => HOME.into(),
+        }
+    }
+
+    /// The local folders that its modules live in, each once.
+    pub(crate) fn module_folders(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for folder in self.modules.iter().filter_map(ModuleSource::folder) {
+            if !folders.iter().any(|f| f == folder) {
+                folders.push(folder.to_owned());
+            }
+        }
+        folders
+    }
+}
+
+/// The home folder of the machine's user.
+const HOME: &str = "/home/codchi";
+
+/// The local folder that a module needs copied: all of its git repository, since a module may import what is beside
+/// it, or else the folder it lives in. The home folder and the root are never taken as a whole.
+pub(crate) fn snapshot_root(source: &ModuleSource, home: &Path) -> Option<PathBuf> {
+    let folder = match &source.kind {
+        SourceKind::Git(_) => return None,
+        SourceKind::Folder(folder) => folder.as_path(),
+        SourceKind::File(file) => file.parent()?,
+    };
+    let repository = folder
+        .ancestors()
+        .take_while(|f| *f != home && f.parent().is_some())
+        .find(|f| f.join(".git").exists());
+    Some(repository.unwrap_or(folder).to_owned())
+}
+
+impl MachineFolder {
+    fn definition_path(&self) -> PathBuf {
+        self.root().join("machine.toml")
+    }
+
+    /// Makes the folder of a new machine. It appears with definition and journal in it or not at all.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`], also where the folder is there already.
+    pub(crate) fn found(&self, definition: &Definition, journal: &Journal) -> Result<(), MachineError> {
+        let name = self.root().file_name().unwrap_or_default().to_string_lossy();
+        let new = Self { root: self.root().with_file_name(format!(".new-{name}")) };
+        remove_folder(new.root())?;
+        make_folder(new.root())?;
+        new.write_definition(definition)?;
+        new.write_journal(journal)?;
+        std::fs::rename(new.root(), self.root()).map_err(|e| io_error("Making the folder", self.root(), e))
+    }
+
+    /// Reads `machine.toml`; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or was written by a newer codchi.
+    pub(crate) fn definition(&self) -> Result<Option<Definition>, MachineError> {
+        let path = self.definition_path();
+        let Some(contents) = read_optional(&path)? else { return Ok(None) };
+        let invalid = |message: String| {
+            io_error("Reading", &path, std::io::Error::new(std::io::ErrorKind::InvalidData, message))
+        };
+        let text = String::from_utf8(contents).map_err(|e| invalid(e.to_string()))?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| invalid(e.message().into()))?;
+        let version = table.get("version").and_then(toml::Value::as_integer).unwrap_or(0);
+        if version > i64::from(Definition::VERSION) {
+            return Err(MachineError::User {
+                message: format!("{} was written by a newer codchi (format {version})", path.display()),
+                hint: Some("Update codchi.".into()),
+            });
+        }
+        table.try_into().map(Some).map_err(|e: toml::de::Error| invalid(e.message().into()))
+    }
+
+    /// Writes `machine.toml`.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`].
+    pub(crate) fn write_definition(&self, definition: &Definition) -> Result<(), MachineError> {
+        let path = self.definition_path();
+        let text = toml::to_string(definition)
+            .map_err(|e| io_error("Writing", &path, std::io::Error::other(e.to_string())))?;
+        write_atomic(&path, text.as_bytes(), 0o600)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MachineName;
+
+    fn definition() -> Definition {
+        Definition {
+            version: Definition::VERSION,
+            id: Definition::new_id(),
+            driver: DriverKind::Incus,
+            nixpkgs: "github:NixOS/nixpkgs/nixos-unstable".into(),
+            project: Some("/home/me/my app".into()),
+            created: 1_700_000_000,
+            modules: vec![
+                ModuleSource {
+                    kind: SourceKind::Folder("/home/me/my app".into()),
+                    output: Some("dev".into()),
+                },
+                ModuleSource { kind: SourceKind::File("/home/me/personal.nix".into()), output: None },
+                ModuleSource { kind: SourceKind::Git("git+https://host/path?ref=main".into()), output: None },
+            ],
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let data = tempfile::tempdir().unwrap();
+        let name: MachineName = "a".parse().unwrap();
+        let folder = MachineFolder::new(&crate::test::paths(data.path()), &name);
+        std::fs::create_dir_all(folder.root()).unwrap();
+        assert_eq!(folder.definition().unwrap(), None);
+        folder.write_definition(&definition()).unwrap();
+        assert_eq!(
+            folder.definition().unwrap().unwrap(),
+            Definition { id: folder_id(&folder), ..definition() }
+        );
+    }
+
+    fn folder_id(folder: &MachineFolder) -> String {
+        folder.definition().unwrap().unwrap().id
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_a_damaged_file_is_named() {
+        let data = tempfile::tempdir().unwrap();
+        let name: MachineName = "a".parse().unwrap();
+        let folder = MachineFolder::new(&crate::test::paths(data.path()), &name);
+        std::fs::create_dir_all(folder.root()).unwrap();
+        std::fs::write(folder.definition_path(), "version = 99\nunknown = []").unwrap();
+        let error = folder.definition().unwrap_err();
+        assert_eq!(error.hint().as_deref(), Some("Update codchi."));
+        std::fs::write(folder.definition_path(), "version = ").unwrap();
+        assert!(folder.definition().unwrap_err().to_string().contains("machine.toml"));
+    }
+
+    #[test]
+    fn the_workspace_is_named_like_the_project_folder() {
+        assert_eq!(definition().workspace(), "/home/codchi/my app");
+        assert_eq!(Definition { project: None, ..definition() }.workspace(), "/home/codchi");
+    }
+
+    #[test]
+    fn a_module_in_a_repository_is_copied_with_its_repository() {
+        let home = tempfile::tempdir().unwrap();
+        let (repository, inner) = (home.path().join("r"), home.path().join("r/nix/dev"));
+        std::fs::create_dir_all(&inner).unwrap();
+        std::fs::create_dir_all(home.path().join(".git")).unwrap();
+        let source = ModuleSource { kind: SourceKind::Folder(inner.clone()), output: None };
+        assert_eq!(
+            snapshot_root(&source, home.path()),
+            Some(inner.clone()),
+            "the home folder is never taken"
+        );
+        std::fs::create_dir_all(repository.join(".git")).unwrap();
+        assert_eq!(snapshot_root(&source, home.path()), Some(repository.clone()));
+        let file = ModuleSource { kind: SourceKind::File(inner.join("a.nix")), output: None };
+        assert_eq!(snapshot_root(&file, home.path()), Some(repository));
+    }
+
+    #[test]
+    fn ids_differ() {
+        assert_ne!(Definition::new_id(), Definition::new_id());
+    }
+}

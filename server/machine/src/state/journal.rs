@@ -1,0 +1,51 @@
+//! `journal.json`: the operation under way, so that the next run can finish or undo an interrupted one.
+
+use super::MachineFolder;
+use crate::files::remove_file;
+use crate::{MachineError, Operation, Step};
+
+/// The operation under way and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Journal {
+    /// What is done.
+    pub(crate) operation: Operation,
+    /// Steps that were begun and had something to do; the last one may not be done.
+    pub(crate) begun: Vec<Step>,
+    /// For [`Operation::Delete`]: whether the machine's own secrets go too.
+    #[serde(default)]
+    pub(crate) secrets: bool,
+}
+
+impl Journal {
+    /// Before the first step.
+    pub(crate) fn new(operation: Operation) -> Self {
+        Self { operation, begun: Vec::new(), secrets: false }
+    }
+}
+
+impl MachineFolder {
+    /// Reads the journal; `None` where no operation is under way or was interrupted.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`] where it is damaged.
+    pub(crate) fn journal(&self) -> Result<Option<Journal>, MachineError> {
+        self.read_json("journal.json")
+    }
+
+    /// Writes the journal.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`].
+    pub(crate) fn write_journal(&self, journal: &Journal) -> Result<(), MachineError> {
+        self.write_json("journal.json", journal)
+    }
+
+    /// Removes the journal: the operation is done or undone.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`].
+    pub(crate) fn close_journal(&self) -> Result<(), MachineError> {
+        remove_file(&self.root().join("journal.json"))
+    }
+}

@@ -1,0 +1,106 @@
+//! The lock that keeps two operations from one machine, between processes and within one.
+
+use crate::files::{io_error, make_folder};
+use crate::{MachineError, MachineName, Operation, Paths};
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Held while an operation works on a machine; the operating system lets go of it however the process ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Who looks whether a machine is busy holds its lock for a moment; so long an operation tries again.
+const PATIENCE: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(10);
+
+impl Lock {
+    /// Takes the lock of `name`, saying for what.
+    ///
+    /// # Errors
+    /// [`MachineError::Busy`] where another operation holds it; [`MachineError::Io`].
+    pub(crate) async fn take(
+        paths: &Paths,
+        name: &MachineName,
+        operation: Operation,
+    ) -> Result<Self, MachineError> {
+        let path = lock_path(paths, name);
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        let failed = |e| io_error("Locking", &path, e);
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        let begun = tokio::time::Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(RETRY).await
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let (operation, pid) = holder(&mut file);
+                    return Err(MachineError::Busy { name: name.to_string(), operation, pid });
+                }
+                Err(TryLockError::Error(e)) => return Err(failed(e)),
+            }
+        }
+        let text = format!("{operation} {}\n", std::process::id());
+        file.set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(text.as_bytes()))
+            .map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+
+    /// Whether somebody holds the lock of `name` now.
+    pub(crate) fn is_held(paths: &Paths, name: &MachineName) -> bool {
+        let Ok(file) = File::open(lock_path(paths, name)) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}
+
+/// Never removed: a lock on a removed file locks nothing.
+fn lock_path(paths: &Paths, name: &MachineName) -> PathBuf {
+    paths.data.join("locks").join(name.as_str())
+}
+
+/// Who holds a lock, as far as it has written it down yet.
+fn holder(file: &mut File) -> (String, u32) {
+    let mut text = String::new();
+    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
+    let parts = read.ok().and_then(|_| text.trim().split_once(' '));
+    match parts {
+        Some((operation, pid)) => (operation.into(), pid.parse().unwrap_or(0)),
+        None => ("an operation".into(), 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_operation_is_told_who_is_at_work() {
+        let data = tempfile::tempdir().unwrap();
+        let paths = crate::test::paths(data.path());
+        let name: MachineName = "a".parse().unwrap();
+        assert!(!Lock::is_held(&paths, &name));
+        let lock = Lock::take(&paths, &name, Operation::Create).await.unwrap();
+        assert!(Lock::is_held(&paths, &name));
+        let error = Lock::take(&paths, &name, Operation::Delete).await.unwrap_err();
+        let MachineError::Busy { operation, pid, .. } = error else { panic!("{error}") };
+        assert_eq!((operation.as_str(), pid), ("create", std::process::id()));
+        drop(lock);
+        assert!(!Lock::is_held(&paths, &name));
+        Lock::take(&paths, &name, Operation::Delete).await.unwrap();
+    }
+}

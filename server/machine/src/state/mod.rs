@@ -1,0 +1,149 @@
+//! A machine's state on disk: one folder per machine, everything in it written atomically.
+//!
+//! | entry | is |
+//! | --- | --- |
+//! | `machine.toml` | what the machine is made of ([`Definition`]) |
+//! | `generations.json` | its built systems, and which one it runs ([`Generations`]): what is not in there does not count |
+//! | `profile/system*` | Nix profile links, which keep those systems from being collected |
+//! | `flake/`, `modules/N/` | what the next build reads: the generated flake, copies of local modules; made anew each time |
+//! | `runtime.json` | what was found out about the running instance ([`Runtime`]) |
+//! | `journal.json` | the operation under way ([`Journal`]); there only while one is, or after one was interrupted |
+//!
+//! Locks and logs live outside of the folder, since both outlast it.
+
+mod definition;
+mod generations;
+mod journal;
+mod lock;
+mod runtime;
+
+pub(crate) use definition::{Definition, snapshot_root};
+pub(crate) use generations::{Generation, Generations};
+pub(crate) use journal::Journal;
+pub(crate) use lock::Lock;
+pub(crate) use runtime::Runtime;
+
+use crate::files::{io_error, read_optional, remove_folder, write_atomic};
+use crate::{MachineError, MachineName, Paths};
+use serde::{Serialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
+
+/// The folder of one machine.
+#[derive(Debug, Clone)]
+pub(crate) struct MachineFolder {
+    root: PathBuf,
+}
+
+impl MachineFolder {
+    /// The folder of `name`; it need not exist.
+    pub(crate) fn new(paths: &Paths, name: &MachineName) -> Self {
+        Self { root: paths.machine(name) }
+    }
+
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether there is anything of the machine.
+    pub(crate) fn exists(&self) -> bool {
+        self.root.exists()
+    }
+
+    /// The generated flake.
+    pub(crate) fn flake(&self) -> PathBuf {
+        self.root.join("flake")
+    }
+
+    /// The copies of local modules.
+    pub(crate) fn modules(&self) -> PathBuf {
+        self.root.join("modules")
+    }
+
+    /// The Nix profile whose generations are the machine's.
+    pub(crate) fn profile(&self) -> PathBuf {
+        self.root.join("profile").join("system")
+    }
+
+    /// Removes the folder with all in it, so that it is there wholly or not at all even if this is interrupted.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`].
+    pub(crate) fn remove(&self) -> Result<(), MachineError> {
+        // No machine's name begins with a dot; leftovers of an interrupted removal go with the next one.
+        let name = self.root.file_name().unwrap_or_default().to_string_lossy();
+        let trash = self.root.with_file_name(format!(".removed-{name}"));
+        remove_folder(&trash)?;
+        match std::fs::rename(&self.root, &trash) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(io_error("Removing", &self.root, e)),
+            Ok(()) => {}
+        }
+        remove_folder(&trash)
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>, MachineError> {
+        let path = self.root.join(file);
+        let Some(contents) = read_optional(&path)? else { return Ok(None) };
+        serde_json::from_slice(&contents).map(Some).map_err(|e| io_error("Reading", &path, e.into()))
+    }
+
+    fn write_json<T: Serialize>(&self, file: &str, value: &T) -> Result<(), MachineError> {
+        let path = self.root.join(file);
+        let mut text = serde_json::to_vec_pretty(value).map_err(|e| io_error("Writing", &path, e.into()))?;
+        text.push(b'\n');
+        write_atomic(&path, &text, 0o600)
+    }
+}
+
+/// The names of all machines that have a folder, sorted.
+///
+/// # Errors
+/// [`MachineError::Io`] where the folder cannot be read; none where it does not exist.
+pub(crate) fn machine_names(paths: &Paths) -> Result<Vec<MachineName>, MachineError> {
+    let folder = paths.data.join("machines");
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(io_error("Reading", &folder, e)),
+    };
+    let mut names: Vec<MachineName> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_with_a_machines_name_are_machines() {
+        let data = tempfile::tempdir().unwrap();
+        let paths = crate::test::paths(data.path());
+        assert_eq!(machine_names(&paths).unwrap(), []);
+        for folder in ["b", "a", ".removed-c", "Not A Name"] {
+            std::fs::create_dir_all(paths.data.join("machines").join(folder)).unwrap();
+        }
+        let names: Vec<String> = machine_names(&paths).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_removed_folder_leaves_nothing_even_after_an_interrupted_removal() {
+        let data = tempfile::tempdir().unwrap();
+        let paths = crate::test::paths(data.path());
+        let name: MachineName = "a".parse().unwrap();
+        let folder = MachineFolder::new(&paths, &name);
+        std::fs::create_dir_all(paths.data.join("machines/.removed-a/flake")).unwrap();
+        std::fs::create_dir_all(folder.flake()).unwrap();
+        folder.remove().unwrap();
+        folder.remove().unwrap();
+        assert_eq!(std::fs::read_dir(paths.data.join("machines")).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,33 @@
+//! `runtime.json`: what was found out about a running instance.
+
+use super::MachineFolder;
+use crate::MachineError;
+
+/// What was found out about a running instance when secrets were delivered to it. Holds only as long as the engine
+/// names the same start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Runtime {
+    /// The start of the instance that this is about, as the engine names it.
+    pub(crate) start: String,
+    /// Units that had failed once it was up.
+    pub(crate) failed_units: Vec<String>,
+}
+
+impl MachineFolder {
+    /// Reads `runtime.json`; `None` where nothing was delivered yet.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`] where it is damaged.
+    pub(crate) fn runtime(&self) -> Result<Option<Runtime>, MachineError> {
+        self.read_json("runtime.json")
+    }
+
+    /// Writes `runtime.json`.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`].
+    pub(crate) fn write_runtime(&self, runtime: &Runtime) -> Result<(), MachineError> {
+        self.write_json("runtime.json", runtime)
+    }
+}

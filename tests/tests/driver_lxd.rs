@@ -1,0 +1,648 @@
+//! The driver against a real engine: what it promises in [`codchi_driver::Driver`], one sentence a test.
+//!
+//! The engine is the one that the environment names (`LXD_DIR`, `LXD_SOCKET`, `INCUS_DIR` or `INCUS_SOCKET`). Instances
+//! run a static busybox, mounted into the empty root file system as a store would be. Each test has instances of its
+//! own and deletes them, so the tests may run side by side, and beside others on the same engine.
+
+#![cfg(feature = "lab")]
+
+use codchi_driver::{
+    Device, Driver, DriverError, EventKind, Exec, FileKind, FileSpec, InstanceName, InstanceSpec, Lxd,
+    Process, PtySize, RunState, Stdio,
+};
+use futures_util::StreamExt;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// An init that goes down when it is asked to, as an engine asks (SIGPWR).
+const INIT: &str = "#!/nix/busybox sh
+trap 'exit 0' PWR
+/nix/busybox --install -s /bin
+export PATH=/bin
+mount -t tmpfs tmpfs /run
+echo ready >/run/booted
+while :; do sleep 1 & wait $!; done
+";
+
+/// An init that does not listen.
+const STUBBORN_INIT: &str = "#!/nix/busybox sh
+trap '' PWR
+/nix/busybox --install -s /bin
+export PATH=/bin
+echo ready >/run/booted
+while :; do sleep 1; done
+";
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn engine() -> Lxd {
+    let named = ["LXD_DIR", "LXD_SOCKET", "INCUS_DIR", "INCUS_SOCKET"];
+    assert!(
+        named.iter().any(|name| std::env::var_os(name).is_some()),
+        "these tests need an engine that one of {named:?} names: `cargo xtask test` brings one"
+    );
+    Lxd::connect(None).await.expect("the engine that the environment names answers")
+}
+
+/// An instance of a test's own, with the folder that is its store. Deletes it when dropped.
+struct Machine {
+    driver: Lxd,
+    name: InstanceName,
+    store: TempDir,
+}
+
+impl Machine {
+    /// Not created yet.
+    async fn planned(init: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = InstanceName::new(format!("codchi-test-{}-{number}", std::process::id())).unwrap();
+        let store = tempfile::tempdir().unwrap();
+        fs::set_permissions(store.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy("/bin/busybox", store.path().join("busybox")).expect("busybox-static is installed");
+        let path = store.path().join("init");
+        fs::write(&path, init).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { driver: engine().await, name, store }
+    }
+
+    fn spec(&self) -> InstanceSpec {
+        let store = Device::Disk {
+            source: self.store.path().to_owned(),
+            path: "/nix".into(),
+            read_only: true,
+            shift: false,
+        };
+        InstanceSpec {
+            labels: BTreeMap::from([("user.codchi.machine".into(), "test".into())]),
+            config: BTreeMap::new(),
+            devices: BTreeMap::from([("store".into(), store)]),
+            init: "/nix/init".into(),
+        }
+    }
+
+    async fn stopped() -> Self {
+        let machine = Self::planned(INIT).await;
+        machine.driver.create(&machine.name, &machine.spec()).await.unwrap();
+        machine
+    }
+
+    async fn running() -> Self {
+        let machine = Self::stopped().await;
+        machine.boot().await;
+        machine
+    }
+
+    /// Starts it, and waits until its init has put the commands in place.
+    async fn boot(&self) {
+        self.driver.start(&self.name).await.unwrap();
+        let command = "until [ -e /run/booted ]; do /nix/busybox sleep 0.02; done";
+        let wait = Exec::root(["/nix/busybox", "sh", "-c", command]);
+        let booted = self.driver.run(&self.name, &wait, b"");
+        assert!(timeout(20 * SECOND, booted).await.expect("init comes up").unwrap().status.success());
+    }
+
+    async fn state(&self) -> Option<RunState> {
+        self.driver.instance(&self.name).await.unwrap().map(|instance| instance.state)
+    }
+
+    /// What a shell command prints; it must succeed.
+    async fn sh(&self, command: &str) -> String {
+        let output = self.driver.run(&self.name, &shell(command), b"").await.unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {:?}: {errors}", output.status);
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    async fn exec(&self, exec: &Exec) -> Process {
+        self.driver.exec(&self.name, exec).await.unwrap()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let (driver, name) = (self.driver.clone(), self.name.clone());
+        // A test that failed is cleaned up after as well, and its runtime may be ending: so in one of our own.
+        let deleted = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(driver.delete(&name))
+        });
+        let deleted = deleted.join();
+        if !std::thread::panicking() {
+            deleted.unwrap().unwrap();
+        }
+    }
+}
+
+fn shell(command: &str) -> Exec {
+    Exec::root(["/bin/sh", "-c", command])
+}
+
+fn file(path: &str, kind: FileKind) -> FileSpec {
+    FileSpec { path: path.into(), uid: 0, gid: 0, mode: 0o644, kind }
+}
+
+/// The engine's own client, in the test's environment.
+fn client(arguments: &[&str]) -> String {
+    let program = if std::env::var_os("INCUS_DIR").is_some() { "incus" } else { "lxc" };
+    let output = Command::new(program).args(arguments).stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn read_until(process: &mut Process, text: &str) -> String {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let mut bytes = [0; 4096];
+        let read = timeout(10 * SECOND, process.stdout.read(&mut bytes)).await;
+        let read =
+            read.unwrap_or_else(|_| panic!("no `{text}` in {:?}", String::from_utf8_lossy(&seen))).unwrap();
+        assert_ne!(read, 0, "the output ends without `{text}`: {:?}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&bytes[..read]);
+    }
+    String::from_utf8(seen).unwrap()
+}
+
+#[tokio::test]
+async fn the_engine_says_who_it_is() {
+    let server = engine().await.server().await.unwrap();
+    assert!(!server.version.is_empty());
+    assert!(!server.pools.is_empty());
+    assert!(server.socket.exists());
+}
+
+#[tokio::test]
+async fn an_instance_lives_from_create_to_delete() {
+    let machine = Machine::planned(INIT).await;
+    let Machine { driver, name, .. } = &machine;
+    assert_eq!(machine.state().await, None);
+
+    driver.create(name, &machine.spec()).await.unwrap();
+    assert_eq!(machine.state().await, Some(RunState::Stopped));
+    let all = driver.instances().await.unwrap();
+    let ours = all.iter().find(|instance| instance.name == *name).unwrap();
+    assert_eq!(ours.labels["user.codchi.machine"], "test");
+
+    machine.boot().await;
+    assert_eq!(machine.state().await, Some(RunState::Running));
+    assert_eq!(machine.sh("readlink /sbin/init").await, "/nix/init");
+    driver.start(name).await.expect("what runs may be started");
+
+    driver.stop(name, 20 * SECOND).await.unwrap();
+    assert_eq!(machine.state().await, Some(RunState::Stopped));
+    driver.stop(name, SECOND).await.expect("what is stopped may be stopped");
+
+    machine.boot().await;
+    driver.delete(name).await.expect("what runs may be deleted");
+    assert_eq!(machine.state().await, None);
+    driver.delete(name).await.expect("what is gone may be deleted");
+}
+
+#[tokio::test]
+async fn every_start_has_a_name_of_its_own() {
+    let machine = Machine::running().await;
+    let started = async || machine.driver.instance(&machine.name).await.unwrap().unwrap().started;
+    let first = started().await;
+    assert_eq!(first, started().await);
+    machine.driver.stop(&machine.name, 20 * SECOND).await.unwrap();
+    machine.driver.start(&machine.name).await.unwrap();
+    assert_ne!(first, started().await);
+}
+
+#[tokio::test]
+async fn a_stop_right_after_a_start_is_not_lost() {
+    let machine = Machine::stopped().await;
+    machine.driver.start(&machine.name).await.unwrap();
+    let begun = Instant::now();
+    machine.driver.stop(&machine.name, 60 * SECOND).await.unwrap();
+    assert_eq!(machine.state().await, Some(RunState::Stopped));
+    assert!(begun.elapsed() < 20 * SECOND, "took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn an_init_that_does_not_listen_is_killed_after_the_grace() {
+    let machine = Machine::planned(STUBBORN_INIT).await;
+    machine.driver.create(&machine.name, &machine.spec()).await.unwrap();
+    machine.boot().await;
+    let begun = Instant::now();
+    machine.driver.stop(&machine.name, 3 * SECOND).await.unwrap();
+    assert_eq!(machine.state().await, Some(RunState::Stopped));
+    let took = begun.elapsed();
+    assert!((3 * SECOND..15 * SECOND).contains(&took), "took {took:?}");
+}
+
+#[tokio::test]
+async fn a_frozen_instance_is_woken_by_start_and_ended_by_stop() {
+    let machine = Machine::running().await;
+    client(&["pause", machine.name.as_str()]);
+    assert_eq!(machine.state().await, Some(RunState::Changing));
+    machine.driver.start(&machine.name).await.unwrap();
+    assert_eq!(machine.state().await, Some(RunState::Running));
+    client(&["pause", machine.name.as_str()]);
+    machine.driver.stop(&machine.name, 20 * SECOND).await.unwrap();
+    assert_eq!(machine.state().await, Some(RunState::Stopped));
+}
+
+#[tokio::test]
+async fn a_command_gets_its_input_and_gives_output_errors_and_exit_code() {
+    let machine = Machine::running().await;
+    let input: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let output = machine.driver.run(&machine.name, &shell("cat; echo oh >&2; exit 7"), &input).await.unwrap();
+    assert_eq!(output.status.code, 7);
+    assert!(output.stdout == input, "the input comes back as it was");
+    assert_eq!(output.stderr, b"oh\n");
+}
+
+#[tokio::test]
+async fn a_command_runs_as_who_and_where_it_is_told() {
+    let machine = Machine::running().await;
+    let exec = Exec {
+        uid: 1000,
+        gid: 100,
+        cwd: Some("/tmp".into()),
+        environment: BTreeMap::from([("WHAT".into(), "a 'quoted' $thing".into())]),
+        ..shell("id -u; id -g; pwd; echo \"$WHAT\"")
+    };
+    let output = machine.driver.run(&machine.name, &exec, b"").await.unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1000\n100\n/tmp\na 'quoted' $thing\n");
+}
+
+#[tokio::test]
+async fn much_data_passes_both_ways_at_once() {
+    const SIZE: usize = 10 << 20;
+    let machine = Machine::running().await;
+    let Process { mut stdin, mut stdout, mut stderr, exit, .. } = machine.exec(&shell("cat")).await;
+    let input: Vec<u8> = (0..SIZE).map(|index| (index % 251) as u8).collect();
+    let feed = async {
+        stdin.write_all(&input).await.unwrap();
+        stdin.shutdown().await.unwrap();
+    };
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let all =
+        async { tokio::join!(feed, stdout.read_to_end(&mut output), stderr.read_to_end(&mut errors), exit) };
+    let ((), _, _, status) = timeout(60 * SECOND, all).await.expect("no deadlock");
+    assert!(status.unwrap().success());
+    assert!(output == input, "{} bytes came back", output.len());
+    assert!(errors.is_empty());
+}
+
+#[tokio::test]
+async fn output_past_the_limit_neither_blocks_nor_fails() {
+    let machine = Machine::running().await;
+    let exec = shell("yes | head -c 10000000");
+    let output = machine.driver.run(&machine.name, &exec, b"");
+    let output = timeout(60 * SECOND, output).await.expect("no deadlock").unwrap();
+    assert!(output.status.success());
+    assert_eq!(output.stdout.len(), 1 << 20);
+}
+
+#[tokio::test]
+async fn input_that_nobody_reads_blocks_nothing() {
+    let machine = Machine::running().await;
+    let (exec, input) = (shell("exit 3"), vec![b'x'; 10 << 20]);
+    let output = machine.driver.run(&machine.name, &exec, &input);
+    assert_eq!(timeout(30 * SECOND, output).await.expect("no deadlock").unwrap().status.code, 3);
+}
+
+#[tokio::test]
+async fn output_that_nobody_takes_blocks_nothing() {
+    let machine = Machine::running().await;
+    let Process { stdin: _stdin, stdout, stderr, exit, .. } =
+        machine.exec(&shell("yes | head -c 10000000")).await;
+    drop((stdout, stderr));
+    assert!(timeout(30 * SECOND, exit).await.expect("no deadlock").unwrap().success());
+}
+
+#[tokio::test]
+async fn output_may_be_read_after_the_end() {
+    let machine = Machine::running().await;
+    let mut process = machine.exec(&shell("echo late")).await;
+    let status = timeout(10 * SECOND, &mut process.exit).await.expect("it ends").unwrap();
+    assert!(status.success());
+    let mut text = String::new();
+    process.stdout.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "late\n");
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_there_ends_with_127() {
+    let machine = Machine::running().await;
+    let output = machine.driver.run(&machine.name, &Exec::root(["/no/such/command"]), b"").await.unwrap();
+    assert_eq!(output.status.code, 127);
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_command() {
+    let machine = Machine::running().await;
+    let mut process = machine.exec(&shell("echo up; exec sleep 100")).await;
+    read_until(&mut process, "up").await;
+    process.control.signal(15);
+    let status = timeout(10 * SECOND, process.exit).await.expect("it ends").unwrap();
+    assert_eq!(status.code, 128 + 15);
+}
+
+#[tokio::test]
+async fn a_dropped_command_is_killed() {
+    let machine = Machine::running().await;
+    let mut process = machine.exec(&shell("echo up; exec sleep 4321")).await;
+    read_until(&mut process, "up").await;
+    let count = "ps | grep -c '[s]leep 4321' || true";
+    assert_eq!(machine.sh(count).await, "1");
+    drop(process);
+    let end = Instant::now() + 5 * SECOND;
+    while machine.sh(count).await != "0" {
+        assert!(Instant::now() < end, "it still runs");
+        tokio::time::sleep(SECOND / 10).await;
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_has_a_size_that_follows() {
+    let machine = Machine::running().await;
+    let stdio = Stdio::Pty(PtySize { columns: 101, rows: 31 });
+    let script = "stty size; trap 'stty size' WINCH; read line; echo \"got $line\"; exit 5";
+    let mut process = machine.exec(&Exec { stdio, ..shell(script) }).await;
+    read_until(&mut process, "31 101").await;
+    process.control.resize(PtySize { columns: 77, rows: 22 });
+    read_until(&mut process, "22 77").await;
+    process.stdin.write_all(b"hello\n").await.unwrap();
+    read_until(&mut process, "got hello").await;
+    let status = timeout(10 * SECOND, &mut process.exit).await.expect("it ends").unwrap();
+    assert_eq!(status.code, 5);
+    let mut rest = Vec::new();
+    process.stderr.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.is_empty(), "a terminal has one output");
+}
+
+#[tokio::test]
+async fn keys_and_the_end_of_input_reach_a_terminals_command() {
+    let machine = Machine::running().await;
+    let stdio = Stdio::Pty(PtySize { columns: 80, rows: 24 });
+    let mut process = machine.exec(&Exec { stdio, ..shell("echo up; exec sleep 100") }).await;
+    read_until(&mut process, "up").await;
+    process.stdin.write_all(&[3]).await.unwrap();
+    let status = timeout(10 * SECOND, process.exit).await.expect("it ends").unwrap();
+    assert_eq!(status.code, 128 + 2);
+
+    let mut process = machine.exec(&Exec { stdio, ..shell("cat; echo over") }).await;
+    process.stdin.shutdown().await.unwrap();
+    read_until(&mut process, "over").await;
+    assert!(timeout(10 * SECOND, process.exit).await.expect("it ends").unwrap().success());
+}
+
+#[tokio::test]
+async fn files_folders_and_links_are_put_into_a_stopped_and_a_running_instance() {
+    let machine = Machine::stopped().await;
+    let put = async |suffix: &str| {
+        let folder = format!("/opt/{suffix}");
+        let script = FileSpec {
+            uid: 1000,
+            gid: 100,
+            mode: 0o750,
+            ..file(&format!("{folder}/a file & more"), FileKind::File(b"#!/bin/sh\n\0\xff".as_slice().into()))
+        };
+        let folder = FileSpec { mode: 0o711, ..file(&folder, FileKind::Folder) };
+        let link = file(&format!("{}/link", folder.path), FileKind::Symlink("a file & more".into()));
+        for file in [&folder, &script, &link] {
+            machine.driver.put_file(&machine.name, file).await.unwrap();
+        }
+    };
+    put("before").await;
+    machine.boot().await;
+    put("after").await;
+    for suffix in ["before", "after"] {
+        let stat = format!(
+            "cd /opt/{suffix} && stat -c '%a %u %g %s' . 'a file & more' && readlink link && cat link | od -An -tx1"
+        );
+        let seen = machine.sh(&stat).await;
+        let lines: Vec<&str> = seen.lines().map(str::trim).collect();
+        assert!(lines[0].starts_with("711 0 0 "), "{seen}");
+        assert_eq!(lines[1..], ["750 1000 100 12", "a file & more", "23 21 2f 62 69 6e 2f 73 68 0a 00 ff"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_a_files_place_is_replaced() {
+    let machine = Machine::running().await;
+    machine
+        .sh("echo long, old contents >/opt/file; ln -s /opt/victim /opt/link; echo safe >/opt/victim")
+        .await;
+    let new = || FileKind::File(b"new".as_slice().into());
+    for path in ["/opt/file", "/opt/link"] {
+        let spec = FileSpec { uid: 1000, mode: 0o600, ..file(path, new()) };
+        machine.driver.put_file(&machine.name, &spec).await.unwrap();
+        assert_eq!(
+            machine.sh(&format!("cat {path}; stat -c ' %a %u %F' {path}")).await,
+            "new 600 1000 regular file"
+        );
+    }
+    assert_eq!(machine.sh("cat /opt/victim").await, "safe");
+    machine.driver.put_file(&machine.name, &file("/opt/file", FileKind::Symlink("a".into()))).await.unwrap();
+    machine.driver.put_file(&machine.name, &file("/opt/file", FileKind::Symlink("b".into()))).await.unwrap();
+    assert_eq!(machine.sh("readlink /opt/file").await, "b");
+}
+
+#[tokio::test]
+async fn a_file_in_a_folder_that_is_not_there_is_an_error_that_names_it() {
+    let machine = Machine::running().await;
+    let secret = FileKind::File(b"hunter2".as_slice().into());
+    let error = machine.driver.put_file(&machine.name, &file("/no/such", secret)).await.unwrap_err();
+    assert!(matches!(&error, DriverError::Engine { .. }), "{error:?}");
+    assert!(error.to_string().contains("/no/such"), "{error}");
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_changed_specification_adds_changes_and_removes_and_keeps_what_others_set() {
+    let machine = Machine::running().await;
+    let Machine { driver, name, store } = &machine;
+    client(&["config", "set", name.as_str(), "user.mine=kept"]);
+    fs::write(store.path().join("second-init"), "").unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.path().join("here"), "").unwrap();
+    let mut wider = machine.spec();
+    wider.labels.insert("user.codchi.generation".into(), "2".into());
+    wider.config.insert("security.nesting".into(), "true".into());
+    let disk = Device::Disk {
+        source: folder.path().into(),
+        path: "/mnt/work".into(),
+        read_only: false,
+        shift: false,
+    };
+    wider.devices.insert("work".into(), disk);
+    wider.init = "/nix/second-init".into();
+    driver.reconfigure(name, &wider).await.unwrap();
+    assert_eq!(machine.sh("ls /mnt/work; readlink /sbin/init").await, "here\n/nix/second-init");
+    let get = |key: &str| client(&["config", "get", name.as_str(), key]).trim().to_owned();
+    assert_eq!((get("security.nesting"), get("user.codchi.generation")), ("true".into(), "2".into()));
+
+    driver.reconfigure(name, &machine.spec()).await.unwrap();
+    assert_eq!(machine.sh("ls /mnt/work 2>/dev/null; readlink /sbin/init").await, "/nix/init");
+    assert_eq!((get("security.nesting"), get("user.codchi.generation")), (String::new(), String::new()));
+    assert_eq!(get("user.mine"), "kept");
+    assert_eq!(machine.state().await, Some(RunState::Running));
+}
+
+#[tokio::test]
+async fn changes_at_the_same_time_do_not_lose_each_other() {
+    let machine = Machine::stopped().await;
+    let change = async |number: u32| {
+        let mut spec = machine.spec();
+        spec.labels.insert("user.codchi.number".into(), number.to_string());
+        machine.driver.reconfigure(&machine.name, &spec).await
+    };
+    let (a, b, c) = tokio::join!(change(1), change(2), change(3));
+    for result in [a, b, c] {
+        result.unwrap();
+    }
+    let labels = machine.driver.instance(&machine.name).await.unwrap().unwrap().labels;
+    assert!(["1", "2", "3"].contains(&labels["user.codchi.number"].as_str()), "{labels:?}");
+}
+
+#[tokio::test]
+async fn a_foreign_instance_is_never_touched() {
+    let machine = Machine::stopped().await;
+    let Machine { driver, name, .. } = &machine;
+    client(&["config", "unset", name.as_str(), codchi_driver::MARK_KEY]);
+
+    let spec = machine.spec();
+    let path = file("/opt/file", FileKind::Folder);
+    let errors = [
+        driver.create(name, &spec).await.unwrap_err(),
+        driver.reconfigure(name, &spec).await.unwrap_err(),
+        driver.start(name).await.unwrap_err(),
+        driver.stop(name, SECOND).await.unwrap_err(),
+        driver.delete(name).await.unwrap_err(),
+        driver.put_file(name, &path).await.unwrap_err(),
+        driver.exec(name, &shell("true")).await.err().unwrap(),
+        driver.instance(name).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(
+            matches!(&error, DriverError::NameTaken { name: taken } if taken == name.as_str()),
+            "{error:?}"
+        );
+    }
+    assert!(driver.instances().await.unwrap().iter().all(|instance| instance.name != *name));
+    // So that it can be deleted.
+    client(&["config", "set", name.as_str(), &format!("{}={{}}", codchi_driver::MARK_KEY)]);
+}
+
+#[tokio::test]
+async fn an_instance_that_is_not_there_is_not_found() {
+    let machine = Machine::planned(INIT).await;
+    let Machine { driver, name, .. } = &machine;
+    let errors = [
+        driver.reconfigure(name, &machine.spec()).await.unwrap_err(),
+        driver.start(name).await.unwrap_err(),
+        driver.stop(name, SECOND).await.unwrap_err(),
+        driver.put_file(name, &file("/opt/file", FileKind::Folder)).await.unwrap_err(),
+        driver.exec(name, &shell("true")).await.err().unwrap(),
+    ];
+    for error in errors {
+        assert!(
+            matches!(&error, DriverError::NotFound { name: missing } if missing == name.as_str()),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_command_in_a_stopped_instance_is_told_that_it_does_not_run() {
+    let machine = Machine::stopped().await;
+    let error = machine.driver.exec(&machine.name, &shell("true")).await.err().unwrap();
+    assert!(matches!(error, DriverError::NotRunning { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_create_that_fails_leaves_nothing() {
+    let machine = Machine::planned(INIT).await;
+    let mut spec = machine.spec();
+    let missing =
+        Device::Disk { source: "/no/such".into(), path: "/x".into(), read_only: true, shift: false };
+    spec.devices.insert("missing".into(), missing);
+    let error = machine.driver.create(&machine.name, &spec).await.unwrap_err();
+    assert!(error.to_string().contains("/no/such"), "{error}");
+    assert_eq!(machine.state().await, None);
+}
+
+#[tokio::test]
+async fn a_create_that_nobody_waits_for_leaves_nothing() {
+    let machine = Machine::planned(INIT).await;
+    for delay in [0, 5, 20, 60] {
+        let spec = machine.spec();
+        let create = machine.driver.create(&machine.name, &spec);
+        let finished = timeout(Duration::from_millis(delay), create).await.is_ok();
+        let end = Instant::now() + 10 * SECOND;
+        tokio::time::sleep(SECOND).await;
+        while !finished && machine.state().await.is_some() {
+            assert!(Instant::now() < end, "dropped after {delay} ms, the instance stays");
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        machine.driver.delete(&machine.name).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn many_are_created_at_once() {
+    let machines = [
+        Machine::planned(INIT).await,
+        Machine::planned(INIT).await,
+        Machine::planned(INIT).await,
+        Machine::planned(INIT).await,
+    ];
+    let create = async |machine: &Machine| machine.driver.create(&machine.name, &machine.spec()).await;
+    let [a, b, c, d] = &machines;
+    let (a, b, c, d) = tokio::join!(create(a), create(b), create(c), create(d));
+    for result in [a, b, c, d] {
+        result.unwrap();
+    }
+    let one = &machines[0];
+    let again = one.driver.create(&one.name, &one.spec()).await.unwrap_err();
+    assert!(matches!(again, DriverError::NameTaken { .. }), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_happens_to_an_instance_is_told() {
+    let machine = Machine::planned(INIT).await;
+    let Machine { driver, name, .. } = &machine;
+    let foreign = format!("{name}-other");
+    let mut events = driver.events().await.unwrap();
+
+    client(&["init", "--empty", &foreign]);
+    client(&["delete", &foreign]);
+    driver.create(name, &machine.spec()).await.unwrap();
+    driver.start(name).await.unwrap();
+    machine.boot().await;
+    driver.stop(name, 20 * SECOND).await.unwrap();
+    driver.delete(name).await.unwrap();
+
+    let mut kinds = Vec::new();
+    while kinds.last() != Some(&EventKind::Deleted) {
+        let event = timeout(10 * SECOND, events.next()).await.expect("an event comes").unwrap().unwrap();
+        assert_ne!(event.name.as_str(), foreign);
+        // Other tests run beside this one.
+        if event.name == *name && event.kind != EventKind::Updated {
+            kinds.push(event.kind);
+        }
+    }
+    assert_eq!(kinds, [EventKind::Created, EventKind::Started, EventKind::Stopped, EventKind::Deleted]);
+}
+
+#[tokio::test]
+async fn nothing_of_a_commands_input_is_in_the_configuration() {
+    let machine = Machine::running().await;
+    machine.driver.run(&machine.name, &shell("cat >/run/secret"), b"hunter2").await.unwrap();
+    let put = file("/opt/secret", FileKind::File(b"hunter2".as_slice().into()));
+    machine.driver.put_file(&machine.name, &put).await.unwrap();
+    assert!(!client(&["config", "show", "--expanded", machine.name.as_str()]).contains("hunter2"));
+}
