@@ -1,5 +1,6 @@
 //! One text and everything that follows from it.
 
+use crate::limit::excess;
 use crate::syntax::{SyntaxError, syntax_errors};
 use crate::{Facts, LineIndex};
 use rowan::ast::AstNode as _;
@@ -10,15 +11,20 @@ pub struct Document {
     text: Arc<str>,
     lines: LineIndex,
     parse: rnix::Parse<rnix::Root>,
+    /// Where the text was cut off for the parser, and why.
+    excess: Option<SyntaxError>,
     facts: OnceLock<Facts>,
 }
 
 impl Document {
-    /// Parses `text`; some 25 ms per MB.
+    /// Parses `text`; some 25 ms per MB. What is too deeply nested for the parser is not part of the tree.
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
-        Self { lines: LineIndex::new(&text), parse: rnix::Root::parse(&text), text, facts: OnceLock::new() }
+        let excess = excess(&text);
+        let readable = excess.as_ref().and_then(|error| text.get(..usize::from(error.range.start())));
+        let parse = rnix::Root::parse(readable.unwrap_or(&text));
+        Self { lines: LineIndex::new(&text), parse, excess, text, facts: OnceLock::new() }
     }
 
     /// The text.
@@ -48,6 +54,9 @@ impl Document {
     /// The parser's errors, the first of each region: what follows from it is left out.
     #[must_use]
     pub fn syntax_errors(&self) -> Vec<SyntaxError> {
-        syntax_errors(&self.text, self.root().syntax(), self.parse.errors())
+        match &self.excess {
+            Some(error) => vec![error.clone()],
+            None => syntax_errors(&self.text, self.root().syntax(), self.parse.errors()),
+        }
     }
 }

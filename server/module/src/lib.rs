@@ -6,8 +6,10 @@
 //!
 //! Invariant: what static analysis cannot know is absent from the facts, not guessed.
 
+mod brackets;
 mod document;
 mod facts;
+mod limit;
 mod literal;
 mod options;
 mod scope;

@@ -3,7 +3,7 @@
 //! Nix is lexically scoped, so a name's definition is found by walking from the name outwards. Bindings of `let` and
 //! `rec` are followed; parameters, `with` and everything that evaluation would have to tell are not.
 
-use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LEGACY_LET, NODE_LET_IN, NODE_WITH};
+use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LEGACY_LET, NODE_LET_IN, NODE_WITH, TOKEN_REC};
 use rnix::SyntaxNode;
 use rnix::ast::{self, Attr, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
@@ -249,8 +249,9 @@ impl Scope {
                     }
                 }
                 NODE_ATTR_SET => {
+                    // Not `AttrSet::rec_token`, which looks at all of the set's children.
                     let recursive =
-                        ast::AttrSet::cast(outer.clone()).is_some_and(|set| set.rec_token().is_some());
+                        outer.first_child_or_token().is_some_and(|first| first.kind() == TOKEN_REC);
                     if recursive && let Some(definition) = self.names(&outer).get(name) {
                         return self.defined(definition, name);
                     }

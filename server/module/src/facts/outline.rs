@@ -1,10 +1,11 @@
 //! The outline: which attributes are where.
 
 use super::Binding;
-use rnix::SyntaxKind::NODE_ATTRPATH_VALUE;
-use rnix::SyntaxNode;
-use rnix::ast::{AttrpathValue, Expr};
+use crate::{TextRange, TextSize};
+use rnix::ast::Expr;
+use rnix::{NixLanguage, SyntaxKind, SyntaxKind::*};
 use rowan::ast::AstNode as _;
+use rowan::{GreenNodeData, Language as _, NodeOrToken};
 
 /// How deep sets and other expressions are looked into.
 const MAX_DEPTH: u32 = 128;
@@ -13,28 +14,60 @@ const MAX_DEPTH: u32 = 128;
 /// stands around them (a function, `mkIf`, `let`).
 pub(super) fn outline(expr: &Expr) -> Vec<Binding> {
     let mut bindings = Vec::new();
-    collect(expr.syntax(), &mut bindings, 0);
+    // The green tree has no parents and is therefore much quicker to walk; everything of a file is visited here.
+    collect(expr.syntax().green(), expr.syntax().text_range().start(), &mut bindings, 0);
     bindings
 }
 
-fn collect(node: &SyntaxNode, bindings: &mut Vec<Binding>, depth: u32) {
+fn collect(node: &GreenNodeData, start: TextSize, bindings: &mut Vec<Binding>, depth: u32) {
     if depth >= MAX_DEPTH {
         return;
     }
-    if node.kind() == NODE_ATTRPATH_VALUE {
-        let Some(binding) = AttrpathValue::cast(node.clone()) else { return };
-        let (Some(path), Some(value)) = (binding.attrpath(), binding.value()) else { return };
-        let mut children = Vec::new();
-        collect(value.syntax(), &mut children, depth + 1);
-        bindings.push(Binding {
-            name: path.syntax().text().to_string(),
-            name_range: path.syntax().text_range(),
-            range: node.text_range(),
-            children,
-        });
-        return;
+    match kind(node) {
+        NODE_ATTRPATH_VALUE => bindings.extend(binding(node, start, depth)),
+        NODE_APPLY | NODE_ASSERT | NODE_ATTR_SET | NODE_BIN_OP | NODE_IF_ELSE | NODE_LAMBDA
+        | NODE_LEGACY_LET | NODE_LET_IN | NODE_LIST | NODE_PAREN | NODE_WITH => {
+            for (child, start) in children(node, start) {
+                collect(child, start, bindings, depth + 1);
+            }
+        }
+        _ => {}
     }
-    for child in node.children() {
-        collect(&child, bindings, depth + 1);
+}
+
+fn binding(node: &GreenNodeData, start: TextSize, depth: u32) -> Option<Binding> {
+    let mut parts = children(node, start);
+    let (path, path_start) = parts.find(|(part, _)| kind(part) == NODE_ATTRPATH)?;
+    let mut inner = Vec::new();
+    for (part, start) in parts {
+        collect(part, start, &mut inner, depth + 1);
     }
+    Some(Binding {
+        name: path.to_string(),
+        name_range: TextRange::at(path_start, path.text_len()),
+        range: TextRange::at(start, node.text_len()),
+        children: inner,
+    })
+}
+
+fn kind(node: &GreenNodeData) -> SyntaxKind {
+    NixLanguage::kind_from_raw(node.kind())
+}
+
+/// The nodes right below a node that begins at `start`, each with where it begins.
+fn children(node: &GreenNodeData, start: TextSize) -> impl Iterator<Item = (&GreenNodeData, TextSize)> {
+    let mut at = start;
+    node.children().filter_map(move |child| {
+        let child_start = at;
+        match child {
+            NodeOrToken::Node(node) => {
+                at += node.text_len();
+                Some((node, child_start))
+            }
+            NodeOrToken::Token(token) => {
+                at += token.text_len();
+                None
+            }
+        }
+    })
 }

@@ -21,6 +21,19 @@ struct Draft {
     required: Required,
 }
 
+impl Draft {
+    fn describe(&mut self, value: &Literal, range: TextRange, certainty: Certainty) {
+        let Literal::String(text) = value else {
+            self.description_unknown = true;
+            return;
+        };
+        // One that is always in force counts more than one that may not be.
+        if self.declaration.description.is_none() || certainty == Certainty::Always {
+            self.declaration.description = Some((text.clone(), range));
+        }
+    }
+}
+
 /// What the definitions of `required` say together.
 enum Required {
     Unsaid,
@@ -98,12 +111,7 @@ impl Secrets {
             return;
         };
         match (path.get(len..), value) {
-            (Some([option]), Literal::String(text)) if option == "description" => {
-                if draft.declaration.description.is_none() || certainty == Certainty::Always {
-                    draft.declaration.description = Some((text.clone(), range));
-                }
-            }
-            (Some([option]), _) if option == "description" => draft.description_unknown = true,
+            (Some([option]), value) if option == "description" => draft.describe(value, range, certainty),
             (Some([option]), value) if option == "required" => {
                 draft.required = match (&draft.required, value, certainty) {
                     (Required::Unsaid, Literal::Bool(value), Certainty::Always) => Required::Said(*value),

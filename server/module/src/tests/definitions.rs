@@ -19,7 +19,7 @@ fn sets_may_be_nested_or_dotted_in_any_mixture() {
     check(
         options,
         text,
-        &expect![[r#"
+        expect![[r#"
         codchi.secrets.TOKEN.description [codchi secrets TOKEN description] = String("A token")
         codchi [codchi] = Set
         codchi.gpu.enable [gpu enable] = Bool(true)
@@ -35,7 +35,7 @@ fn sets_may_be_nested_or_dotted_in_any_mixture() {
     check(
         secrets,
         text,
-        &expect![[r#"
+        expect![[r#"
         Plain TOKEN Some("A token") required=true complete at `TOKEN` in `codchi.secrets.TOKEN.description = "A token";`
         Env OLD Some("old") required=false complete at `OLD` in `OLD = { description = "old"; required = false; };`
         File KEY None required=true complete at `"KEY"` in `file."KEY".mode = "0440";`
@@ -44,7 +44,7 @@ fn sets_may_be_nested_or_dotted_in_any_mixture() {
     check(
         others,
         text,
-        &expect![[r#"
+        expect![[r#"
         import ./a.nix at `./a.nix`
         import ../b at `../b`
         import? ./c.nix at `./c.nix`

@@ -1,19 +1,20 @@
 //! Fixtures: Nix text in, the facts as text out. One file per area.
 
 mod definitions;
+mod syntax;
 
 use crate::{Document, Facts, Literal, TextRange};
 use expect_test::Expect;
 use std::fmt::Write as _;
 
 /// Compares what `show` says about a text.
-fn check(show: fn(&Document) -> String, text: &str, expected: &Expect) {
+fn check(show: fn(&Document) -> String, text: &str, expected: Expect) {
     let document = Document::new(text);
     assert_eq!(document.syntax_errors(), [], "the fixture is not Nix");
     expected.assert_eq(&show(&document));
 }
 
-fn at<'a>(document: &'a Document, range: TextRange) -> &'a str {
+fn at(document: &Document, range: TextRange) -> &str {
     &document.text()[std::ops::Range::<usize>::from(range)]
 }
 
