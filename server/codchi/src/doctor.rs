@@ -79,6 +79,7 @@ fn told(failure: &(dyn std::error::Error + 'static)) -> String {
 }
 
 async fn nix() -> Check {
+    let mut required = true;
     let found = match Nix::find().await {
         Ok(nix) => {
             let Version(major, minor) = nix.version();
@@ -86,6 +87,8 @@ async fn nix() -> Check {
             if nix.version() >= OLDEST_NIX {
                 Ok(message)
             } else {
+                // An older one serves an older nixpkgs.
+                required = false;
                 let Version(major, minor) = OLDEST_NIX;
                 let remedy = format!("Current nixpkgs needs Nix {major}.{minor} or newer: update Nix.");
                 Err((message, Some(remedy)))
@@ -93,7 +96,7 @@ async fn nix() -> Check {
         }
         Err(failure) => Err((told(&failure), error::hint(&failure))),
     };
-    Check::new("nix", true, found)
+    Check::new("nix", required, found)
 }
 
 fn driver(info: &ServerInfo) -> String {

@@ -1,5 +1,10 @@
 //! `codchi`: language server, machine controller and command line in one program.
+//!
+//! Exit codes: 0 for success, 1 for a failure, 2 for a wrong command line, 130 where the person interrupted;
+//! `codchi exec` passes the command's own on. What went wrong is told on standard error as a message, `Caused by:` and
+//! `Help:`.
 
+mod cli;
 mod config;
 mod context;
 mod doctor;
@@ -10,43 +15,36 @@ mod log;
 mod lsp;
 mod names;
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
+use codchi_machine::Paths;
 use std::process::ExitCode;
 
-/// Turns a repository's codchi module into a working development machine.
-#[derive(Parser)]
-#[command(version, about)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Speak the language server protocol on standard input and output
-    Lsp,
-}
-
 fn main() -> ExitCode {
-    let Command::Lsp = Arguments::parse().command;
+    let arguments = cli::Arguments::parse();
+    let Some(paths) = Paths::from_environment() else {
+        return cli::fail(&anyhow::anyhow!("there is no home folder: $HOME is not set"));
+    };
+    // Nothing here computes for long: two threads serve any number of operations.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(32)
+        .thread_stack_size(STACK)
         .enable_all()
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: no runtime: {error}");
-            return ExitCode::FAILURE;
+        Err(error) => return cli::fail(&anyhow::Error::from(error).context("the runtime does not start")),
+    };
+    let code = runtime.block_on(async {
+        match arguments.command {
+            cli::Command::Lsp => lsp::serve(paths).await,
+            command => cli::run(command, paths).await,
         }
-    };
-    let Some(paths) = codchi_machine::Paths::from_environment() else {
-        eprintln!("error: there is no home folder: $HOME is not set");
-        return ExitCode::FAILURE;
-    };
-    let code = runtime.block_on(lsp::serve(paths));
+    });
     // A thread may still wait for standard input, which nobody can interrupt.
     runtime.shutdown_background();
     code
 }
+
+/// Nested code is parsed and analysed by recursion; what is not used of it takes no memory.
+const STACK: usize = 64 << 20;

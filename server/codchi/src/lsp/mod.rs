@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::log;
 use codchi_machine::Paths;
+pub(crate) use convert::code;
 use lifetime::Lifetime;
 use server::Server;
 use std::process::ExitCode;

@@ -1,0 +1,70 @@
+//! `codchi log`.
+
+use super::output;
+use super::status::one;
+use crate::context::Context;
+use anyhow::Context as _;
+use codchi_machine::{MachineError, MachineName};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How often a log that is followed is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+#[derive(clap::Args)]
+pub(crate) struct Log {
+    /// The machine
+    name: MachineName,
+    /// Go on as it grows, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+}
+
+impl Log {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let machine = one(context.machines().status().await?, &self.name)?;
+        let path = machine.log.ok_or_else(|| MachineError::User {
+            message: format!("There is no log of {} yet.", self.name),
+            hint: None,
+        })?;
+        print(&path, self.follow).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints a file, and what comes to it. A log that another operation begins anew is printed from its start.
+async fn print(path: &Path, follow: bool) -> anyhow::Result<()> {
+    let open = || std::fs::File::open(path).with_context(|| format!("reading {} failed", path.display()));
+    let mut file = open()?;
+    let mut printed = 0;
+    loop {
+        let mut text = Vec::new();
+        (&file).take(1 << 20).read_to_end(&mut text)?;
+        printed += text.len() as u64;
+        let mut stdout = std::io::stdout().lock();
+        output::told(stdout.write_all(&text).and_then(|()| stdout.flush()))?;
+        drop(stdout);
+        if !text.is_empty() {
+            continue;
+        }
+        if !follow {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+        let replaced = open().ok().filter(|new| !same(new, &file));
+        let shrunk = file.metadata().is_ok_and(|metadata| metadata.len() < printed);
+        if let Some(new) = replaced {
+            (file, printed) = (new, 0);
+        } else if shrunk {
+            (file, printed) = (open()?, 0);
+        }
+    }
+}
+
+fn same(a: &std::fs::File, b: &std::fs::File) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let id = |file: &std::fs::File| file.metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    id(a) == id(b)
+}

@@ -1,0 +1,64 @@
+//! `codchi rebuild`, `start` and `stop`.
+
+use super::operation::{self, Talk};
+use super::output;
+use crate::context::Context;
+use codchi_machine::MachineName;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub(crate) struct Rebuild {
+    /// The machine
+    name: MachineName,
+    #[command(flatten)]
+    talk: Talk,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Start {
+    /// The machine
+    name: MachineName,
+    #[command(flatten)]
+    talk: Talk,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Stop {
+    /// The machine
+    name: MachineName,
+    #[command(flatten)]
+    talk: Talk,
+}
+
+impl Rebuild {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        operation::run(context, self.talk, async |machines, front, cancel| {
+            machines.rebuild(&self.name, front, cancel).await
+        })
+        .await?;
+        output::print(&format!("{} is rebuilt.", self.name))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Start {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        operation::run(context, self.talk, async |machines, front, cancel| {
+            machines.start(&self.name, front, cancel).await
+        })
+        .await?;
+        output::print(&format!("{} runs.", self.name))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Stop {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        operation::run(context, self.talk, async |machines, front, cancel| {
+            machines.stop(&self.name, front, cancel).await
+        })
+        .await?;
+        output::print(&format!("{} is stopped.", self.name))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,126 @@
+//! The command line: one file per command, each thin over `machine` and `ide`.
+
+mod check;
+mod completions;
+mod create;
+mod delete;
+mod doctor;
+mod exec;
+mod front;
+mod log;
+mod machine;
+mod open;
+mod operation;
+mod output;
+mod prompt;
+mod secret;
+mod ssh_proxy;
+mod status;
+mod terminal;
+
+use crate::context::Context;
+use crate::error;
+use clap::{Parser, Subcommand};
+use codchi_machine::{MachineError, Paths};
+use output::OutputClosed;
+use owo_colors::OwoColorize as _;
+use std::process::ExitCode;
+
+/// The exit code where the person interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// Turns a repository's codchi module into a working development machine.
+#[derive(Parser)]
+#[command(version, about, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 success, 1 failure, 2 wrong command line, 130 interrupted; `exec` passes on the command's own.
+Configuration: config.toml in codchi's configuration folder (~/.config/codchi), $CODCHI_NIXPKGS, $CODCHI_LOG.";
+
+/// What can be done.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Create a code machine of a codchi module, and start it
+    Create(create::Create),
+    /// Build a machine's modules anew and switch to the result
+    Rebuild(machine::Rebuild),
+    /// Start a machine; one that runs gets its secrets delivered anew
+    Start(machine::Start),
+    /// Stop a machine
+    Stop(machine::Stop),
+    /// Delete a machine; its project folder stays as it is
+    Delete(delete::Delete),
+    /// Show how the machines are
+    #[command(visible_alias = "ls")]
+    Status(status::Status),
+    /// Run a command, or a login shell, in a machine
+    Exec(exec::Exec),
+    /// Print the log of the last operation on a machine
+    Log(log::Log),
+    /// Connect standard input and output to a machine's SSH server (for ssh's ProxyCommand)
+    #[command(name = "ssh-proxy")]
+    SshProxy(ssh_proxy::SshProxy),
+    /// Open a machine in an editor
+    Open(open::Open),
+    /// Set, list and remove secrets
+    Secret(secret::Secret),
+    /// Say what is wrong in modules
+    Check(check::Check),
+    /// Say what works on this host, and what to do about what does not
+    Doctor(doctor::Doctor),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+    /// Speak the language server protocol on standard input and output
+    Lsp,
+}
+
+/// Runs a command and tells what went wrong.
+pub(crate) async fn run(command: Command, paths: Paths) -> ExitCode {
+    crate::log::start(&paths, None);
+    match dispatch(command, paths).await {
+        Ok(code) => code,
+        Err(error) if error.is::<OutputClosed>() => ExitCode::SUCCESS,
+        Err(error) if matches!(error.downcast_ref(), Some(MachineError::Cancelled)) => {
+            ExitCode::from(INTERRUPTED)
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
+    // What needs no configuration works with a broken one.
+    match command {
+        Command::Completions(command) => return command.run(),
+        Command::Lsp => return Ok(crate::lsp::serve(paths).await),
+        _ => {}
+    }
+    let context = Context::load(paths)?;
+    match command {
+        Command::Create(command) => command.run(&context).await,
+        Command::Rebuild(command) => command.run(&context).await,
+        Command::Start(command) => command.run(&context).await,
+        Command::Stop(command) => command.run(&context).await,
+        Command::Delete(command) => command.run(&context).await,
+        Command::Status(command) => command.run(&context).await,
+        Command::Exec(command) => command.run(&context).await,
+        Command::Log(command) => command.run(&context).await,
+        Command::SshProxy(command) => command.run(&context).await,
+        Command::Open(command) => command.run(&context).await,
+        Command::Secret(command) => command.run(&context).await,
+        Command::Check(command) => command.run(&context).await,
+        Command::Doctor(command) => command.run(&context).await,
+        Command::Completions(_) | Command::Lsp => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Tells an error on standard error; gives its exit code.
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    tracing::warn!("{error:#}");
+    // Where standard error is closed, nobody can be told.
+    let _ = output::error(&format!("{} {}", "error:".red().bold(), error::report(error.as_ref())));
+    ExitCode::FAILURE
+}
