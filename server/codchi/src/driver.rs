@@ -2,34 +2,28 @@
 
 use async_trait::async_trait;
 use codchi_driver::{
-    Driver, DriverError, DriverKind, Event, Exec, FileSpec, Instance, InstanceName, InstanceSpec, Process,
-    ServerInfo,
+    Driver, DriverError, DriverKind, Event, Exec, FileSpec, Instance, InstanceName, InstanceSpec, Lxd,
+    Process, ServerInfo,
 };
 use futures_util::stream::BoxStream;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// The driver of this computer, connected at its first use: so that nothing waits for an engine that it does not need,
 /// and one that is installed later is found by a server that already runs.
 pub(crate) struct Lazy {
     wanted: Option<DriverKind>,
-    found: OnceLock<Arc<dyn Driver>>,
+    found: OnceCell<Lxd>,
 }
 
 impl Lazy {
     /// Looks for nothing yet.
     pub(crate) fn new(wanted: Option<DriverKind>) -> Self {
-        Self { wanted, found: OnceLock::new() }
+        Self { wanted, found: OnceCell::new() }
     }
 
-    fn get(&self) -> Result<&Arc<dyn Driver>, DriverError> {
-        match self.found.get() {
-            Some(driver) => Ok(driver),
-            None => {
-                let driver = connect(self.wanted)?;
-                Ok(self.found.get_or_init(|| driver))
-            }
-        }
+    async fn get(&self) -> Result<&Lxd, DriverError> {
+        self.found.get_or_try_init(|| Lxd::connect(self.wanted)).await
     }
 }
 
@@ -40,50 +34,46 @@ impl Driver for Lazy {
     }
 
     async fn server(&self) -> Result<ServerInfo, DriverError> {
-        self.get()?.server().await
+        self.get().await?.server().await
     }
 
     async fn instances(&self) -> Result<Vec<Instance>, DriverError> {
-        self.get()?.instances().await
+        self.get().await?.instances().await
     }
 
     async fn instance(&self, name: &InstanceName) -> Result<Option<Instance>, DriverError> {
-        self.get()?.instance(name).await
+        self.get().await?.instance(name).await
     }
 
     async fn create(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
-        self.get()?.create(name, spec).await
+        self.get().await?.create(name, spec).await
     }
 
     async fn reconfigure(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
-        self.get()?.reconfigure(name, spec).await
+        self.get().await?.reconfigure(name, spec).await
     }
 
     async fn start(&self, name: &InstanceName) -> Result<(), DriverError> {
-        self.get()?.start(name).await
+        self.get().await?.start(name).await
     }
 
     async fn stop(&self, name: &InstanceName, grace: Duration) -> Result<(), DriverError> {
-        self.get()?.stop(name, grace).await
+        self.get().await?.stop(name, grace).await
     }
 
     async fn delete(&self, name: &InstanceName) -> Result<(), DriverError> {
-        self.get()?.delete(name).await
+        self.get().await?.delete(name).await
     }
 
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {
-        self.get()?.put_file(name, file).await
+        self.get().await?.put_file(name, file).await
     }
 
     async fn exec(&self, name: &InstanceName, exec: &Exec) -> Result<Process, DriverError> {
-        self.get()?.exec(name, exec).await
+        self.get().await?.exec(name, exec).await
     }
 
     async fn events(&self) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError> {
-        self.get()?.events().await
+        self.get().await?.events().await
     }
-}
-
-fn connect(_wanted: Option<DriverKind>) -> Result<Arc<dyn Driver>, DriverError> {
-    Err(DriverError::NotInstalled { searched: "its driver has not landed yet".into() })
 }
