@@ -80,6 +80,7 @@ impl MachineError {
             }
             Self::Nix(e) => e.hint(),
             Self::Io { source, .. } => known_cause(source),
+            Self::Vault(e) => e.hint(),
             Self::User { hint, .. } => hint.clone(),
             Self::Busy { .. } => {
                 Some("Wait until it is done, or end that process; its work is resumed or undone.".into())

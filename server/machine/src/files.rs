@@ -11,15 +11,19 @@ use std::path::Path;
 /// # Errors
 /// [`MachineError::Io`]; then `path` is as before.
 pub(crate) fn write_atomic(path: &Path, contents: &[u8], mode: u32) -> Result<(), MachineError> {
-    let failed = |source| io_error("Writing", path, source);
+    replace(path, contents, mode).map_err(|source| io_error("Writing", path, source))
+}
+
+/// As [`write_atomic`], for callers with errors of their own.
+pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(failed)?;
-    file.write_all(contents).map_err(failed)?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    file.write_all(contents)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
     // The rename itself is durable only once the folder is.
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    std::fs::File::open(folder)?.sync_all()
 }
 
 /// Reads a file; `None` where there is none.

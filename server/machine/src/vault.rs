@@ -1,7 +1,21 @@
 //! The vault: every secret's value, in one age-encrypted file per user.
 
-use crate::{MachineName, Paths, Secret};
+mod format;
+mod key;
+mod keyring;
+
+use crate::{MachineName, Paths, Secret, files};
+use age::x25519::Identity;
+use format::Values;
+use key::KeyStore;
+use keyring::Keyring;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// For which machines a value holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -53,17 +67,33 @@ pub enum VaultError {
     },
 }
 
-/// The vault of this user. Reads the file at each call, writes it atomically under a lock between processes.
-#[derive(Debug, Clone)]
+/// The vault of this user: `vault.age` in [`Paths::data`]. Reads the file at each call, writes it atomically under a lock
+/// between processes. Blocking; a call may wait for another process's write, and the first one for the keyring.
+#[derive(Clone)]
 pub struct Vault {
-    paths: Paths,
+    file: PathBuf,
+    lock: PathBuf,
+    keys: Arc<KeyStore>,
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Vault({})", self.file.display())
+    }
 }
 
 impl Vault {
-    /// The vault in `paths`; nothing is read yet.
+    /// The vault in `paths`; nothing is read yet. Its key is, or will be, in the OS keyring where one answers on this
+    /// session's D-Bus, else in `vault.key` beside it.
     #[must_use]
     pub fn new(paths: Paths) -> Self {
-        Self { paths }
+        Self::with_keyring(&paths, Keyring::of_session())
+    }
+
+    fn with_keyring(paths: &Paths, keyring: Option<Keyring>) -> Self {
+        let file = paths.data.join("vault.age");
+        let keys = Arc::new(KeyStore::new(paths.data.join("vault.key"), &file, keyring));
+        Self { file, lock: paths.data.join("vault.lock"), keys }
     }
 
     /// The value that `machine` gets: its own, else that for all machines.
@@ -71,8 +101,9 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read.
     pub fn get(&self, machine: &MachineName, name: &str) -> Result<Option<Secret>, VaultError> {
-        let _ = (machine, name, &self.paths);
-        unimplemented!()
+        let mut values = self.read()?;
+        let own = values.get_mut(&Scope::Machine(machine.clone())).and_then(|values| values.remove(name));
+        Ok(own.or_else(|| values.get_mut(&Scope::All)?.remove(name)))
     }
 
     /// Which names have a value, by scope. Values are not looked at.
@@ -80,7 +111,8 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read.
     pub fn names(&self) -> Result<BTreeMap<Scope, Vec<String>>, VaultError> {
-        unimplemented!()
+        let names = |(scope, values): (_, BTreeMap<String, Secret>)| (scope, values.into_keys().collect());
+        Ok(self.read()?.into_iter().map(names).collect())
     }
 
     /// Stores a value.
@@ -88,8 +120,11 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read or written; then it is as before.
     pub fn set(&self, scope: &Scope, name: &str, value: &Secret) -> Result<(), VaultError> {
-        let _ = (scope, name, value);
-        unimplemented!()
+        self.change(|values| {
+            let values = values.entry(scope.clone()).or_default();
+            values.insert(name.to_owned(), value.clone()).as_ref() != Some(value)
+        })?;
+        Ok(())
     }
 
     /// Forgets a value; whether there was one.
@@ -97,7 +132,86 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read or written; then it is as before.
     pub fn remove(&self, scope: &Scope, name: &str) -> Result<bool, VaultError> {
-        let _ = (scope, name);
-        unimplemented!()
+        self.change(|values| {
+            let Some(of_scope) = values.get_mut(scope) else { return false };
+            let removed = of_scope.remove(name).is_some();
+            if of_scope.is_empty() {
+                values.remove(scope);
+            }
+            removed
+        })
+    }
+
+    /// Without a lock: the file is only ever replaced as a whole.
+    fn read(&self) -> Result<Values, VaultError> {
+        let encrypted = match std::fs::read(&self.file) {
+            Ok(encrypted) => encrypted,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Values::new()),
+            Err(e) => return Err(io_error("Reading", &self.file, e)),
+        };
+        self.decrypt(&encrypted, &self.keys.existing()?)
+    }
+
+    /// Changes the values; `change` says whether it did. Gives what it said.
+    fn change(&self, change: impl FnOnce(&mut Values) -> bool) -> Result<bool, VaultError> {
+        let _lock = self.lock()?;
+        let mut values = self.read()?;
+        let changed = change(&mut values);
+        if changed {
+            // A new key only ever comes with a new vault: `read` has failed where a vault has lost its key.
+            let key = self.keys.existing_or_new()?;
+            let encrypted = age::encrypt(&key.to_public(), &format::write(&values))
+                .map_err(|e| io_error("Writing", &self.file, io::Error::other(e)))?;
+            files::replace(&self.file, &encrypted, 0o600).map_err(|e| io_error("Writing", &self.file, e))?;
+        }
+        Ok(changed)
+    }
+
+    fn decrypt(&self, encrypted: &[u8], key: &Identity) -> Result<Values, VaultError> {
+        let corrupt = |reason| VaultError::Corrupt { path: self.file.display().to_string(), reason };
+        let plain = age::decrypt(key, encrypted).map_err(|error| match error {
+            age::DecryptError::NoMatchingKeys => {
+                VaultError::WrongKey { path: self.file.display().to_string(), key: self.keys.place() }
+            }
+            error => corrupt(error.to_string()),
+        })?;
+        format::read(plain.into()).map_err(corrupt)
+    }
+
+    /// Held until it is dropped, also by a process that dies.
+    fn lock(&self) -> Result<File, VaultError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |e| io_error("Writing", &path, e)
+        };
+        let folder = self.file.parent().unwrap_or(Path::new("/"));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
+        std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed(folder))?;
+        let mut options = File::options();
+        let lock = options.create(true).write(true).truncate(false).mode(0o600).open(&self.lock);
+        let lock = lock.map_err(failed(&self.lock))?;
+        lock.lock().map_err(failed(&self.lock))?;
+        Ok(lock)
     }
 }
+
+impl VaultError {
+    /// What the user can do next, as a sentence; `None` where the message already says it all.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::WrongKey { path, .. } | Self::KeyMissing { path, .. } => Some(format!(
+                "Unlock the keyring, or restore the key from a backup. Where it is lost, the values are too: move {path} \
+                 away and set the secrets again."
+            )),
+            Self::Corrupt { .. } | Self::Io { .. } => None,
+        }
+    }
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> VaultError {
+    VaultError::Io { action, path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests;
