@@ -1,5 +1,8 @@
 //! What the tests of this crate share.
 
+mod fake;
+mod operations;
+
 use crate::{Answer, Event, Front, Paths, Question};
 use async_trait::async_trait;
 use std::path::Path;

@@ -1,0 +1,332 @@
+//! Operations against a driver in memory: what is left after each way in which one can end.
+
+use super::fake::Fake;
+use super::{Ears, paths};
+use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, Runtime};
+use crate::{
+    CancellationToken, CreateRequest, Event, ExecRequest, MachineError, MachineName, MachineState, Machines, Manifest,
+    ModuleSource, Operation, Options, SourceKind, Step, StepState,
+};
+use codchi_driver::{DriverKind, RunState, Stdio};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Machines in a folder of their own, run by a fake.
+struct World {
+    folder: tempfile::TempDir,
+    driver: Arc<Fake>,
+    machines: Machines,
+    ears: Ears,
+    cancel: CancellationToken,
+}
+
+const A: &str = "codchi-a";
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("home")).unwrap();
+        let driver = Arc::new(Fake::default());
+        let options = Options { ssh_config: Some(false), ..Options::default() };
+        let machines = Machines::new(paths(folder.path()), driver.clone(), options);
+        Self { folder, driver, machines, ears: Ears::default(), cancel: CancellationToken::new() }
+    }
+
+    fn name() -> MachineName {
+        "a".parse().unwrap()
+    }
+
+    fn state(&self) -> MachineFolder {
+        MachineFolder::new(self.machines.paths(), &Self::name())
+    }
+
+    fn definition() -> Definition {
+        Definition {
+            version: Definition::VERSION,
+            id: "id-of-a".into(),
+            driver: DriverKind::Lxd,
+            nixpkgs: "x".into(),
+            project: None,
+            created: 0,
+            modules: Vec::new(),
+        }
+    }
+
+    fn generation(number: u32) -> Generation {
+        Generation {
+            number,
+            toplevel: PathBuf::from(format!("/nix/store/{number}")),
+            uid: 1000,
+            gid: 1000,
+            created: 0,
+            manifest: Manifest::default(),
+        }
+    }
+
+    /// The machine `a` with two generations, the second one current, and its instance.
+    fn with_machine(state: RunState) -> Self {
+        let world = Self::new();
+        let folder = world.state();
+        std::fs::create_dir_all(world.machines.paths().data.join("machines")).unwrap();
+        folder.found(&Self::definition(), &Journal::new(Operation::Create)).unwrap();
+        let mut generations = Generations::default();
+        generations.activate(Self::generation(1));
+        generations.activate(Self::generation(2));
+        folder.write_generations(&generations).unwrap();
+        folder.close_journal().unwrap();
+        world.driver.insert(A, &[("user.codchi.id", "id-of-a")], state);
+        world
+    }
+
+    fn interrupted(&self, operation: Operation, begun: &[Step]) {
+        let journal = Journal { begun: begun.to_vec(), ..Journal::new(operation) };
+        self.state().write_journal(&journal).unwrap();
+    }
+
+    async fn start(&self) -> Result<(), MachineError> {
+        self.machines.start(&Self::name(), &self.ears, &self.cancel).await
+    }
+
+    async fn stop(&self) -> Result<(), MachineError> {
+        self.machines.stop(&Self::name(), &self.ears, &self.cancel).await
+    }
+
+    async fn delete(&self) -> Result<(), MachineError> {
+        self.machines.delete(&Self::name(), false, &self.ears, &self.cancel).await
+    }
+
+    async fn create(&self) -> Result<(), MachineError> {
+        let module = self.folder.path().join("module");
+        std::fs::create_dir_all(&module).unwrap();
+        let request = CreateRequest {
+            name: Self::name(),
+            modules: vec![ModuleSource { kind: SourceKind::Folder(module), output: None }],
+            project: None,
+            nixpkgs: None,
+        };
+        self.machines.create(request, &self.ears, &self.cancel).await
+    }
+
+    async fn only_status(&self) -> (MachineState, Vec<String>) {
+        let status = self.machines.status().await.unwrap().remove(0);
+        (status.state, status.problems)
+    }
+}
+
+fn request() -> ExecRequest {
+    ExecRequest {
+        command: vec!["true".into()],
+        cwd: None,
+        root: false,
+        environment: Default::default(),
+        stdio: Stdio::Piped,
+    }
+}
+
+#[tokio::test]
+async fn starting_configures_starts_and_delivers_in_this_order() {
+    let world = World::with_machine(RunState::Stopped);
+    world.start().await.unwrap();
+    assert_eq!(
+        world.driver.calls(),
+        [
+            "reconfigure codchi-a",
+            "put codchi-a /sbin/init",
+            "start codchi-a",
+            "exec codchi-a codchi-receive",
+            "exec codchi-a systemctl"
+        ]
+    );
+    assert_eq!(world.driver.get(A).unwrap().init, "/nix/store/2/init");
+    assert_eq!(world.state().journal().unwrap(), None);
+    assert_eq!(world.only_status().await, (MachineState::Running, vec![]));
+}
+
+#[tokio::test]
+async fn a_start_whose_delivery_fails_leaves_the_machine_stopped() {
+    let world = World::with_machine(RunState::Stopped);
+    world.driver.fail("exec codchi-a codchi-receive");
+    let error = world.start().await.unwrap_err();
+    assert!(matches!(error, MachineError::Inside { .. }), "{error}");
+    assert_eq!(world.driver.get(A).unwrap().state, RunState::Stopped);
+    assert_eq!(world.state().journal().unwrap(), None);
+    let states: Vec<StepState> = world
+        .ears
+        .events()
+        .iter()
+        .filter_map(|e| if let Event::Step { index: 1, state } = e { Some(*state) } else { None })
+        .collect();
+    assert_eq!(states, [StepState::Running, StepState::Done, StepState::Undone]);
+}
+
+#[tokio::test]
+async fn an_instance_that_cannot_be_configured_is_not_started() {
+    let world = World::with_machine(RunState::Stopped);
+    world.driver.fail("reconfigure");
+    world.start().await.unwrap_err();
+    assert_eq!(world.driver.calls(), ["reconfigure codchi-a"]);
+}
+
+#[tokio::test]
+async fn a_second_operation_finds_the_machine_busy_and_changes_nothing() {
+    let world = World::with_machine(RunState::Running);
+    let lock = Lock::take(world.machines.paths(), &World::name(), Operation::Rebuild).await.unwrap();
+    for result in [world.start().await, world.stop().await, world.delete().await, world.create().await] {
+        assert!(matches!(result.unwrap_err(), MachineError::Busy { operation, .. } if operation == "rebuild"));
+    }
+    assert_eq!(world.driver.calls(), [""; 0]);
+    drop(lock);
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_name_is_refused_before_anything_is_made() {
+    let world = World::new();
+    world.driver.insert(A, &[("user.codchi.id", "somebody else's")], RunState::Running);
+    let error = world.create().await.unwrap_err();
+    assert!(error.to_string().contains("already taken"), "{error}");
+    assert!(!world.state().exists());
+    assert_eq!(world.driver.calls(), [""; 0]);
+
+    let world = World::with_machine(RunState::Running);
+    let error = world.create().await.unwrap_err();
+    assert!(error.to_string().contains("already is a machine"), "{error}");
+    assert_eq!(world.driver.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_interrupted_creation_is_undone_by_whatever_comes_next() {
+    for next in ["start", "delete"] {
+        let world = World::with_machine(RunState::Running);
+        world.interrupted(Operation::Create, &[Step::Build, Step::CreateInstance, Step::StartInstance]);
+        assert_eq!(world.only_status().await.0, MachineState::Interrupted);
+        let result = if next == "start" { world.start().await } else { world.delete().await };
+        assert_eq!(result.is_ok(), next == "delete");
+        assert!(world.driver.get(A).is_none() && !world.state().exists());
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_rebuild_is_taken_back_before_the_next_operation() {
+    let world = World::with_machine(RunState::Running);
+    world.interrupted(
+        Operation::Rebuild,
+        &[Step::Lock, Step::Build, Step::Configure, Step::Deliver, Step::Switch],
+    );
+    world.stop().await.unwrap();
+    assert_eq!(
+        world.driver.calls(),
+        [
+            "exec codchi-a switch-to-configuration",
+            "exec codchi-a codchi-receive",
+            "exec codchi-a codchi-receive",
+            "exec codchi-a systemctl",
+            "reconfigure codchi-a",
+            "put codchi-a /sbin/init",
+            "stop codchi-a"
+        ]
+    );
+    assert_eq!(world.driver.get(A).unwrap().init, "/nix/store/2/init");
+    assert_eq!(world.state().generations().unwrap().current().unwrap().number, 2);
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_goes_on_the_next_time() {
+    let world = World::with_machine(RunState::Running);
+    world.driver.fail("delete");
+    world.delete().await.unwrap_err();
+    assert_eq!(world.driver.get(A).unwrap().state, RunState::Stopped);
+    assert_eq!(world.only_status().await.0, MachineState::Interrupted);
+    world.driver.heal();
+    world.start().await.unwrap_err();
+    assert!(world.driver.get(A).is_none() && !world.state().exists());
+    assert!(world.machines.log(&World::name()).is_some(), "its log stays");
+}
+
+#[tokio::test]
+async fn an_instance_of_the_same_name_that_is_not_ours_survives_everything() {
+    let world = World::with_machine(RunState::Running);
+    world.driver.insert(A, &[("user.codchi.id", "somebody else's")], RunState::Running);
+    let (state, problems) = world.only_status().await;
+    assert_eq!(state, MachineState::Missing);
+    assert!(problems[0].contains("another machine"), "{problems:?}");
+    world.start().await.unwrap_err();
+    world.delete().await.unwrap();
+    assert_eq!(world.driver.get(A).unwrap().state, RunState::Running);
+    assert!(!world.state().exists());
+}
+
+#[tokio::test]
+async fn a_cancelled_operation_is_undone() {
+    let world = World::with_machine(RunState::Stopped);
+    world.driver.hang("exec codchi-a codchi-receive");
+    let cancel = world.cancel.clone();
+    let canceller = tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        cancel.cancel();
+    });
+    assert!(matches!(world.start().await.unwrap_err(), MachineError::Cancelled));
+    canceller.await.unwrap();
+    assert_eq!(world.driver.get(A).unwrap().state, RunState::Stopped);
+    assert_eq!(world.state().journal().unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_dropped_operation_leaves_no_lock_and_a_journal_that_the_next_one_closes() {
+    let world = World::with_machine(RunState::Running);
+    world.driver.hang("stop");
+    tokio::time::timeout(std::time::Duration::from_millis(50), world.stop()).await.unwrap_err();
+    assert!(!Lock::is_held(world.machines.paths(), &World::name()));
+    assert_eq!(world.only_status().await.0, MachineState::Interrupted);
+    world.driver.heal();
+    world.stop().await.unwrap();
+    assert_eq!(world.only_status().await, (MachineState::Stopped, vec![]));
+}
+
+#[tokio::test]
+async fn a_command_in_a_ready_machine_needs_one_call() {
+    let world = World::with_machine(RunState::Running);
+    world.state().write_runtime(&Runtime { start: "0".into(), failed_units: vec![] }).unwrap();
+    world.machines.exec(&World::name(), request()).await.unwrap();
+    assert_eq!(world.driver.calls(), ["exec codchi-a codchi-session"]);
+}
+
+#[tokio::test]
+async fn a_command_finds_its_secrets_however_the_machine_was_started() {
+    let world = World::with_machine(RunState::Running);
+    world.state().write_runtime(&Runtime { start: "an earlier one".into(), failed_units: vec![] }).unwrap();
+    assert!(world.only_status().await.1[0].contains("no secrets"));
+    world.machines.exec(&World::name(), request()).await.unwrap();
+    assert_eq!(
+        world.driver.calls()[1..],
+        ["exec codchi-a codchi-receive", "exec codchi-a systemctl", "exec codchi-a codchi-session"]
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_machine_is_told_with_those_that_there_are() {
+    let world = World::with_machine(RunState::Running);
+    let other: MachineName = "b".parse().unwrap();
+    let error = world.machines.start(&other, &world.ears, &world.cancel).await.unwrap_err();
+    assert_eq!(error.hint().unwrap(), "There are `a`.");
+    assert!(world.machines.log(&other).is_none());
+    assert!(world.machines.exec(&other, request()).await.is_err());
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_answer_is_a_problem_of_each_machine() {
+    let world = World::with_machine(RunState::Running);
+    world.driver.fail("instances");
+    let (state, problems) = world.only_status().await;
+    assert_eq!((state, problems.len()), (MachineState::Unknown, 1));
+}
+
+#[tokio::test]
+async fn a_machine_whose_definition_is_damaged_can_be_deleted() {
+    let world = World::with_machine(RunState::Running);
+    std::fs::write(world.state().root().join("machine.toml"), "garbage").unwrap();
+    assert_eq!(world.only_status().await.0, MachineState::Unknown);
+    world.start().await.unwrap_err();
+    world.delete().await.unwrap();
+    assert!(world.driver.get(A).is_none() && !world.state().exists());
+}
