@@ -1,7 +1,8 @@
 // Makes the .vsix. With bin/codchi present it holds the program and is for this platform only; else it is for all.
-// Usage: node package.mjs [FILE]   (default: codchi-VERSION[-PLATFORM].vsix here)
+// Usage: node package.mjs [--out FILE]   (default: codchi-VERSION[-PLATFORM].vsix here)
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { createVSIX } from "@vscode/vsce";
 
 const here = import.meta.dirname;
@@ -12,7 +13,8 @@ if (bundled) {
 }
 const target = bundled ? `${process.platform}-${process.arch}` : undefined;
 const { version } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
-const file = resolve(process.argv[2] ?? join(here, ["codchi", version, ...(target ? [target] : [])].join("-") + ".vsix"));
+const { out } = parseArgs({ options: { out: { type: "string" } } }).values;
+const file = resolve(out ?? join(here, ["codchi", version, ...(target ? [target] : [])].join("-") + ".vsix"));
 
 await createVSIX({ cwd: here, dependencies: false, allowMissingRepository: true, packagePath: file, ...(target ? { target } : {}) });
 console.log(file);

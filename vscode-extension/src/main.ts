@@ -23,7 +23,7 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.openTerminal": commands.openTerminal,
   "codchi.showLog": commands.showLog,
   "codchi.setSecret": commands.setSecret,
-  "codchi.doctor": commands.doctor,
+  "codchi.runDoctor": commands.doctor,
   "codchi.refresh": commands.refresh,
   "codchi.restartServer": commands.restartServer,
   "codchi.showServerOutput": commands.showServerOutput,

@@ -1,0 +1,80 @@
+// A stand-in for `codchi`: as much of the protocol as the tests in this folder need. Its world is a folder ($CODCHI_FAKE):
+// it reads the machines from machines.json, and writes each command that it gets to commands.jsonl.
+
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createMessageConnection, ResponseError, StreamMessageReader, StreamMessageWriter } from "vscode-jsonrpc/node";
+
+const world = process.env.CODCHI_FAKE;
+if (process.argv[2] === "--version") {
+  console.log("codchi 0.0.0");
+  process.exit(0);
+}
+if (process.argv[2] !== "lsp") {
+  process.exit(2);
+}
+
+const connection = createMessageConnection(
+  new StreamMessageReader(process.stdin),
+  new StreamMessageWriter(process.stdout),
+);
+const machines = () => {
+  const file = join(world, "machines.json");
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [];
+};
+const failed = 1;
+
+const commands = {
+  "codchi.machine.list": () => machines(),
+  // `create` does what the module's name says.
+  "codchi.machine.create": async ({ module }, workDoneToken, token) => {
+    const progress = (value) => connection.sendNotification("$/progress", { token: workDoneToken, value });
+    if (module.endsWith("question")) {
+      return connection.sendRequest("codchi/input", JSON.parse(readFileSync(join(world, "question.json"), "utf8")), token).then((answer) => {
+        writeFileSync(join(world, "answer.json"), JSON.stringify(answer));
+        return { name: "asked" };
+      });
+    }
+    if (module.endsWith("slow")) {
+      progress({ kind: "begin", title: "Create", message: "Building the system", percentage: 10 });
+      await new Promise((resolve) => token.onCancellationRequested(resolve));
+      throw new ResponseError(-32800, "Cancelled", { cancelled: true });
+    }
+    writeFileSync(join(world, "create.log"), "line 1\nThe builder failed.\n");
+    throw new ResponseError(failed, "Building the system failed: the builder failed. See the log.", { log: join(world, "create.log") });
+  },
+  "codchi.machine.open": ({ name, module }) => ({
+    name: name ?? "made",
+    sshHost: name === "stopped" ? null : `codchi-${name ?? "made"}`,
+    folder: "/home/codchi/sample",
+    terminal: [join(world, "codchi"), "exec", name ?? module],
+  }),
+  "codchi.machine.start": ({ name }) => ({ name }),
+  "codchi.machine.log": () => ({ path: null }),
+  "codchi.secret.set": () => ({ set: true }),
+  "codchi.doctor": () => ({
+    checks: [
+      { name: "nix", ok: true, message: "Nix 2.18" },
+      { name: "lxd", ok: false, message: "No socket answers.", remedy: "Start LXD." },
+    ],
+  }),
+};
+
+connection.onRequest("initialize", (params) => {
+  writeFileSync(join(world, "initialize.json"), JSON.stringify(params));
+  return { capabilities: { executeCommandProvider: { commands: Object.keys(commands) } } };
+});
+connection.onNotification("initialized", () => {
+  void connection.sendNotification("codchi/machinesChanged", { machines: machines() });
+});
+connection.onNotification("workspace/didChangeConfiguration", (params) => {
+  writeFileSync(join(world, "configuration.json"), JSON.stringify(params));
+});
+connection.onRequest("workspace/executeCommand", ({ command, arguments: [argument], workDoneToken }, token) => {
+  appendFileSync(join(world, "commands.jsonl"), `${JSON.stringify({ command, argument, workDoneToken })}\n`);
+  return commands[command](argument, workDoneToken, token);
+});
+connection.onRequest("shutdown", () => null);
+connection.onNotification("exit", () => process.exit(0));
+connection.onClose(() => process.exit(0));
+connection.listen();

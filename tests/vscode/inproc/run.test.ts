@@ -1,0 +1,148 @@
+// Commands that take their time, fail or are cancelled.
+
+import * as assert from "node:assert/strict";
+import * as vscode from "vscode";
+import { commandsSent, forget, machine, replacing, setMachines, until, workspaceFolder } from "./world";
+
+describe("run", () => {
+  beforeEach(async () => {
+    await setMachines([machine("alpha")]);
+    forget();
+  });
+
+  it("tells a failure with the server's words and shows the log at a click", async () => {
+    let told: string[] = [];
+    const show = (...message: string[]) => {
+      told = message;
+      return Promise.resolve("Show Log");
+    };
+    await replacing(vscode.window, "showErrorMessage", show, async () => {
+      await vscode.commands.executeCommand("codchi.createMachine", vscode.Uri.file(`${workspaceFolder()}/other/codchi.nix`));
+      await until("the log", () => vscode.window.activeTextEditor?.document.fileName.endsWith("create.log"));
+    });
+    assert.deepEqual(told, ["Building the system failed: the builder failed. See the log.", "Show Log"]);
+    assert.match(vscode.window.activeTextEditor?.document.getText() ?? "", /The builder failed\./);
+  });
+
+  it("runs the server's own commands, as a lens names them, with the same progress and failure", async () => {
+    let told: string[] = [];
+    const show = (...message: string[]) => {
+      told = message;
+      return Promise.resolve(undefined);
+    };
+    await replacing(vscode.window, "showErrorMessage", show, async () => {
+      await vscode.commands.executeCommand("codchi.machine.create", { module: "/x/broken" });
+      await until("the message", () => told.length > 0);
+    });
+    assert.equal(told[1], "Show Log");
+    assert.ok(commandsSent()[0]?.workDoneToken, "no progress was asked for");
+  });
+
+  it("shows progress that can be cancelled, which cancels the request and is no failure", async () => {
+    const errors: string[] = [];
+    const reports: unknown[] = [];
+    let title = "";
+    let cancellable: boolean | undefined;
+    const cancel = new vscode.CancellationTokenSource();
+    const withProgress = (
+      options: vscode.ProgressOptions,
+      task: (progress: vscode.Progress<unknown>, token: vscode.CancellationToken) => Thenable<unknown>,
+    ) => {
+      title = options.title ?? "";
+      cancellable = options.cancellable;
+      return task({ report: (value) => reports.push(value) }, cancel.token);
+    };
+    const show = (message: string) => {
+      errors.push(message);
+      return Promise.resolve(undefined);
+    };
+    await replacing(vscode.window, "showErrorMessage", show, () =>
+      replacing(vscode.window, "withProgress", withProgress as never, async () => {
+        const running = vscode.commands.executeCommand("codchi.machine.create", { module: "/x/slow", name: "beta" });
+        await until("progress", () => reports.length > 0);
+        cancel.cancel();
+        await running;
+      }),
+    );
+    assert.match(title, /^Creating code machine beta \(\[show log\]\(command:codchi\.showLog/);
+    assert.equal(cancellable, true);
+    assert.deepEqual(reports, [{ message: "Building the system", increment: 10 }]);
+    assert.deepEqual(errors, []);
+  });
+
+  it("says that a machine has no log where it has none", async () => {
+    let told = "";
+    const show = (message: string) => {
+      told = message;
+      return Promise.resolve(undefined);
+    };
+    await replacing(vscode.window, "showInformationMessage", show, async () =>
+      vscode.commands.executeCommand("codchi.showLog", "alpha"),
+    );
+    assert.equal(told, "Code machine alpha has no log yet.");
+  });
+
+  it("asks which machine where there are several, this folder's first", async () => {
+    await setMachines([machine("alpha", { state: "stopped" }), machine("beta", { state: "stopped", project: workspaceFolder() })]);
+    forget();
+    let labels: string[] = [];
+    const pick = (items: vscode.QuickPickItem[]) => {
+      labels = items.map(({ label }) => label);
+      return Promise.resolve(items[1]);
+    };
+    await replacing(vscode.window, "showQuickPick", pick as never, async () =>
+      vscode.commands.executeCommand("codchi.startMachine"),
+    );
+    assert.deepEqual(labels, ["beta", "alpha"]);
+    assert.deepEqual(commandsSent()[0]?.argument, { name: "alpha" });
+  });
+
+  it("sets the secret that is picked", async () => {
+    await setMachines([
+      machine("alpha", { secrets: [{ name: "TOKEN", description: "for the service", required: true, set: false }] }),
+    ]);
+    forget();
+    const pick = (items: vscode.QuickPickItem[]) => Promise.resolve(items[0]);
+    await replacing(vscode.window, "showQuickPick", pick as never, async () =>
+      vscode.commands.executeCommand("codchi.setSecret"),
+    );
+    assert.deepEqual(commandsSent()[0]?.argument, { name: "TOKEN", description: "for the service", machine: "alpha" });
+  });
+
+  it("puts what the doctor finds amiss first, and copies the remedy", async () => {
+    let items: vscode.QuickPickItem[] = [];
+    const pick = (all: vscode.QuickPickItem[]) => {
+      items = all;
+      return Promise.resolve(all[0]);
+    };
+    await replacing(vscode.window, "showQuickPick", pick as never, async () => vscode.commands.executeCommand("codchi.runDoctor"));
+    assert.deepEqual(
+      items.map(({ label, description, detail }) => [label, description, detail]),
+      [
+        ["lxd", "No socket answers.", "Start LXD."],
+        ["nix", "Nix 2.18", undefined],
+      ],
+    );
+  });
+
+  it("refuses to create a machine of a folder that is not trusted", async () => {
+    let told = "";
+    const warn = (message: string) => {
+      told = message;
+      return Promise.resolve(undefined);
+    };
+    const real = Object.getOwnPropertyDescriptor(vscode.workspace, "isTrusted");
+    Object.defineProperty(vscode.workspace, "isTrusted", { configurable: true, get: () => false });
+    try {
+      await replacing(vscode.window, "showWarningMessage", warn as never, async () =>
+        vscode.commands.executeCommand("codchi.machine.open", { name: "alpha" }),
+      );
+    } finally {
+      if (real !== undefined) {
+        Object.defineProperty(vscode.workspace, "isTrusted", real);
+      }
+    }
+    assert.match(told, /Trust the folder/);
+    assert.deepEqual(commandsSent(), []);
+  });
+});

@@ -1,0 +1,71 @@
+// The tree of machines and what is said about each.
+
+import * as assert from "node:assert/strict";
+import * as vscode from "vscode";
+import type { Node } from "../../../vscode-extension/src/machines-view";
+import { machine, setMachines, until, workspaceFolder } from "./world";
+
+describe("view", () => {
+  it("shows each machine's state, generation and icon", async () => {
+    const { view } = await setMachines([
+      machine("alpha", { generation: 3 }),
+      machine("beta", { state: "stopped" }),
+      machine("gamma", { state: "busy", operation: "rebuild" }),
+      machine("delta", { state: "missing", generation: 0 }),
+    ]);
+    const items = view.getChildren().map((node) => view.getTreeItem(node));
+    const shown = items.map((item) => [item.label, item.description, (item.iconPath as vscode.ThemeIcon).id, item.contextValue]);
+    assert.deepEqual(shown, [
+      ["alpha", "running · generation 3", "vm-running", "machine.running"],
+      ["beta", "stopped · generation 1", "vm-outline", "machine.stopped"],
+      ["gamma", "rebuilding · generation 1", "loading~spin", "machine.busy"],
+      ["delta", "missing", "circle-slash", "machine.missing"],
+    ]);
+  });
+
+  it("shows problems, modules and secrets below a machine", async () => {
+    const { view } = await setMachines([
+      machine("alpha", {
+        problems: ["Its instance is gone. Rebuild it."],
+        modules: [workspaceFolder(), "https://example.org/team/project#tools"],
+        secrets: [
+          { name: "TOKEN", description: "for the service", required: true, set: false },
+          { name: "EXTRA", description: "", required: false, set: true },
+        ],
+      }),
+    ]);
+    const children = view.getChildren(view.getChildren()[0]).map((node) => view.getTreeItem(node));
+    assert.deepEqual(
+      children.map((item) => [item.label, item.description ?? ""]),
+      [
+        ["Its instance is gone. Rebuild it.", ""],
+        ["sample", workspaceFolder()],
+        ["project#tools", "https://example.org/team/project"],
+        ["TOKEN", "not set"],
+        ["EXTRA", "set · optional"],
+      ],
+    );
+    const opened = children[1]?.command?.arguments?.[0] as vscode.Uri;
+    assert.equal(opened.fsPath, `${workspaceFolder()}/codchi.nix`);
+  });
+
+  it("shows names and problems in tooltips as they are, not as Markdown", async () => {
+    const { view } = await setMachines([machine("alpha", { problems: ["[link](command:evil) **bold**"] })]);
+    const [node] = view.getChildren();
+    const tooltip = view.getTreeItem(node as Node).tooltip as vscode.MarkdownString;
+    assert.ok(!tooltip.value.includes("[link](command:evil)"), tooltip.value);
+    assert.ok(!tooltip.isTrusted);
+  });
+
+  it("follows what the server tells", async () => {
+    const { view, ctx } = await setMachines([]);
+    assert.deepEqual(view.getChildren(), []);
+    let fired = 0;
+    const listener = view.onDidChangeTreeData(() => fired++);
+    await setMachines([machine("alpha")]);
+    await until("the change", () => fired > 0);
+    listener.dispose();
+    assert.equal(view.getChildren().length, 1);
+    assert.equal(ctx.machine("alpha")?.state, "running");
+  });
+});
