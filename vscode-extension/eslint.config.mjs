@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "syntaxes/", "bin/"] },
+  { ignores: ["dist/", "dist-test/", "syntaxes/", "bin/"] },
   js.configs.recommended,
   {
     files: ["src/**/*.ts"],

@@ -182,7 +182,11 @@ export class Editor {
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
       ],
     });
-    const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-US" });
+    const context = await this.#browser.newContext({
+      viewport: { width: 1280, height: 800 },
+      locale: "en-US",
+      permissions: ["clipboard-read", "clipboard-write"],
+    });
     context.on("request", (request) => {
       const { protocol, hostname } = new URL(request.url());
       if (/^(http|ws)/.test(protocol) && hostname !== "127.0.0.1") {

@@ -119,7 +119,7 @@ export async function openTerminal(ctx: Ctx, argument?: MachineArgument): Promis
 
 export async function showLog(ctx: Ctx, argument?: MachineArgument): Promise<void> {
   // A link in a progress notification may not know the name yet: then what is under way is meant.
-  const busy = ctx.machines.filter(({ operation }) => operation !== null);
+  const busy = ctx.machines.filter(({ state }) => state === "busy");
   const name = typeof argument === "string" ? argument : argument === undefined && busy.length === 1 ? busy[0]?.name : undefined;
   const chosen = name ?? (await choose(ctx, argument, "The log of which code machine?"))?.name;
   if (chosen === undefined) {
@@ -195,16 +195,17 @@ export async function showMachineMenu(ctx: Ctx): Promise<void> {
   if (chosen === undefined || chosen === "closed") {
     return;
   }
-  const { name, state, operation } = chosen;
+  const { name, state } = chosen;
+  const idle = state !== "busy";
   const entries: [icon: string, label: string, command: string, when: boolean][] = [
-    ["vm-connect", "Open in Code Machine", "codchi.openMachine", operation === null],
-    ["terminal", "Open Terminal", "codchi.openTerminal", operation === null],
-    ["tools", "Rebuild", "codchi.rebuildMachine", operation === null],
-    ["debug-start", "Start", "codchi.startMachine", operation === null && state !== "running"],
-    ["debug-stop", "Stop", "codchi.stopMachine", operation === null && state === "running"],
+    ["vm-connect", "Open in Code Machine", "codchi.openMachine", idle],
+    ["terminal", "Open Terminal", "codchi.openTerminal", idle],
+    ["tools", "Rebuild", "codchi.rebuildMachine", idle],
+    ["debug-start", "Start", "codchi.startMachine", idle && state !== "running"],
+    ["debug-stop", "Stop", "codchi.stopMachine", state === "running"],
     ["key", "Set Secret", "codchi.setSecret", chosen.secrets.length > 0],
     ["output", "Show Log", "codchi.showLog", true],
-    ["trash", "Delete", "codchi.deleteMachine", operation === null],
+    ["trash", "Delete", "codchi.deleteMachine", idle],
   ];
   const items = entries
     .filter(([, , , when]) => when)

@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import type { DoctorCheck } from "./protocol";
 
 export async function showChecks(checks: DoctorCheck[]): Promise<void> {
-  const failed = checks.filter(({ ok }) => !ok);
+  const failed = checks.filter(({ ok }) => !ok).sort((a, b) => Number(b.required) - Number(a.required));
   const items = [...failed, ...checks.filter(({ ok }) => ok)].map((check) => ({ ...entry(check), check }));
   const picked = await vscode.window.showQuickPick(items, {
     title: failed.length === 0 ? "Codchi Doctor: all is well" : `Codchi Doctor: ${failed.length} of ${checks.length} need care`,
@@ -19,13 +19,15 @@ export async function showChecks(checks: DoctorCheck[]): Promise<void> {
   }
 }
 
-function entry({ name, ok, message, remedy }: DoctorCheck): vscode.QuickPickItem {
+function entry({ name, ok, required, message, remedy }: DoctorCheck): vscode.QuickPickItem {
   return {
     label: name,
     description: message,
     ...(ok || !remedy ? {} : { detail: remedy }),
     iconPath: ok
       ? new vscode.ThemeIcon("pass", new vscode.ThemeColor("testing.iconPassed"))
-      : new vscode.ThemeIcon("error", new vscode.ThemeColor("list.errorForeground")),
+      : required
+        ? new vscode.ThemeIcon("error", new vscode.ThemeColor("list.errorForeground"))
+        : new vscode.ThemeIcon("warning", new vscode.ThemeColor("list.warningForeground")),
   };
 }

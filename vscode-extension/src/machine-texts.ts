@@ -20,9 +20,9 @@ const icons = {
   unknown: ["question", "list.warningForeground"],
 } as const;
 
-/** One word: the state, or what is being done. */
+/** One word: the state, or what is being done. An interrupted machine names its operation too, but nobody is at it. */
 export function stateText({ state, operation }: MachineStatus): string {
-  return operation === null ? state : operations[operation];
+  return state === "busy" && operation !== null ? operations[operation] : state;
 }
 
 /** State and generation, e.g. `running · generation 3`. */
@@ -31,7 +31,7 @@ export function description(machine: MachineStatus): string {
 }
 
 export function icon(machine: MachineStatus): vscode.ThemeIcon {
-  const [id, color] = icons[machine.operation === null ? machine.state : "busy"];
+  const [id, color] = icons[machine.state];
   return color === undefined ? new vscode.ThemeIcon(id) : new vscode.ThemeIcon(id, new vscode.ThemeColor(color));
 }
 

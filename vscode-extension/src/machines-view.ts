@@ -69,7 +69,7 @@ function machineItem(machine: MachineStatus): vscode.TreeItem {
   item.description = description(machine);
   item.iconPath = icon(machine);
   item.tooltip = details(machine);
-  item.contextValue = `machine.${machine.operation === null ? machine.state : "busy"}`;
+  item.contextValue = `machine.${machine.state}`;
   item.accessibilityInformation = { label: `${machine.name}, ${description(machine)}` };
   return item;
 }

@@ -31,7 +31,7 @@ export type MachineState = "running" | "stopped" | "busy" | "interrupted" | "mis
 export interface MachineStatus {
   name: string;
   state: MachineState;
-  /** What is being done to it, by whichever process. */
+  /** What is being done to it, by whichever process; where it is `interrupted`, what was. */
   operation: "create" | "rebuild" | "start" | "stop" | "delete" | null;
   driver: string;
   /** As a person writes them: a path or URL, with `#OUTPUT`. */
@@ -75,6 +75,8 @@ export interface Attach {
 export interface DoctorCheck {
   name: string;
   ok: boolean;
+  /** Whether no machine works without it. */
+  required: boolean;
   message: string;
   remedy?: string | null;
 }

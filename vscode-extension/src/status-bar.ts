@@ -53,8 +53,7 @@ export class StatusBar implements vscode.Disposable {
   }
 
   private showMachine(machine: MachineStatus, others: number): void {
-    const busy = machine.operation !== null || machine.state === "busy";
-    const sign = busy ? "loading~spin" : machine.state === "running" ? "vm-running" : "vm-outline";
+    const sign = machine.state === "busy" ? "loading~spin" : machine.state === "running" ? "vm-running" : "vm-outline";
     this.item.text = `$(${sign}) ${machine.name}: ${stateText(machine)}${others === 0 ? "" : ` (+${others})`}`;
     this.item.tooltip = details(machine);
     this.item.command = "codchi.showMachineMenu";

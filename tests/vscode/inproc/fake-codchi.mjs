@@ -10,6 +10,9 @@ if (process.argv[2] === "--version") {
   console.log("codchi 0.0.0");
   process.exit(0);
 }
+if (process.argv[2] === "exec") {
+  await new Promise((resolve) => process.stdin.on("end", resolve).resume());
+}
 if (process.argv[2] !== "lsp") {
   process.exit(2);
 }
@@ -54,8 +57,9 @@ const commands = {
   "codchi.secret.set": () => ({ set: true }),
   "codchi.doctor": () => ({
     checks: [
-      { name: "nix", ok: true, message: "Nix 2.18" },
-      { name: "lxd", ok: false, message: "No socket answers.", remedy: "Start LXD." },
+      { name: "nix", ok: true, required: true, message: "Nix 2.18" },
+      { name: "ssh", ok: false, required: false, message: "There is no ssh." },
+      { name: "lxd", ok: false, required: true, message: "No socket answers.", remedy: "Start LXD." },
     ],
   }),
 };

@@ -38,10 +38,11 @@ async function answering(answer: string | undefined, body: () => Promise<unknown
 
 describe("open", () => {
   beforeEach(() => setMachines([machine("alpha"), machine("stopped", { state: "stopped" })]));
-  afterEach(() => {
+  afterEach(async () => {
     for (const terminal of vscode.window.terminals) {
       terminal.dispose();
     }
+    await until("closed terminals", () => vscode.window.terminals.length === 0);
   });
 
   for (const id of ["ms-vscode-remote.remote-ssh", "jeanp413.open-remote-ssh", "google.antigravity-remote-openssh"]) {

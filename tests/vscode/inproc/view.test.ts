@@ -11,6 +11,7 @@ describe("view", () => {
       machine("alpha", { generation: 3 }),
       machine("beta", { state: "stopped" }),
       machine("gamma", { state: "busy", operation: "rebuild" }),
+      machine("epsilon", { state: "interrupted", operation: "create", generation: 0 }),
       machine("delta", { state: "missing", generation: 0 }),
     ]);
     const items = view.getChildren().map((node) => view.getTreeItem(node));
@@ -19,6 +20,7 @@ describe("view", () => {
       ["alpha", "running · generation 3", "vm-running", "machine.running"],
       ["beta", "stopped · generation 1", "vm-outline", "machine.stopped"],
       ["gamma", "rebuilding · generation 1", "loading~spin", "machine.busy"],
+      ["epsilon", "interrupted", "debug-pause", "machine.interrupted"],
       ["delta", "missing", "circle-slash", "machine.missing"],
     ]);
   });
