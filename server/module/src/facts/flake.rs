@@ -21,75 +21,80 @@ pub(super) fn outputs(scope: &Scope, file: &Expr) -> Option<Expr> {
     matches!(scope.follow(&value)?, Expr::Lambda(_)).then_some(value)
 }
 
+/// Where in a flake's outputs an expression stands.
+#[derive(Clone)]
+enum Place {
+    /// It is the outputs.
+    Outputs,
+    /// It is a module of flake-parts, which has outputs below `flake`.
+    FlakeParts,
+    /// It is the set of modules of this kind.
+    Kind(String),
+}
+
 impl Walk<'_> {
-    /// What the `outputs` function gives.
+    /// What the `outputs` function gives. Modules that are written in place are walked.
     pub(super) fn flake_outputs(&mut self, outputs: &Expr) {
-        self.outputs(outputs, &[], Certainty::Always, 0);
+        self.outputs(outputs, &Place::Outputs, 0);
     }
 
-    /// The outputs below `path`, which is empty or one of [`KINDS`].
-    fn outputs(&mut self, expr: &Expr, path: &[String], certainty: Certainty, depth: u32) {
+    fn outputs(&mut self, expr: &Expr, place: &Place, depth: u32) {
         if depth >= MAX_DEPTH {
             return;
         }
-        let depth = depth + 1;
-        let mut inner = |expr: Option<Expr>, certainty| {
+        let (depth, scope) = (depth + 1, self.scope);
+        let mut inner = |expr: Option<Expr>| {
             if let Some(expr) = expr {
-                self.outputs(&expr, path, certainty, depth);
+                self.outputs(&expr, place, depth);
             }
         };
         match expr {
-            Expr::AttrSet(set) => self.output_set(set, path, certainty, depth),
-            Expr::Lambda(lambda) if path.is_empty() => inner(lambda.body(), certainty),
-            Expr::Paren(paren) => inner(paren.expr(), certainty),
-            Expr::LetIn(let_in) => inner(let_in.body(), certainty),
-            Expr::With(with) => inner(with.body(), certainty),
-            Expr::Assert(assert) => inner(assert.body(), certainty),
+            Expr::AttrSet(set) => self.output_set(set, place, depth),
+            Expr::Lambda(lambda) if !matches!(place, Place::Kind(_)) => inner(lambda.body()),
+            Expr::Paren(paren) => inner(paren.expr()),
+            Expr::LetIn(let_in) => inner(let_in.body()),
+            Expr::With(with) => inner(with.body()),
+            Expr::Assert(assert) => inner(assert.body()),
             Expr::IfElse(if_else) => {
-                inner(if_else.body(), Certainty::Conditional);
-                inner(if_else.else_body(), Certainty::Conditional);
+                inner(if_else.body());
+                inner(if_else.else_body());
             }
             Expr::BinOp(op) if op.operator() == Some(BinOpKind::Update) => {
-                inner(op.lhs(), Certainty::Conditional);
-                inner(op.rhs(), certainty);
+                inner(op.lhs());
+                inner(op.rhs());
             }
-            Expr::Apply(apply) => match self.scope.call(apply) {
-                Call::Lib(LibFunction::Optionals, arguments) if arguments.len() == 2 => {
-                    self.outputs(&arguments[1], path, Certainty::Conditional, depth);
-                }
-                // flake-parts: its modules give outputs as `flake.…`.
-                Call::Other(Some(name), arguments) if name == "mkFlake" && path.is_empty() => {
+            Expr::Apply(apply) => match scope.call(apply) {
+                Call::Lib(LibFunction::Optionals, arguments) => inner(arguments.into_iter().nth(1)),
+                Call::Other(Some(name), arguments)
+                    if name == "mkFlake" && matches!(place, Place::Outputs) =>
+                {
                     if let [_, module] = arguments.as_slice() {
-                        self.outputs(module, &["flake".to_owned()], certainty, depth);
+                        self.outputs(module, &Place::FlakeParts, depth);
                     }
                 }
                 _ => {}
             },
             Expr::Ident(_) | Expr::Select(_) => {
-                if let Some(value) = self.scope.follow(expr)
-                    && !matches!(value, Expr::Ident(_))
-                {
-                    self.outputs(&value, path, certainty, depth);
-                }
+                inner(scope.follow(expr).filter(|value| !matches!(value, Expr::Ident(_))));
             }
             _ => {}
         }
     }
 
-    fn output_set(&mut self, set: &ast::AttrSet, path: &[String], certainty: Certainty, depth: u32) {
+    fn output_set(&mut self, set: &ast::AttrSet, place: &Place, depth: u32) {
         for entry in set.entries() {
             match entry {
                 ast::Entry::AttrpathValue(binding) => {
                     let attrs: Vec<_> =
                         binding.attrpath().into_iter().flat_map(|path| path.attrs()).collect();
                     let Some(value) = binding.value() else { continue };
-                    self.output(path, &attrs, &value, certainty, depth);
+                    self.output(place, &attrs, &value, depth);
                 }
                 ast::Entry::Inherit(inherit) => {
                     for attr in inherit.attrs() {
                         let value = attr_name(&attr).and_then(|name| self.scope.inherited(&inherit, &name));
                         if let Some(value) = value {
-                            self.output(path, &[attr], &value, certainty, depth);
+                            self.output(place, &[attr], &value, depth);
                         }
                     }
                 }
@@ -97,44 +102,29 @@ impl Walk<'_> {
         }
     }
 
-    fn output(
-        &mut self,
-        path: &[String],
-        attrs: &[ast::Attr],
-        value: &Expr,
-        certainty: Certainty,
-        depth: u32,
-    ) {
-        let mut path = path.to_vec();
+    fn output(&mut self, place: &Place, attrs: &[ast::Attr], value: &Expr, depth: u32) {
+        let mut place = place.clone();
         for (i, attr) in attrs.iter().enumerate() {
             let Some(name) = attr_name(attr) else { return };
-            match path.last() {
-                None if name == "flake" || KINDS.contains(&name.as_str()) => path.push(name),
-                Some(last) if last == "flake" && KINDS.contains(&name.as_str()) => path.push(name),
-                Some(kind) if KINDS.contains(&kind.as_str()) && i + 1 == attrs.len() => {
-                    self.flake_module(kind.clone(), name, attr, value, certainty, depth);
+            place = match place {
+                Place::FlakeParts if name == "flake" => Place::Outputs,
+                Place::Outputs if KINDS.contains(&name.as_str()) => Place::Kind(name),
+                Place::Kind(kind) if i + 1 == attrs.len() => {
+                    self.flake_module(kind, name, attr, value, depth);
                     return;
                 }
                 _ => return,
-            }
+            };
         }
-        self.outputs(value, &path, certainty, depth);
+        self.outputs(value, &place, depth);
     }
 
-    fn flake_module(
-        &mut self,
-        kind: String,
-        name: String,
-        attr: &ast::Attr,
-        value: &Expr,
-        certainty: Certainty,
-        depth: u32,
-    ) {
+    fn flake_module(&mut self, kind: String, name: String, attr: &ast::Attr, value: &Expr, depth: u32) {
         let followed = self.scope.follow(value);
         let value = followed.as_ref().unwrap_or(value);
         let file = self.imported_file(value).map(|(path, _)| path);
         if file.is_none() && self.is_written_out(value) {
-            self.module(value, certainty, depth);
+            self.module(value, Certainty::Always, depth);
         }
         self.facts.flake_modules.push(FlakeModule { kind, name, range: attr.syntax().text_range(), file });
     }

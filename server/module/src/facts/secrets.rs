@@ -56,41 +56,37 @@ fn secret_at(path: &[String]) -> Option<(SecretSpelling, usize)> {
 }
 
 impl Secrets {
-    /// A name of a definition's path was reached; where it is a secret's, the secret is declared.
-    pub(super) fn declare(
-        &mut self,
-        path: &[String],
-        name_range: TextRange,
-        range: TextRange,
-        certainty: Certainty,
-    ) {
+    /// A name of a definition's path was reached; where it is a secret's, it is noted where that is.
+    pub(super) fn name(&mut self, path: &[String], name_range: TextRange, range: TextRange) {
         let Some((spelling, len)) = secret_at(path) else { return };
         let (true, Some(name)) = (path.len() == len, path.last()) else { return };
-        match self.index.get(path) {
-            Some(&at) => {
-                let declaration = &mut self.found[at].declaration;
-                if certainty == Certainty::Always {
-                    declaration.certainty = Certainty::Always;
-                }
-            }
-            None => {
-                self.index.insert(path.to_vec(), self.found.len());
-                self.found.push(Draft {
-                    path: path.to_vec(),
-                    declaration: SecretDeclaration {
-                        name: name.clone(),
-                        name_range,
-                        range,
-                        spelling,
-                        description: None,
-                        required: None,
-                        complete: true,
-                        certainty,
-                    },
-                    description_unknown: false,
-                    required: Required::Unsaid,
-                });
-            }
+        if self.index.contains_key(path) {
+            return;
+        }
+        self.index.insert(path.to_vec(), self.found.len());
+        self.found.push(Draft {
+            path: path.to_vec(),
+            declaration: SecretDeclaration {
+                name: name.clone(),
+                name_range,
+                range,
+                spelling,
+                description: None,
+                required: None,
+                complete: true,
+                certainty: Certainty::Conditional,
+            },
+            description_unknown: false,
+            required: Required::Unsaid,
+        });
+    }
+
+    /// Something is defined at the path; where that is a secret, it is declared.
+    pub(super) fn declare(&mut self, path: &[String], certainty: Certainty) {
+        if certainty == Certainty::Always
+            && let Some(draft) = self.index.get(path).and_then(|&at| self.found.get_mut(at))
+        {
+            draft.declaration.certainty = Certainty::Always;
         }
     }
 

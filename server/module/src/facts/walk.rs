@@ -150,7 +150,7 @@ impl<'a> Walk<'a> {
         depth: u32,
     ) {
         let mut place = Place { path: outer.path.clone(), ..Place::default() };
-        for attr in attrs {
+        for (i, attr) in attrs.iter().enumerate() {
             let Some(name) = attr_name(attr) else {
                 self.secrets.unseen(&place.path);
                 return;
@@ -161,7 +161,10 @@ impl<'a> Walk<'a> {
             let name_range = attr.syntax().text_range();
             place.path.push(name);
             place.segments.push(name_range);
-            self.secrets.declare(&place.path, name_range, binding.syntax().text_range(), certainty);
+            self.secrets.name(&place.path, name_range, binding.syntax().text_range());
+            if i + 1 < attrs.len() {
+                self.secrets.declare(&place.path, certainty);
+            }
         }
         if let Some(value) = binding.value() {
             self.define(&value, &place, certainty, depth);
@@ -189,7 +192,7 @@ impl<'a> Walk<'a> {
         let name_range = attr.syntax().text_range();
         let mut path = outer.path.clone();
         path.push(name.clone());
-        self.secrets.declare(&path, name_range, name_range, certainty);
+        self.secrets.name(&path, name_range, name_range);
         let place = Place { path, segments: vec![name_range], reference: Some(name_range) };
         match self.scope.inherited(inherit, &name) {
             Some(value) => self.define(&value, &place, certainty, depth),
@@ -329,6 +332,7 @@ impl<'a> Walk<'a> {
         if value != Literal::Set {
             self.secrets.unseen(&place.path);
         }
+        self.secrets.declare(&place.path, certainty);
         self.secrets.value(&place.path, &value, value_range, certainty);
         if place.path.is_empty() {
             return;

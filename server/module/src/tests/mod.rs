@@ -1,6 +1,12 @@
 //! Fixtures: Nix text in, the facts as text out. One file per area.
 
 mod definitions;
+mod files;
+mod lists;
+mod outline;
+mod robust;
+mod scopes;
+mod secrets;
 mod syntax;
 
 use crate::{Document, Facts, Literal, TextRange};
