@@ -7,7 +7,7 @@
 //! Invariants:
 //! - A driver touches only instances that carry its mark ([`MARK_KEY`]); a foreign instance of the same name is
 //!   [`DriverError::NameTaken`].
-//! - No value that a caller passes through [`Exec::stdin`] or [`FileSpec::contents`] is logged or put in an error.
+//! - No bytes that a caller passes as a command's input or a file's contents are logged or put in an error.
 //! - Dropping a future or a [`Process`] stops what it was doing inside the instance.
 
 mod error;
@@ -48,8 +48,8 @@ pub trait Driver: Send + Sync {
 
     /// Creates a stopped instance: a root file system that holds nothing but `/sbin/init` and mount points.
     ///
-    /// Fails with [`DriverError::NameTaken`] where the name is in use. Leaves nothing behind when it fails or when
-    /// its future is dropped before the engine has taken the request.
+    /// Fails with [`DriverError::NameTaken`] where the name is in use. Leaves nothing behind when it fails, nor when
+    /// its future is dropped (as long as the runtime lives on to clean up).
     async fn create(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError>;
 
     /// Makes configuration and devices of an existing instance equal to `spec`.
@@ -65,7 +65,8 @@ pub trait Driver: Send + Sync {
     async fn delete(&self, name: &InstanceName) -> Result<(), DriverError>;
 
     /// Puts a file, folder or symbolic link into the instance's root file system, running or stopped. Parents must
-    /// exist; what is there is replaced.
+    /// exist. A file or link that is there is replaced, with its owner and mode; a folder that is there is kept as it
+    /// is.
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError>;
 
     /// Starts a command in a running instance.

@@ -121,7 +121,7 @@ pub enum RunState {
     Running,
     /// It is stopped.
     Stopped,
-    /// The engine is doing something with it.
+    /// The engine is doing something with it, or it is paused.
     Changing,
     /// The engine reports an error for it.
     Failed,
@@ -178,7 +178,8 @@ impl fmt::Debug for FileSpec {
 pub enum Stdio {
     /// Three pipes.
     Piped,
-    /// One pseudo terminal of this size; its output is in [`Process::stdout`].
+    /// One pseudo terminal of this size; its output is in [`Process::stdout`]. Where nobody types, use pipes: LXD 5.0
+    /// may lose what a terminal's command prints right before its end, with its own client as well.
     Pty(PtySize),
 }
 
@@ -251,15 +252,17 @@ pub struct Output {
 
 /// A running command. Dropping it kills the command.
 pub struct Process {
-    /// Input; shut it down to signal the end.
+    /// Input; shut it down or drop it to signal the end, to a terminal as Ctrl-D.
     pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
-    /// Output, or everything where there is a terminal.
+    /// Output, or everything where there is a terminal. Read it while the command runs: one that prints much waits
+    /// for its reader. Dropped, it is read and thrown away.
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// Errors; at its end at once where there is a terminal.
     pub stderr: Box<dyn AsyncRead + Send + Unpin>,
     /// Tells the terminal's new size and sends signals.
     pub control: Arc<dyn Resizer>,
-    /// Resolves when the command has ended. All output is readable before or after.
+    /// Resolves when the command has ended and what it printed is on its way. Dropping it kills the command (not what
+    /// that has started in the background).
     pub exit: futures_util::future::BoxFuture<'static, Result<ExitStatus, DriverError>>,
 }
 

@@ -1,15 +1,22 @@
 //! What happens to instances, told by the engine as it happens.
 
+use super::instances::Description;
 use super::reply::ApiError;
 use super::transport::{Transport, WebSocket};
 use crate::types::{Event, EventKind, InstanceName};
 use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use serde::Deserialize;
 use std::collections::HashSet;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_util::task::AbortOnDropHandle;
 
-/// The engine's events about our instances.
-pub(super) struct Events {
+/// Events that may wait for a reader.
+const QUEUE: usize = 256;
+
+/// Reads the engine's events about our instances.
+struct Listener {
     transport: Transport,
     socket: WebSocket,
     /// Events do not tell whose an instance is, and a deleted one cannot be asked: so those of ours are remembered.
@@ -17,18 +24,34 @@ pub(super) struct Events {
 }
 
 impl Transport {
-    /// `GET /1.0/events?type=lifecycle` as a websocket.
-    pub(super) async fn subscribe(&self) -> Result<Events, ApiError> {
+    /// `GET /1.0/events?type=lifecycle` as a websocket. The stream ends with an error where the connection breaks.
+    pub(super) async fn subscribe(&self) -> Result<BoxStream<'static, Result<Event, ApiError>>, ApiError> {
         // First the events, then who is there already: an instance that comes in between is in both.
         let socket = self.websocket("/1.0/events?type=lifecycle").await?;
         let ours = self.our_instances().await?.into_iter().map(|instance| instance.name).collect();
-        Ok(Events { transport: self.clone(), socket, ours })
+        let mut listener = Listener { transport: self.clone(), socket, ours };
+
+        // Read as they come, however slow the reader is: a new instance must be asked for its mark while it is there.
+        let (sender, mut events) = mpsc::channel(QUEUE);
+        let listening = AbortOnDropHandle::new(tokio::spawn(async move {
+            while let Some(event) = listener.next().await {
+                let failed = event.is_err();
+                if sender.send(event).await.is_err() || failed {
+                    return;
+                }
+            }
+        }));
+        Ok(stream::poll_fn(move |context| {
+            let _listening = &listening;
+            events.poll_recv(context)
+        })
+        .boxed())
     }
 }
 
-impl Events {
+impl Listener {
     /// The next event about an instance of ours; `None` where the engine has ended the connection.
-    pub(super) async fn next(&mut self) -> Option<Result<Event, ApiError>> {
+    async fn next(&mut self) -> Option<Result<Event, ApiError>> {
         loop {
             let text = match self.socket.next().await? {
                 Ok(Message::Text(text)) => text,
@@ -51,8 +74,7 @@ impl Events {
         if self.ours.contains(&event.name) {
             return true;
         }
-        let marked =
-            self.transport.describe(&event.name).await.ok().and_then(super::instances::Description::ours);
+        let marked = self.transport.describe(&event.name).await.ok().and_then(Description::ours);
         marked.is_some_and(|instance| self.ours.insert(instance.name))
     }
 }

@@ -12,11 +12,17 @@ fn url(name: &InstanceName, path: &str) -> String {
 }
 
 impl Transport {
-    /// `POST /1.0/instances/NAME/files?path=…`: puts a file, folder or link there, in place of what is there.
+    /// `POST /1.0/instances/NAME/files?path=…`: puts a file, folder or link there, in place of a file or link that is
+    /// there. A folder that is there is kept as it is.
     pub(super) async fn put(&self, name: &InstanceName, file: &FileSpec) -> Result<(), ApiError> {
+        if matches!(file.kind, FileKind::File(_)) {
+            // The engine would follow a link, and keep owner and mode of a file.
+            self.remove_if_there(name, &file.path).await?;
+        }
         match self.post(name, file).await {
-            // The engine writes over a file and keeps a folder; whatever else is in the way has to go first.
-            Err(ApiError::Refused { .. }) if self.remove(name, &file.path).await.is_ok() => {
+            // Something else is in the way.
+            Err(ApiError::Refused { .. }) if !matches!(file.kind, FileKind::File(_)) => {
+                self.remove_if_there(name, &file.path).await?;
                 self.post(name, file).await
             }
             result => result,
@@ -44,7 +50,10 @@ impl Transport {
     }
 
     /// `DELETE /1.0/instances/NAME/files?path=…`: a file, link or empty folder.
-    async fn remove(&self, name: &InstanceName, path: &str) -> Result<(), ApiError> {
-        self.request(Method::DELETE, &url(name, path), Body::default()).await.map(drop)
+    async fn remove_if_there(&self, name: &InstanceName, path: &str) -> Result<(), ApiError> {
+        match self.request(Method::DELETE, &url(name, path), Body::default()).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            result => result.map(drop),
+        }
     }
 }

@@ -10,12 +10,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How often a change is tried again that somebody else's change came between.
-const CHANGE_ATTEMPTS: u32 = 8;
-/// How long the engine may be busy with an instance before that is an error.
+/// How long the engine may be busy with an instance, or others may come between, before that is an error.
 const BUSY_LIMIT: Duration = Duration::from_secs(15);
 /// How long to wait before asking a busy engine again.
-const BUSY_PAUSE: Duration = Duration::from_millis(100);
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// An instance as the engine describes it.
 #[derive(Debug, Deserialize)]
@@ -140,7 +138,7 @@ impl Transport {
         name: &InstanceName,
         spec: &InstanceSpec,
     ) -> Result<(), ApiError> {
-        let mut attempt = 1;
+        let end = Instant::now() + BUSY_LIMIT;
         loop {
             let answer = self.request(Method::GET, &url(name), Body::default()).await?;
             let etag = answer.etag.clone().unwrap_or_default();
@@ -151,9 +149,15 @@ impl Transport {
                 return Ok(());
             }
             let body = Body::json(&json!(instance)).header("if-match", &etag);
-            match self.request(Method::PUT, &url(name), body).await {
-                Err(error) if error.is_outdated() && attempt < CHANGE_ATTEMPTS => attempt += 1,
-                result => return self.completed(result?).await.map(drop),
+            let result = match self.request(Method::PUT, &url(name), body).await {
+                Ok(answer) => self.completed(answer).await.map(drop),
+                Err(error) => Err(error),
+            };
+            match result {
+                Err(error) if (error.is_outdated() || error.is_busy()) && Instant::now() < end => {
+                    sleep(BUSY_PAUSE).await
+                }
+                result => return result,
             }
         }
     }

@@ -10,6 +10,7 @@ mod files;
 mod find;
 mod images;
 mod instances;
+mod lenient;
 mod mark;
 mod operations;
 mod reply;
@@ -23,7 +24,7 @@ use crate::types::{
 use crate::{Driver, DriverError};
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use instances::{Change, Description};
 use reply::ApiError;
 use std::path::Path;
@@ -246,14 +247,6 @@ impl Driver for Lxd {
     async fn events(&self) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError> {
         const ACTION: &str = "listening to the engine's events";
         let events = self.transport.subscribe().await.map_err(|error| error.while_doing(ACTION))?;
-        let stream = stream::unfold(Some(events), async |events| {
-            let mut events = events?;
-            match events.next().await? {
-                Ok(event) => Some((Ok(event), Some(events))),
-                // A broken connection tells nothing more.
-                Err(error) => Some((Err(error.while_doing(ACTION)), None)),
-            }
-        });
-        Ok(stream.boxed())
+        Ok(events.map(|event| event.map_err(|error| error.while_doing(ACTION))).boxed())
     }
 }

@@ -101,7 +101,8 @@ impl ApiError {
 
     /// Whether the engine is busy with the same instance and may be asked again later.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self, Self::Refused { message, .. } if message.contains("is busy running"))
+        let busy = ["is busy running", "A matching non-reusable operation"];
+        matches!(self, Self::Refused { message, .. } if busy.iter().any(|words| message.contains(words)))
     }
 
     /// The error for callers: `action` is what was being done to the instance `name`, e.g. `starting`.

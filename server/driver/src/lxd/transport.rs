@@ -4,6 +4,7 @@
 //! for another or fails because of one that was cancelled. Paths are logged without their query, which may hold the
 //! secret of a websocket; bodies and headers are never logged.
 
+use super::lenient::Lenient;
 use super::reply::{self, Answer, ApiError};
 use crate::types::DriverKind;
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
 
 /// A websocket over the unix socket.
-pub(super) type WebSocket = WebSocketStream<UnixStream>;
+pub(super) type WebSocket = WebSocketStream<Lenient>;
 
 /// The way to one engine.
 #[derive(Debug, Clone)]
@@ -107,7 +108,7 @@ impl Transport {
             .parse()
             .map_err(|_| ApiError::Protocol("a websocket's address is not a valid one".into()))?;
         tracing::debug!(path = without_query(path), "engine websocket");
-        let (socket, _) = tokio_tungstenite::client_async(uri, stream).await?;
+        let (socket, _) = tokio_tungstenite::client_async(uri, Lenient(stream)).await?;
         Ok(socket)
     }
 }
