@@ -103,7 +103,7 @@ pub struct SecretDeclaration {
 }
 
 /// How a secret is declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SecretSpelling {
     /// `codchi.secrets.NAME`.
     Plain,

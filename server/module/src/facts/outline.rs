@@ -43,11 +43,27 @@ fn binding(node: &GreenNodeData, start: TextSize, depth: u32) -> Option<Binding>
         collect(part, start, &mut inner, depth + 1);
     }
     Some(Binding {
-        name: path.to_string(),
+        name: text(path),
         name_range: TextRange::at(path_start, path.text_len()),
         range: TextRange::at(start, node.text_len()),
         children: inner,
     })
+}
+
+/// As `to_string` gives it, without going through the formatter for each token.
+fn text(node: &GreenNodeData) -> String {
+    let mut out = String::with_capacity(usize::from(node.text_len()));
+    push_text(node, &mut out);
+    out
+}
+
+fn push_text(node: &GreenNodeData, out: &mut String) {
+    for child in node.children() {
+        match child {
+            NodeOrToken::Node(node) => push_text(node, out),
+            NodeOrToken::Token(token) => out.push_str(token.text()),
+        }
+    }
 }
 
 fn kind(node: &GreenNodeData) -> SyntaxKind {

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 #[derive(Default)]
 pub(super) struct Secrets {
     found: Vec<Draft>,
-    /// Where in `found` the secret at a path is.
-    index: HashMap<Vec<String>, usize>,
+    /// Where in `found` a secret is.
+    index: HashMap<SecretSpelling, HashMap<String, usize>>,
     /// Paths at which something is defined that cannot be seen into.
     unseen: HashSet<Vec<String>>,
 }
@@ -60,10 +60,11 @@ impl Secrets {
     pub(super) fn name(&mut self, path: &[String], name_range: TextRange, range: TextRange) {
         let Some((spelling, len)) = secret_at(path) else { return };
         let (true, Some(name)) = (path.len() == len, path.last()) else { return };
-        if self.index.contains_key(path) {
+        let index = self.index.entry(spelling).or_default();
+        if index.contains_key(name) {
             return;
         }
-        self.index.insert(path.to_vec(), self.found.len());
+        index.insert(name.clone(), self.found.len());
         self.found.push(Draft {
             path: path.to_vec(),
             declaration: SecretDeclaration {
@@ -84,31 +85,35 @@ impl Secrets {
     /// Something is defined at the path; where that is a secret, it is declared.
     pub(super) fn declare(&mut self, path: &[String], certainty: Certainty) {
         if certainty == Certainty::Always
-            && let Some(draft) = self.index.get(path).and_then(|&at| self.found.get_mut(at))
+            && let Some((draft, [])) = self.find(path)
         {
             draft.declaration.certainty = Certainty::Always;
         }
     }
 
+    /// The secret that the path leads to or into, and the rest of the path.
+    fn find<'a>(&mut self, path: &'a [String]) -> Option<(&mut Draft, &'a [String])> {
+        let (spelling, len) = secret_at(path)?;
+        let (secret, rest) = path.split_at_checked(len)?;
+        let at = *self.index.get(&spelling)?.get(secret.last()?)?;
+        Some((self.found.get_mut(at)?, rest))
+    }
+
     /// Something is defined at the path that cannot be seen into, so that it may add to everything below.
     pub(super) fn unseen(&mut self, path: &[String]) {
         // What is deeper than a secret is one of its options, whose values are looked at one by one.
-        if path.len() <= 4 && !self.unseen.contains(path) {
+        let in_secret = secret_at(path).is_some_and(|(_, len)| path.len() > len);
+        if !in_secret && !self.unseen.contains(path) {
             self.unseen.insert(path.to_vec());
         }
     }
 
     /// The value of one of a secret's options.
     pub(super) fn value(&mut self, path: &[String], value: &Literal, range: TextRange, certainty: Certainty) {
-        let Some((_, len)) = secret_at(path) else { return };
-        let Some(draft) =
-            path.get(..len).and_then(|path| self.index.get(path)).and_then(|&at| self.found.get_mut(at))
-        else {
-            return;
-        };
-        match (path.get(len..), value) {
-            (Some([option]), value) if option == "description" => draft.describe(value, range, certainty),
-            (Some([option]), value) if option == "required" => {
+        let Some((draft, [option])) = self.find(path) else { return };
+        match option.as_str() {
+            "description" => draft.describe(value, range, certainty),
+            "required" => {
                 draft.required = match (&draft.required, value, certainty) {
                     (Required::Unsaid, Literal::Bool(value), Certainty::Always) => Required::Said(*value),
                     // Where it is not in force, the default is, which is the same.

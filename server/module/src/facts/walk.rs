@@ -16,14 +16,14 @@ pub(super) struct Walk<'a> {
     pub(super) scope: &'a Scope,
     pub(super) facts: Facts,
     secrets: Secrets,
+    /// The path of the definition that is being looked at, without `config`.
+    path: Vec<String>,
 }
 
 /// Where a definition stands.
 #[derive(Clone, Default)]
 struct Place {
-    /// The path so far, without `config`.
-    path: Vec<String>,
-    /// The ranges of the last names of `path`: those that are written at this definition.
+    /// The ranges of the last names of the path: those that are written at this definition.
     segments: Vec<TextRange>,
     /// The range of the value as it stands there, where the value itself was followed to another place.
     reference: Option<TextRange>,
@@ -31,7 +31,7 @@ struct Place {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(scope: &'a Scope) -> Self {
-        Self { scope, facts: Facts::default(), secrets: Secrets::default() }
+        Self { scope, facts: Facts::default(), secrets: Secrets::default(), path: Vec::new() }
     }
 
     /// The facts, in order of the text.
@@ -91,119 +91,125 @@ impl<'a> Walk<'a> {
     }
 
     fn module_set(&mut self, set: &ast::AttrSet, certainty: Certainty, depth: u32) {
+        let bindings: Vec<_> = set
+            .attrpath_values()
+            .map(|binding| {
+                let attrs: Vec<_> = binding.attrpath().into_iter().flat_map(|path| path.attrs()).collect();
+                let first = attrs.first().and_then(attr_name);
+                (binding, attrs, first)
+            })
+            .collect();
+        let is_structure = |name: Option<&str>| matches!(name, Some("config" | "options"));
         // With one of these, everything else of the set is not a definition (and an error).
-        let structured = set.entries().any(|entry| match entry {
-            ast::Entry::AttrpathValue(binding) => {
-                is_structure(binding.attrpath().and_then(|path| path.attrs().next()))
-            }
-            ast::Entry::Inherit(inherit) => inherit.attrs().any(|attr| is_structure(Some(attr))),
-        });
-        for entry in set.entries() {
-            match entry {
-                ast::Entry::AttrpathValue(binding) => {
-                    let Some(path) = binding.attrpath() else { continue };
-                    let mut attrs: Vec<_> = path.attrs().collect();
-                    let first = attrs.first().and_then(attr_name);
-                    match first.as_deref() {
-                        Some("imports") if attrs.len() == 1 => {
-                            if let Some(list) = binding.value() {
-                                self.imports(&list, certainty, depth);
-                            }
-                            continue;
-                        }
-                        Some("config") => {
-                            attrs.remove(0);
-                        }
-                        _ if structured => continue,
-                        _ => {}
+        let structured = bindings.iter().any(|(_, _, first)| is_structure(first.as_deref()))
+            || set.inherits().flat_map(|it| it.attrs()).any(|attr| is_structure(attr_name(&attr).as_deref()));
+
+        for (binding, attrs, first) in &bindings {
+            match first.as_deref() {
+                Some("imports") if attrs.len() == 1 => {
+                    if let Some(list) = binding.value() {
+                        self.imports(&list, certainty, depth);
                     }
-                    self.define_at(&binding, &attrs, &Place::default(), certainty, depth);
                 }
-                ast::Entry::Inherit(inherit) => {
-                    for attr in inherit.attrs() {
-                        match attr_name(&attr).as_deref() {
-                            Some("imports") => {
-                                if let Some(list) = self.scope.inherited(&inherit, "imports") {
-                                    self.imports(&list, certainty, depth);
-                                }
-                            }
-                            Some("config") => match self.scope.inherited(&inherit, "config") {
-                                Some(config) => self.define(&config, &Place::default(), certainty, depth),
-                                None => self.secrets.unseen(&[]),
-                            },
-                            _ if structured => {}
-                            _ => self.define_inherited(&inherit, &attr, &Place::default(), certainty, depth),
+                Some("config") => self.define_at(binding, &attrs[1..], certainty, depth),
+                _ if structured => {}
+                _ => self.define_at(binding, attrs, certainty, depth),
+            }
+        }
+        for inherit in set.inherits() {
+            for attr in inherit.attrs() {
+                match attr_name(&attr).as_deref() {
+                    Some("imports") => {
+                        if let Some(list) = self.scope.inherited(&inherit, "imports") {
+                            self.imports(&list, certainty, depth);
                         }
                     }
+                    Some("config") => match self.scope.inherited(&inherit, "config") {
+                        Some(config) => self.define(&config, &Place::default(), certainty, depth),
+                        None => self.secrets.unseen(&[]),
+                    },
+                    _ if structured => {}
+                    _ => self.define_inherited(&inherit, &attr, certainty, depth),
                 }
             }
         }
     }
 
-    /// One `a.b.c = VALUE;` within the definition at `outer`.
+    /// One `a.b.c = VALUE;` within the current definition.
     fn define_at(
         &mut self,
         binding: &ast::AttrpathValue,
         attrs: &[ast::Attr],
-        outer: &Place,
         certainty: Certainty,
         depth: u32,
     ) {
-        let mut place = Place { path: outer.path.clone(), ..Place::default() };
-        for (i, attr) in attrs.iter().enumerate() {
-            let Some(name) = attr_name(attr) else {
-                self.secrets.unseen(&place.path);
-                return;
-            };
-            if place.path.is_empty() && name != "codchi" {
-                return;
-            }
-            let name_range = attr.syntax().text_range();
-            place.path.push(name);
-            place.segments.push(name_range);
-            self.secrets.name(&place.path, name_range, binding.syntax().text_range());
-            if i + 1 < attrs.len() {
-                self.secrets.declare(&place.path, certainty);
-            }
+        let outer = self.path.len();
+        if let Some(segments) = self.enter(binding, attrs, certainty) {
+            let place = Place { segments, reference: None };
+            self.define_opt(binding.value(), &place, certainty, depth);
         }
-        if let Some(value) = binding.value() {
-            self.define(&value, &place, certainty, depth);
-        } else {
-            self.secrets.unseen(&place.path);
-        }
+        self.path.truncate(outer);
     }
 
-    /// One name of an `inherit` within the definition at `outer`.
+    /// Adds the names of a definition to the path; gives their ranges, or `None` where the definition does not matter or
+    /// its path is not known.
+    fn enter(
+        &mut self,
+        binding: &ast::AttrpathValue,
+        attrs: &[ast::Attr],
+        certainty: Certainty,
+    ) -> Option<Vec<TextRange>> {
+        let mut segments = Vec::with_capacity(attrs.len());
+        for (i, attr) in attrs.iter().enumerate() {
+            let Some(name) = attr_name(attr) else {
+                self.secrets.unseen(&self.path);
+                return None;
+            };
+            if self.path.is_empty() && name != "codchi" {
+                return None;
+            }
+            let name_range = attr.syntax().text_range();
+            self.path.push(name);
+            segments.push(name_range);
+            self.secrets.name(&self.path, name_range, binding.syntax().text_range());
+            if i + 1 < attrs.len() {
+                self.secrets.declare(&self.path, certainty);
+            }
+        }
+        Some(segments)
+    }
+
+    /// One name of an `inherit` within the current definition.
     fn define_inherited(
         &mut self,
         inherit: &ast::Inherit,
         attr: &ast::Attr,
-        outer: &Place,
         certainty: Certainty,
         depth: u32,
     ) {
         let Some(name) = attr_name(attr) else {
-            self.secrets.unseen(&outer.path);
+            self.secrets.unseen(&self.path);
             return;
         };
-        if outer.path.is_empty() && name != "codchi" {
+        if self.path.is_empty() && name != "codchi" {
             return;
         }
+        let value = self.scope.inherited(inherit, &name);
         let name_range = attr.syntax().text_range();
-        let mut path = outer.path.clone();
-        path.push(name.clone());
-        self.secrets.name(&path, name_range, name_range);
-        let place = Place { path, segments: vec![name_range], reference: Some(name_range) };
-        match self.scope.inherited(inherit, &name) {
+        self.path.push(name);
+        self.secrets.name(&self.path, name_range, name_range);
+        let place = Place { segments: vec![name_range], reference: Some(name_range) };
+        match value {
             Some(value) => self.define(&value, &place, certainty, depth),
             None => self.define_as(Literal::Unknown, name_range, &place, certainty),
         }
+        self.path.pop();
     }
 
     /// A definition's value at `place`.
     fn define(&mut self, expr: &Expr, place: &Place, certainty: Certainty, depth: u32) {
         if depth >= MAX_DEPTH {
-            self.secrets.unseen(&place.path);
+            self.secrets.unseen(&self.path);
             return;
         }
         let depth = depth + 1;
@@ -236,7 +242,7 @@ impl<'a> Walk<'a> {
     fn define_opt(&mut self, expr: Option<Expr>, place: &Place, certainty: Certainty, depth: u32) {
         match expr {
             Some(expr) => self.define(&expr, place, certainty, depth),
-            None => self.secrets.unseen(&place.path),
+            None => self.secrets.unseen(&self.path),
         }
     }
 
@@ -279,7 +285,7 @@ impl<'a> Walk<'a> {
         if !self.list_elements(list, certainty, depth, &mut |_, element, certainty| {
             elements.push((element.clone(), certainty));
         }) {
-            self.secrets.unseen(&place.path);
+            self.secrets.unseen(&self.path);
         }
         for (element, certainty) in elements {
             self.define(&element, place, certainty, depth);
@@ -287,21 +293,19 @@ impl<'a> Walk<'a> {
     }
 
     fn define_set(&mut self, set: &ast::AttrSet, place: &Place, certainty: Certainty, depth: u32) {
-        if !place.path.is_empty() {
+        if !self.path.is_empty() {
             self.define_as(Literal::Set, set.syntax().text_range(), place, certainty);
         }
         for entry in set.entries() {
             match entry {
-                ast::Entry::AttrpathValue(binding) => match binding.attrpath() {
-                    Some(path) => {
-                        let attrs: Vec<_> = path.attrs().collect();
-                        self.define_at(&binding, &attrs, place, certainty, depth);
-                    }
-                    None => self.secrets.unseen(&place.path),
-                },
+                ast::Entry::AttrpathValue(binding) => {
+                    let attrs: Vec<_> =
+                        binding.attrpath().into_iter().flat_map(|path| path.attrs()).collect();
+                    self.define_at(&binding, &attrs, certainty, depth);
+                }
                 ast::Entry::Inherit(inherit) => {
                     for attr in inherit.attrs() {
-                        self.define_inherited(&inherit, &attr, place, certainty, depth);
+                        self.define_inherited(&inherit, &attr, certainty, depth);
                     }
                 }
             }
@@ -312,7 +316,7 @@ impl<'a> Walk<'a> {
     fn define_leaf(&mut self, expr: &Expr, place: &Place, certainty: Certainty, depth: u32) {
         let value = literal(self.scope, expr);
         self.define_as(value, range(expr), place, certainty);
-        let names: Vec<_> = place.path.iter().map(String::as_str).collect();
+        let names: Vec<_> = self.path.iter().map(String::as_str).collect();
         let required = match names.as_slice() {
             ["codchi", "requiredCapabilities"] => true,
             ["codchi", "optionalCapabilities"] => false,
@@ -330,15 +334,15 @@ impl<'a> Walk<'a> {
     fn define_as(&mut self, value: Literal, value_range: TextRange, place: &Place, certainty: Certainty) {
         let value_range = place.reference.unwrap_or(value_range);
         if value != Literal::Set {
-            self.secrets.unseen(&place.path);
+            self.secrets.unseen(&self.path);
         }
-        self.secrets.declare(&place.path, certainty);
-        self.secrets.value(&place.path, &value, value_range, certainty);
-        if place.path.is_empty() {
+        self.secrets.declare(&self.path, certainty);
+        self.secrets.value(&self.path, &value, value_range, certainty);
+        if self.path.is_empty() {
             return;
         }
         self.facts.options.push(OptionUse {
-            path: OptionPath(place.path.clone()),
+            path: OptionPath(self.path.clone()),
             segments: place.segments.clone(),
             value_range,
             value,
@@ -401,10 +405,6 @@ impl<'a> Walk<'a> {
             _ => false,
         }
     }
-}
-
-fn is_structure(attr: Option<ast::Attr>) -> bool {
-    matches!(attr.as_ref().and_then(attr_name).as_deref(), Some("config" | "options"))
 }
 
 /// Whether a file's value may be a module.
