@@ -11,7 +11,6 @@ mod listing;
 
 use crate::files::io_error;
 use crate::{CancellationToken, MachineError};
-use copy::Digest;
 use std::path::Path;
 
 /// Makes `destination` a copy of the folder `source` without what git ignores and without `.git`; what was in
@@ -45,12 +44,6 @@ pub(crate) fn take(
     }
     std::fs::rename(temporary.keep(), destination).map_err(failed("Writing"))?;
     Ok(digest.to_string())
-}
-
-impl Digest {
-    fn to_string(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 }
 
 #[cfg(test)]

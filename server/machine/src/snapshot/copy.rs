@@ -5,6 +5,7 @@ use crate::files::io_error;
 use crate::{CancellationToken, MachineError};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,7 +14,13 @@ use std::path::{Path, PathBuf};
 
 /// A hash of names, kinds, executable bits and bytes.
 #[derive(PartialEq)]
-pub(super) struct Digest(pub(super) [u8; 32]);
+pub(super) struct Digest([u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 /// Copies `entries` from `source` into the empty folder `target`.
 pub(super) fn copy(

@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use codchi_driver::{
-    Driver, DriverError, DriverKind, Event, Exec, ExitStatus, FileKind, FileSpec, Instance, InstanceName, InstanceSpec,
-    Process, PtySize, Resizer, RunState, ServerInfo,
+    Driver, DriverError, DriverKind, Event, Exec, ExitStatus, FileKind, FileSpec, Instance, InstanceName,
+    InstanceSpec, Process, PtySize, Resizer, RunState, ServerInfo,
 };
 use futures_util::stream::BoxStream;
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,8 +4,8 @@ use super::fake::Fake;
 use super::{Ears, paths};
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, Runtime};
 use crate::{
-    CancellationToken, CreateRequest, Event, ExecRequest, MachineError, MachineName, MachineState, Machines, Manifest,
-    ModuleSource, Operation, Options, SourceKind, Step, StepState,
+    CancellationToken, CreateRequest, Event, ExecRequest, MachineError, MachineName, MachineState, Machines,
+    Manifest, ModuleSource, Operation, Options, SourceKind, Step, StepState,
 };
 use codchi_driver::{DriverKind, RunState, Stdio};
 use std::path::PathBuf;
@@ -172,7 +172,9 @@ async fn a_second_operation_finds_the_machine_busy_and_changes_nothing() {
     let world = World::with_machine(RunState::Running);
     let lock = Lock::take(world.machines.paths(), &World::name(), Operation::Rebuild).await.unwrap();
     for result in [world.start().await, world.stop().await, world.delete().await, world.create().await] {
-        assert!(matches!(result.unwrap_err(), MachineError::Busy { operation, .. } if operation == "rebuild"));
+        assert!(
+            matches!(result.unwrap_err(), MachineError::Busy { operation, .. } if operation == "rebuild")
+        );
     }
     assert_eq!(world.driver.calls(), [""; 0]);
     drop(lock);
