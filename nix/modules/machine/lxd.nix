@@ -32,7 +32,35 @@ lib.mkIf (config.codchi.machine.driver == "lxd") {
     # A machine without any network interface is a good machine.
     wait-online.enable = false;
   };
-  services.resolved.enable = mkDefault true;
+  # It writes resolv.conf, and serves nobody: neither a port on the loopback interface nor the neighbours.
+  # There is no udev, whose word networkd waits for before it touches an interface: the engine's is ready from the start.
+  services.udev.enable = mkDefault false;
+  systemd.services.codchi-eth0 = {
+    description = "The engine's network interface is ready";
+    wantedBy = [ "systemd-networkd.service" ];
+    before = [ "systemd-networkd.service" ];
+    unitConfig = {
+      DefaultDependencies = false;
+      ConditionPathExists = [ "/sys/class/net/eth0/ifindex" "!/run/udev/control" ];
+    };
+    serviceConfig.Type = "oneshot";
+    script = ''
+      mkdir -p /run/udev/data
+      echo I:1 >"/run/udev/data/n$(cat /sys/class/net/eth0/ifindex)"
+    '';
+  };
+  services.resolved = { enable = mkDefault true; } // (
+    if options.services.resolved ? settings then {
+      settings.Resolve = { DNSStubListener = "no"; LLMNR = "no"; MulticastDNS = "no"; };
+    } else {
+      # Its form before NixOS 26.05.
+      llmnr = "false";
+      extraConfig = ''
+        DNSStubListener=no
+        MulticastDNS=no
+      '';
+    }
+  );
   # The clock is the host's.
   services.timesyncd.enable = mkDefault false;
 

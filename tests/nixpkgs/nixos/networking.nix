@@ -25,13 +25,16 @@ in
       };
     };
     services.resolved.enable = on false;
+    services.resolved.settings.Resolve = section;
     services.timesyncd.enable = on true;
+    services.udev.enable = on true;
   };
 
   config = {
     assertions = [
       { assertion = !cfg.firewall.enable; message = "networking.firewall.enable: this stand-in for nixpkgs has no firewall."; }
       { assertion = !cfg.useDHCP; message = "networking.useDHCP: this stand-in for nixpkgs has no dhcpcd; use systemd.network."; }
+      { assertion = !config.services.udev.enable; message = "services.udev.enable: this stand-in for nixpkgs has no udev."; }
       { assertion = !(cfg.useHostResolvConf && config.services.resolved.enable); message = "Using host resolv.conf is not supported with systemd-resolved"; }
     ];
     environment.etc = {
@@ -39,6 +42,7 @@ in
       hosts.text = "127.0.0.1 localhost\n127.0.1.1 ${cfg.hostName}\n::1 localhost\n";
     } // lib.optionalAttrs config.services.resolved.enable {
       "resolv.conf".source = "/run/systemd/resolve/stub-resolv.conf";
+      "systemd/resolved.conf".text = config.lib.systemd.sections { inherit (config.services.resolved.settings) Resolve; };
     } // lib.mapAttrs' (name: network: lib.nameValuePair "systemd/network/${name}.network" {
       text = config.lib.systemd.sections { Match = network.matchConfig; Network = network.networkConfig; Link = network.linkConfig; };
     }) config.systemd.network.networks;
