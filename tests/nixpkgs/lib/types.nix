@@ -173,8 +173,12 @@ rec {
       inherit description;
       check = x: isAttrs x || isFunction x || builtins.isPath x;
       emptyValue.value = { };
-      getSubOptions = prefix: removeAttrs (evaluate prefix [ ]).options [ "_module" ];
-      freeform = (evaluate [ "<name>" ] [ ])._module.freeformType;
+      getSubOptions = prefix:
+        let documented = lib.evalModules { inherit modules specialArgs prefix; args.name = "<name>"; }; in
+        removeAttrs documented.options [ "_module" ]
+        // lib.optionalAttrs (documented._module.freeformType != null) {
+          _freeformOptions = documented._module.freeformType.getSubOptions prefix;
+        };
       merge = loc: defs: (evaluate loc (map (def:
         if isAttrs def.value && shorthandOnlyDefinesConfig then { _file = def.file; config = def.value; }
         else { _file = def.file; imports = [ def.value ]; }) defs)).config;
