@@ -22,6 +22,13 @@ let
       cp "$textPath" "$target"
       ${lib.optionalString executable ''chmod +x "$target"''}
     '';
+
+  # Scripts are for machines, not for builds. The machine's bash is there only once its init has put it in place, and an
+  # engine may run a script before: the static busybox waits for it.
+  script = text: ''
+    #!${busybox} sh
+    [ -n "''${BASH_VERSION-}" ] || { until [ -e /run/current-system ]; do sleep 0.01; done; exec /bin/bash "$0" "$@"; }
+    ${text}'';
 in
 rec {
   inherit runCommand writeTextFile;
@@ -30,9 +37,8 @@ rec {
   writeTextDir = path: text: writeTextFile { name = baseNameOf path; inherit text; destination = "/${path}"; };
   writeScript = name: text: writeTextFile { inherit name text; executable = true; };
   writeScriptBin = name: text: writeTextFile { inherit name text; executable = true; destination = "/bin/${name}"; meta.mainProgram = name; };
-  # The shell is the machine's: scripts are for machines, not for builds.
-  writeShellScript = name: text: writeScript name "#!/bin/bash\n${text}";
-  writeShellScriptBin = name: text: writeScriptBin name "#!/bin/bash\n${text}";
+  writeShellScript = name: text: writeScript name (script text);
+  writeShellScriptBin = name: text: writeScriptBin name (script text);
   writeShellApplication = { name, text, runtimeInputs ? [ ], ... }: writeShellScriptBin name ''
     set -euo pipefail
     export PATH=${lib.makeBinPath runtimeInputs}:$PATH
