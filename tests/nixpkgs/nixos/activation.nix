@@ -60,7 +60,7 @@ in
       deps = [ "debian" ];
       text = ''
         ln -sfn ${etc} /etc/.static
-        mv -T /etc/.static /etc/static
+        mv -fT /etc/.static /etc/static
         while read -r mode user group target; do
           mkdir -p "/etc/$(dirname "$target")"
           # A link cannot take a folder's place.
@@ -72,7 +72,7 @@ in
             chown "$user:$group" "/etc/$target.new"
             chmod "$mode" "/etc/$target.new"
           fi
-          mv -T "/etc/$target.new" "/etc/$target"
+          mv -fT "/etc/$target.new" "/etc/$target"
         done <${managed}
         # What an earlier system made and this one does not.
         if [ -e /var/lib/etc-files ]; then
@@ -103,7 +103,7 @@ in
         [ $? = 0 ] || { echo "activation script ${name} failed" >&2; failed=1; }
       '') ordered}
       ln -sfn "$1" /run/current-system.new
-      mv -T /run/current-system.new /run/current-system
+      mv -fT /run/current-system.new /run/current-system
       exit $failed
     '';
   };

@@ -12,7 +12,7 @@ let
     ${pkgs.debian}/usr/bin/busybox mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
     ${pkgs.debian}/usr/bin/busybox mkdir -p /run/wrappers
     ${pkgs.debian}/usr/bin/busybox mount -t tmpfs -o mode=0755,nodev tmpfs /run/wrappers
-    "$system/activate" "$system"
+    "$system/activate" "$system" </dev/null
     ln -sfn "$system" /run/booted-system
     exec /lib/systemd/systemd
   '';

@@ -96,7 +96,7 @@ in
         for file in passwd group shadow; do
           cp ${files}/$file /etc/.$file
           chmod 0644 /etc/.$file
-          mv /etc/.$file /etc/$file
+          mv -f /etc/.$file /etc/$file
         done
         chown root:shadow /etc/shadow
         chmod 0640 /etc/shadow
