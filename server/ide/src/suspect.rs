@@ -58,14 +58,19 @@ impl<'a> Suspects<'a> {
     }
 }
 
-/// Offsets of dots that end their line, with a name after it: cheap to find, seldom there.
+/// Offsets of dots that end their line, comments apart: cheap to find, seldom there.
 fn dangling_dots(text: &str) -> Vec<TextSize> {
-    let bytes = text.as_bytes();
-    let dangles = |&(dot, _): &(usize, &str)| {
-        let rest = text[dot + 1..].trim_start_matches([' ', '\t', '\r']);
-        rest.starts_with(['\n', '#']) && dot > 0 && !bytes[dot - 1].is_ascii_whitespace()
-    };
-    text.match_indices('.').filter(dangles).filter_map(|(dot, _)| TextSize::try_from(dot).ok()).collect()
+    let mut dots = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let code = line.trim_end();
+        let code = code.rfind(". #").map_or(code, |dot| &code[..=dot]);
+        if code.ends_with('.') && !code.trim_start().starts_with('#') {
+            dots.extend(TextSize::try_from(start + code.len() - 1));
+        }
+        start += line.len();
+    }
+    dots
 }
 
 /// The whole binding whose attribute path goes on after the line's end at `dot`.

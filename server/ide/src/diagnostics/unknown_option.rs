@@ -8,7 +8,8 @@ use codchi_module::{FREE_NAME, OptionPath, OptionUse, Options};
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let options = Options::builtin();
-    findings.extend(cx.facts.options.iter().filter_map(|used| finding(options, used)));
+    let unknown = cx.facts.options.iter().filter(|used| !options.exists(&used.path));
+    findings.extend(unknown.filter_map(|used| finding(options, used)));
 }
 
 fn finding(options: &Options, used: &OptionUse) -> Option<Finding> {
