@@ -4,6 +4,7 @@
 //! name on the next line without any error at all, an unclosed brace takes in everything below it. What is said about
 //! such a place would be a false alarm that goes away with the next key, so it is not said.
 
+use crate::syntax::tokens_at;
 use crate::{Document, TextRange, TextSize};
 use codchi_module::SyntaxError;
 use rnix::ast::AttrpathValue;
@@ -40,7 +41,7 @@ impl<'a> Suspects<'a> {
 
     /// Whether a binding around `range` is indented no deeper than one that it is said to be in.
     fn contradicts_indentation(&self, root: &SyntaxNode, range: TextRange) -> bool {
-        let Some(token) = root.token_at_offset(range.start()).right_biased() else { return true };
+        let Some(token) = tokens_at(root, range.start()).right_biased() else { return true };
         let bindings = token.parent_ancestors().filter(|n| n.kind() == SyntaxKind::NODE_ATTRPATH_VALUE);
         let starts: Vec<usize> = bindings.map(|n| usize::from(n.text_range().start())).collect();
         starts.windows(2).any(|pair| match pair {
@@ -75,7 +76,7 @@ fn dangling_dots(text: &str) -> Vec<TextSize> {
 
 /// The whole binding whose attribute path goes on after the line's end at `dot`.
 fn swallowing_binding(root: &SyntaxNode, dot: TextSize) -> Option<TextRange> {
-    let token = root.token_at_offset(dot).right_biased()?;
+    let token = tokens_at(root, dot).right_biased()?;
     let is_path_dot = token.kind() == SyntaxKind::TOKEN_DOT
         && token
             .parent()
@@ -85,7 +86,7 @@ fn swallowing_binding(root: &SyntaxNode, dot: TextSize) -> Option<TextRange> {
 
 /// The innermost bindings at an error and just before it; the whole text where there is none.
 fn around_error(root: &SyntaxNode, error: TextRange) -> Vec<TextRange> {
-    let at = root.token_at_offset(error.start()).right_biased();
+    let at = tokens_at(root, error.start()).right_biased();
     let before = at.as_ref().and_then(previous_token);
     let around: Vec<TextRange> = at.iter().chain(before.iter()).filter_map(binding_around).collect();
     if around.is_empty() { vec![root.text_range()] } else { around }

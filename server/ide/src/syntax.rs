@@ -5,7 +5,7 @@
 
 use codchi_module::{FREE_NAME, OptionPath};
 use rnix::ast::{Attr, Attrpath, AttrpathValue, Expr, InterpolPart, Select, Str};
-use rnix::{SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
+use rnix::{SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize, TokenAtOffset};
 use rowan::ast::AstNode;
 
 /// An option's name in the text.
@@ -30,8 +30,17 @@ pub(crate) struct Site {
 
 /// The option whose name is at `offset`, defined or read.
 pub(crate) fn option_at(root: &SyntaxNode, offset: TextSize) -> Option<OptionAt> {
-    let tokens = root.token_at_offset(offset);
-    tokens.into_iter().find_map(|token| option_of(&token))
+    tokens_at(root, offset).find_map(|token| option_of(&token))
+}
+
+/// The token at `offset`, or the two it is between. None where the tree ends before it, as that of a text does that is
+/// too much for the parser.
+pub(crate) fn tokens_at(root: &SyntaxNode, offset: TextSize) -> TokenAtOffset<SyntaxToken> {
+    if root.text_range().contains_inclusive(offset) {
+        root.token_at_offset(offset)
+    } else {
+        TokenAtOffset::None
+    }
 }
 
 fn option_of(token: &SyntaxToken) -> Option<OptionAt> {
@@ -42,7 +51,7 @@ fn option_of(token: &SyntaxToken) -> Option<OptionAt> {
     let names = attrpath.attrs().take_while(|a| a.syntax().text_range().start() <= range.start());
     path.extend(names.map(|a| attr_name(&a)));
     let path = below_module(path);
-    (path.first()? == "codchi").then(|| OptionAt { path: OptionPath(path), range, read })
+    (path.first()? == "codchi").then_some(OptionAt { path: OptionPath(path), range, read })
 }
 
 /// What an attribute path continues (before [`below_module`]), and whether it is read. `None` for local names, and

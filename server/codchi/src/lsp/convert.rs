@@ -17,6 +17,8 @@ pub(crate) struct Converter<'a> {
     pub(crate) lines: &'a LineIndex,
     /// The client's unit.
     pub(crate) encoding: Encoding,
+    /// Whether the client takes snippets.
+    pub(crate) snippets: bool,
     /// Where the diagnostics' documentation is; none where it could not be written.
     pub(crate) documentation: Option<&'a lsp::Url>,
 }
@@ -72,7 +74,11 @@ impl Converter<'_> {
         Some((uri, range))
     }
 
-    pub(crate) fn completion(&self, completion: ide::Completion) -> lsp::CompletionItem {
+    pub(crate) fn completion(&self, mut completion: ide::Completion) -> lsp::CompletionItem {
+        let is_snippet = self.snippets && !completion.stops.is_empty();
+        if is_snippet {
+            completion.edit.new_text = snippet(&completion.edit.new_text, &completion.stops);
+        }
         lsp::CompletionItem {
             label: completion.label,
             kind: Some(match completion.kind {
@@ -84,6 +90,7 @@ impl Converter<'_> {
             documentation: (!completion.documentation.is_empty())
                 .then(|| lsp::Documentation::MarkupContent(markdown(completion.documentation))),
             tags: completion.deprecated.then(|| vec![lsp::CompletionItemTag::DEPRECATED]),
+            insert_text_format: is_snippet.then_some(lsp::InsertTextFormat::SNIPPET),
             text_edit: Some(lsp::CompletionTextEdit::Edit(self.edit(completion.edit))),
             ..lsp::CompletionItem::default()
         }
@@ -182,6 +189,22 @@ pub(crate) fn code(code: ide::DiagnosticCode) -> String {
     }
 }
 
+/// The text as a snippet whose stops are to be filled in, in order.
+fn snippet(text: &str, stops: &[TextRange]) -> String {
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('$', "\\$").replace('}', "\\}");
+    let mut snippet = String::new();
+    let mut rest = 0;
+    for (number, stop) in (1..).zip(stops) {
+        let (start, end) = (usize::from(stop.start()), usize::from(stop.end()));
+        let (Some(before), Some(filled)) = (text.get(rest..start), text.get(start..end)) else { continue };
+        snippet.push_str(&escaped(before));
+        snippet.push_str(&format!("${{{number}:{}}}", escaped(filled)));
+        rest = end;
+    }
+    snippet.push_str(&escaped(text.get(rest..).unwrap_or_default()));
+    snippet
+}
+
 fn markdown(value: String) -> lsp::MarkupContent {
     lsp::MarkupContent { kind: lsp::MarkupKind::Markdown, value }
 }
@@ -209,4 +232,16 @@ fn command(title: &str, command: &ide::Command) -> Option<lsp::Command> {
         ide::Command::None => return None,
     };
     Some(lsp::Command { title: title.into(), command: id.into(), arguments: Some(vec![argument]) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snippet_has_numbered_stops_and_plain_text_in_between() {
+        let stops = [TextRange::new(0.into(), 4.into()), TextRange::empty(8.into())];
+        assert_eq!(snippet("NAME = \"\";", &stops), "${1:NAME} = \"${2:}\";");
+        assert_eq!(snippet("a = ''${b}'';", &[]), "a = ''\\${b\\}'';");
+    }
 }

@@ -119,6 +119,7 @@ impl Publisher {
                 files: &files,
                 lines: document.lines(),
                 encoding: shared.session().encoding,
+                snippets: shared.session().snippets,
                 documentation: shared.session().documentation.as_ref(),
             };
             let diagnostics = found.iter().map(|diagnostic| converter.diagnostic(diagnostic)).collect();

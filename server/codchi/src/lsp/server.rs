@@ -136,6 +136,7 @@ impl Server {
                 files: &files,
                 lines: document.lines(),
                 encoding: session.encoding,
+                snippets: session.snippets,
                 documentation: session.documentation.as_ref(),
             };
             let analysis = Analysis::new(&files, &world);

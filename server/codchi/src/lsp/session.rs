@@ -20,6 +20,8 @@ pub(crate) struct Session {
     pub(crate) refreshes_lenses: bool,
     /// It understands links from where a definition is asked for.
     pub(crate) definition_links: bool,
+    /// It fills in the places of a completion that are left open.
+    pub(crate) snippets: bool,
     /// The workspace's folders on this computer.
     pub(crate) folders: Vec<PathBuf>,
     /// Where the diagnostics' documentation is.
@@ -75,6 +77,12 @@ impl Session {
                 .as_ref()
                 .and_then(|text| text.definition.as_ref())
                 .and_then(|definition| definition.link_support)
+                .unwrap_or(false),
+            snippets: text_document
+                .as_ref()
+                .and_then(|text| text.completion.as_ref())
+                .and_then(|completion| completion.completion_item.as_ref())
+                .and_then(|item| item.snippet_support)
                 .unwrap_or(false),
             folders: folders(params),
             documentation: None,

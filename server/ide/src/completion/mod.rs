@@ -16,7 +16,7 @@ use std::path::Path;
 
 pub(crate) fn completions(files: &dyn Files, path: &Path, offset: TextSize) -> Vec<Completion> {
     let Some(document) = files.document(path) else { return Vec::new() };
-    let Some(probe) = Probe::new(document.text(), offset) else { return Vec::new() };
+    let Some(probe) = Probe::new(&document, offset) else { return Vec::new() };
     let attr = probe.token.parent_ancestors().find_map(Attr::cast);
     match attr.and_then(|attr| Attrpath::cast(attr.syntax().parent()?)) {
         Some(attrpath) => keys::completions(&document, path, &probe, &attrpath),

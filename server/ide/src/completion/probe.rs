@@ -4,8 +4,10 @@
 //! cursor, followed by one of several endings, and the parse with the fewest errors is the one that is believed. The
 //! marker then stands in the tree where the cursor is in the text.
 
-use crate::{TextRange, TextSize};
+use crate::syntax::tokens_at;
+use crate::{Document, TextRange, TextSize};
 use rnix::{Root, SyntaxKind, SyntaxToken};
+use rowan::ast::AstNode;
 
 /// A name that nobody writes.
 const MARKER: &str = "codchi_completion_marker";
@@ -29,8 +31,12 @@ pub(super) struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// Finds the tree; `None` where the cursor is in a comment or outside of the text.
-    pub(super) fn new(text: &'a str, offset: TextSize) -> Option<Self> {
+    /// Finds the tree; `None` where the cursor is in a comment or outside of the text, and where the text is too much
+    /// for the parser.
+    pub(super) fn new(document: &'a Document, offset: TextSize) -> Option<Self> {
+        let text = document.text();
+        let is_read_whole = document.root().syntax().text_range().len() == TextSize::of(text);
+        is_read_whole.then_some(())?;
         let offset = usize::from(offset);
         let (before, rest) = (text.get(..offset)?, text.get(offset..)?);
         let start = before.trim_end_matches(is_word).len();
@@ -49,7 +55,7 @@ impl<'a> Probe<'a> {
             }
         }
         let (_, ending, parse) = best?;
-        let token = parse.syntax().token_at_offset(TextSize::try_from(offset + 1).ok()?).left_biased()?;
+        let token = tokens_at(&parse.syntax(), TextSize::try_from(offset + 1).ok()?).left_biased()?;
         let holds_marker = matches!(token.kind(), SyntaxKind::TOKEN_IDENT | SyntaxKind::TOKEN_STRING_CONTENT);
         holds_marker.then_some(())?;
         Some(Self {

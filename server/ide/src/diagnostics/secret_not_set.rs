@@ -5,15 +5,13 @@
 
 use super::{Context, Finding};
 use crate::{Command, DiagnosticCode, Machine, MachineState, Severity};
-use codchi_module::{Certainty, SecretDeclaration};
+use codchi_module::{Certainty, Facts, OptionUse, SecretDeclaration};
 use std::collections::BTreeSet;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let Some(for_all) = &cx.world.secrets else { return };
     let wanted = |secret: &&SecretDeclaration| {
-        secret.required == Some(true)
-            && secret.certainty == Certainty::Always
-            && !for_all.contains(&secret.name)
+        secret.required == Some(true) && !for_all.contains(&secret.name) && is_certain(cx.facts, secret)
     };
     let mut unset = cx.facts.secrets.iter().filter(wanted).peekable();
     if unset.peek().is_none() {
@@ -27,6 +25,19 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     );
 }
 
+/// Whether every evaluation declares it: also its value must not be one that may be absent (`NAME = mkIf … { }`).
+fn is_certain(facts: &Facts, secret: &SecretDeclaration) -> bool {
+    let name = secret.name_range;
+    let begins = |used: &OptionUse| used.segments.first().map(|first| first.start());
+    // In order of the text, so that those with the secret's name are the last that begin at or before it.
+    let after = facts.options.partition_point(|used| begins(used).is_none_or(|start| start <= name.start()));
+    let mut uses = facts.options[..after]
+        .iter()
+        .rev()
+        .take_while(|used| used.segments.last().is_some_and(|last| last.end() >= name.end()));
+    secret.certainty == Certainty::Always && uses.any(|used| used.certainty == Certainty::Always)
+}
+
 fn finding(secret: &SecretDeclaration, machines: &[&Machine]) -> Option<Finding> {
     let name = &secret.name;
     let without: Vec<&&Machine> = machines.iter().filter(|machine| !machine.secrets.contains(name)).collect();
@@ -38,24 +49,24 @@ fn finding(secret: &SecretDeclaration, machines: &[&Machine]) -> Option<Finding>
         (Some(machine), _) => (
             Severity::Error,
             format!(
-                "The secret `{name}` has no value, and the machine `{machine}` runs without it. Set it now; it \
-                 reaches the machine with the next rebuild.",
+                "The secret `{name}` has no value, and the machine `{machine}` runs without it. Set it with \
+                 `codchi secret set {name}`, then rebuild the machine.",
                 machine = machine.name,
             ),
         ),
         (None, Some(machine)) => (
             Severity::Warning,
             format!(
-                "The secret `{name}` has no value, which the machine `{machine}` needs. Set it now, or when it is \
-                 asked for at the next rebuild.",
+                "The secret `{name}` has no value, which the machine `{machine}` needs. Set it with \
+                 `codchi secret set {name}`, or when it is asked for at the next rebuild.",
                 machine = machine.name,
             ),
         ),
         (None, None) => (
             Severity::Warning,
             format!(
-                "The secret `{name}` has no value. Set it now, or when it is asked for as a machine is created of \
-                 this module."
+                "The secret `{name}` has no value. Set it with `codchi secret set {name}`, or when it is asked for as \
+                 a machine is created of this module."
             ),
         ),
     };
@@ -110,8 +121,8 @@ mod tests {
         check(
             r#"{ codchi.secrets.TOKEN.description = "a token"; }"#,
             expect![[r#"
-            warning secret-not-set at `TOKEN`: The secret `TOKEN` has no value. Set it now, or when it is asked for as a machine is created of this module.
-        "#]],
+                warning secret-not-set at `TOKEN`: The secret `TOKEN` has no value. Set it with `codchi secret set TOKEN`, or when it is asked for as a machine is created of this module.
+            "#]],
         );
     }
 
@@ -126,7 +137,7 @@ mod tests {
             r#"//- /running/codchi.nix
 { codchi.secrets.TOKEN.description = "a token"; }"#,
             expect![[r#"
-                error secret-not-set at `TOKEN`: The secret `TOKEN` has no value, and the machine `on` runs without it. Set it now; it reaches the machine with the next rebuild.
+                error secret-not-set at `TOKEN`: The secret `TOKEN` has no value, and the machine `on` runs without it. Set it with `codchi secret set TOKEN`, then rebuild the machine.
             "#]],
         );
         check(
@@ -135,7 +146,7 @@ mod tests {
 //- /running/secrets.nix
 { codchi.secrets.TOKEN.description = "a token"; }"#,
             expect![[r#"
-                /running/secrets.nix error secret-not-set at `TOKEN`: The secret `TOKEN` has no value, and the machine `on` runs without it. Set it now; it reaches the machine with the next rebuild.
+                /running/secrets.nix error secret-not-set at `TOKEN`: The secret `TOKEN` has no value, and the machine `on` runs without it. Set it with `codchi secret set TOKEN`, then rebuild the machine.
             "#]],
         );
     }
@@ -146,7 +157,7 @@ mod tests {
             r#"//- /stopped/codchi.nix
 { codchi.secrets.TOKEN.description = "a token"; }"#,
             expect![[r#"
-                warning secret-not-set at `TOKEN`: The secret `TOKEN` has no value, which the machine `off` needs. Set it now, or when it is asked for at the next rebuild.
+                warning secret-not-set at `TOKEN`: The secret `TOKEN` has no value, which the machine `off` needs. Set it with `codchi secret set TOKEN`, or when it is asked for at the next rebuild.
             "#]],
         );
     }
@@ -170,9 +181,7 @@ mod tests {
         check(r#"{ codchi.secrets.A = { description = "a"; required = false; }; }"#, expect![[r#""#]]);
         check(
             r#"{ lib, config, ... }: { codchi.secrets.A = lib.mkIf config.x { description = "a"; }; }"#,
-            expect![[r#"
-                warning secret-not-set at `A`: The secret `A` has no value. Set it now, or when it is asked for as a machine is created of this module.
-            "#]],
+            expect![""],
         );
         check(
             r#"{ config, ... }: { codchi.secrets.A = { description = "a"; required = config.x; }; }"#,
@@ -185,7 +194,7 @@ mod tests {
         check(
             r#"{ codchi.secrets.A.description = "a"; codchi.secrets.A.multiline = true; }"#,
             expect![[r#"
-                warning secret-not-set at `A`: The secret `A` has no value. Set it now, or when it is asked for as a machine is created of this module.
+                warning secret-not-set at `A`: The secret `A` has no value. Set it with `codchi secret set A`, or when it is asked for as a machine is created of this module.
             "#]],
         );
     }

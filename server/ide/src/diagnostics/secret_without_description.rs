@@ -3,6 +3,7 @@
 //! Only where the whole declaration is visible; a description from elsewhere may complete the others.
 
 use super::{Context, Finding};
+use crate::syntax::tokens_at;
 use crate::{DiagnosticCode, Edit, Severity, TextRange};
 use codchi_module::SecretDeclaration;
 use rnix::TextSize;
@@ -50,7 +51,7 @@ fn description_edit(cx: &Context<'_>, secret: &SecretDeclaration) -> Option<Edit
         return Some(Edit { range: *range, new_text: format!("\"{}\"", placeholder(secret)) });
     }
     let root = cx.document.root();
-    let token = root.syntax().token_at_offset(secret.name_range.start()).right_biased()?;
+    let token = tokens_at(root.syntax(), secret.name_range.start()).right_biased()?;
     let binding = token.parent_ancestors().find_map(AttrpathValue::cast)?;
     let last = binding.attrpath()?.attrs().last()?;
     let description = format!("description = \"{}\";", placeholder(secret));

@@ -26,7 +26,7 @@ mod tests {
 }
 ",
             expect![[r#"
-                error syntax at `true`: A `;` is missing after this: each definition ends with one.
+                error syntax at `true`: `;` is missing after `true`: each definition ends with one.
             "#]],
         );
     }
@@ -36,8 +36,8 @@ mod tests {
         check(
             r"{ codchi.gpu.enable = true;",
             expect![[r#"
-            error syntax at `;`: The file ends in the middle of an expression.
-        "#]],
+                error syntax at `{`: This `{` is never closed: `}` is missing.
+            "#]],
         );
     }
 
@@ -47,7 +47,7 @@ mod tests {
             r"//- /project/lib.nix
 rec { a = ; }",
             expect![[r#"
-                error syntax at `;`: `;` cannot stand here: a value is missing.
+                error syntax at `;`: A value is missing before `;`.
             "#]],
         );
     }
