@@ -5,6 +5,7 @@ use crate::{
     Capability, Diagnostic, DiagnosticCode, Machine, MachineModule, MachineState, TextRange, TextSize, World,
 };
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 const MODULE: &str = r#"{ config, lib, pkgs, ... }:
 let
@@ -211,3 +212,51 @@ proptest! {
         ask_everything(&text, at.index(text.len() + 1));
     }
 }
+
+#[test]
+fn the_documentation_has_a_section_for_each_code_with_an_example_that_raises_it() {
+    let page = include_str!("../../../docs/diagnostics.md");
+    let capability = Capability { available: false, probed: "Looked".into(), remedy: None };
+    let world = World {
+        capabilities: Some([("kvm".to_owned(), capability)].into()),
+        secrets: Some(BTreeSet::new()),
+        machines: Vec::new(),
+    };
+    for code in CODES {
+        let name = serde_json::to_value(code).expect("a name");
+        let title = format!("\n## {}\n", name.as_str().expect("a name"));
+        let section = page.split(&title).nth(1).unwrap_or_else(|| panic!("no section {title}"));
+        let section = section.split("\n## ").next().expect("a section");
+        let example = section.split("```nix\n").nth(1).and_then(|rest| rest.split("```").next());
+        let fixture = Fixture::new(example.expect("an example")).with(world.clone());
+        let found = fixture.analysis().diagnostics(&fixture.path);
+        assert!(found.iter().any(|diagnostic| diagnostic.code == code), "{title}{found:?}");
+        let line = format!("| [`{0}`](#{0}) |", name.as_str().expect("a name"));
+        assert!(page.contains(&line), "no line {line} in the table");
+    }
+}
+
+/// All codes. The match makes a new one fail to compile until it is here.
+const CODES: [DiagnosticCode; 9] = [
+    DiagnosticCode::Syntax,
+    DiagnosticCode::UnknownOption,
+    DiagnosticCode::WrongType,
+    DiagnosticCode::SecretNotSet,
+    DiagnosticCode::SecretWithoutDescription,
+    DiagnosticCode::SecretNameInvalid,
+    DiagnosticCode::CapabilityUnknown,
+    DiagnosticCode::CapabilityMissing,
+    DiagnosticCode::ImportNotFound,
+];
+
+const _: fn(DiagnosticCode) = |code| match code {
+    DiagnosticCode::Syntax
+    | DiagnosticCode::UnknownOption
+    | DiagnosticCode::WrongType
+    | DiagnosticCode::SecretNotSet
+    | DiagnosticCode::SecretWithoutDescription
+    | DiagnosticCode::SecretNameInvalid
+    | DiagnosticCode::CapabilityUnknown
+    | DiagnosticCode::CapabilityMissing
+    | DiagnosticCode::ImportNotFound => {}
+};
