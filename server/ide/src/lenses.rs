@@ -1,10 +1,10 @@
 //! Lenses: the machines that are made of a module, with their state and what can be done with them; where there is
 //! none, one to make it.
 //!
-//! In a flake they stand on each module output, in a module on its first use of codchi's options.
+//! In a flake they stand on each module output, in a module on its first use of codchi's options or its first line.
 
 use crate::modules::{Modules, Source};
-use crate::{Command, Facts, Files, Lens, Machine, MachineState, TextRange, World};
+use crate::{Command, Facts, Files, Lens, Machine, MachineState, TextRange, TextSize, World};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,11 +21,18 @@ pub(crate) fn lenses(files: &dyn Files, world: &World, path: &Path) -> Vec<Lens>
         });
         return places.flat_map(|(source, range)| of_source(modules, world, &source, range, false)).collect();
     }
-    let first = facts.options.iter().filter_map(|used| used.segments.first()).min_by_key(|r| r.start());
-    let (Some(&range), true) = (first, facts.may_be_module) else { return Vec::new() };
+    if !facts.may_be_module || !modules.is_codchi(path) {
+        return Vec::new();
+    }
+    let first = facts.options.iter().filter_map(|used| used.segments.first().copied());
+    let range = first.min_by_key(|range| range.start()).unwrap_or_else(|| first_line(document.text()));
     let sources = modules.sources(path);
     let several = sources.len() > 1;
     sources.iter().flat_map(|source| of_source(modules, world, source, range, several)).collect()
+}
+
+fn first_line(text: &str) -> TextRange {
+    TextRange::up_to(TextSize::of(text.lines().next().unwrap_or_default()))
 }
 
 /// The range of each output's name. `codchiModules` comes before `nixosModules`, as it does for a machine.
@@ -236,8 +243,23 @@ mod tests {
     }
 
     #[test]
+    fn a_module_that_sets_none_of_our_options_has_them_on_its_first_line() {
+        check(&[], "{ pkgs, ... }:\n{ environment.systemPackages = [ pkgs.hello ]; }", expect![[r#"
+            /project/codchi.nix { pkgs, ... }:: Open in Code Machine = Create { module: "/project", output: None }
+        "#]]);
+        check(
+            &[],
+            "//- /a/flake.nix\n{ outputs = _: { nixosModules.web = import ./web.nix; }; }\n//- /a/web.nix\n{ pkgs, ... }:\n{ }",
+            expect![[r#"
+                /a/flake.nix web: Open in Code Machine = Create { module: "/a", output: Some("web") }
+                /a/web.nix { pkgs, ... }:: Open in Code Machine = Create { module: "/a", output: Some("web") }
+            "#]],
+        );
+    }
+
+    #[test]
     fn a_file_that_is_no_codchi_module_has_none() {
-        check(&[], "{ services.x = 1; }", expect![[r#""#]]);
+        check(&[], "//- /a/other.nix\n{ services.x = 1; }", expect![[r#""#]]);
         check(&[], "//- /a/flake.nix\n{ outputs = _: { packages = { }; }; }", expect![[r#""#]]);
     }
 }

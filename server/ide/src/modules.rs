@@ -59,8 +59,8 @@ impl<'a> Modules<'a> {
         }
     }
 
-    /// Whether the file is a codchi module: it sets codchi's options, or is imported by one that does or by a flake's
-    /// module output.
+    /// Whether the file is a codchi module: it sets codchi's options, is called `codchi.nix`, or is imported by such a
+    /// module or given by a flake as one.
     pub(crate) fn is_codchi(self, path: &Path) -> bool {
         self.is_root(path)
             || self
@@ -73,7 +73,9 @@ impl<'a> Modules<'a> {
     fn is_root(self, path: &Path) -> bool {
         self.files.document(path).is_some_and(|document| {
             let facts = document.facts();
-            !facts.options.is_empty() || !facts.flake_modules.is_empty()
+            let is_named_so =
+                || facts.may_be_module && path.file_name().is_some_and(|name| name == "codchi.nix");
+            !facts.options.is_empty() || !facts.flake_modules.is_empty() || is_named_so()
         })
     }
 

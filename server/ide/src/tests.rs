@@ -172,6 +172,20 @@ fn typing_a_new_line_raises_no_false_alarm_elsewhere() {
 }
 
 #[test]
+fn a_token_that_is_missing_raises_no_false_alarm_elsewhere() {
+    let whole = semantic(MODULE);
+    let mut start = 0;
+    for (_, token) in rnix::tokenize(MODULE) {
+        let text = [&MODULE[..start], &MODULE[start + token.len()..]].concat();
+        let line = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let offset = |at: usize| TextSize::try_from(at).expect("small");
+        assert_no_false_alarm(&text, TextRange::new(offset(line), offset(end)), &whole);
+        start += token.len();
+    }
+}
+
+#[test]
 fn everything_can_be_asked_at_every_offset_of_a_module_that_ends_there() {
     for offset in (0..=MODULE.len()).step_by(3) {
         ask_everything(MODULE, offset);

@@ -1,15 +1,50 @@
 //! `unknown-option`: no such option below `codchi.`. NixOS refuses the whole module for it.
 //!
-//! Only where the options are listed: the members of a value of free form are nobody's business.
+//! Only where the options are listed: the members of a value of free form are nobody's business, and neither are options
+//! that the module declares itself.
 
 use super::{Context, Finding, nearest};
+use crate::syntax::{names, site};
 use crate::{DiagnosticCode, Edit, Severity};
 use codchi_module::{FREE_NAME, OptionPath, OptionUse, Options};
+use rnix::SyntaxNode;
+use rnix::ast::{AttrpathValue, Expr};
+use rowan::ast::AstNode;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let options = Options::builtin();
     let unknown = cx.facts.options.iter().filter(|used| !options.exists(&used.path));
-    findings.extend(unknown.filter_map(|used| finding(options, used)));
+    let mut unknown = unknown.peekable();
+    if unknown.peek().is_none() {
+        return;
+    }
+    let declared = declared_options(cx);
+    let is_declared = |used: &OptionUse| declared.iter().any(|path| overlap(path, &used.path.0));
+    findings.extend(unknown.filter(|used| !is_declared(used)).filter_map(|used| finding(options, used)));
+}
+
+/// The options below `codchi.` that the modules declare which are evaluated together with this one.
+fn declared_options(cx: &Context<'_>) -> Vec<Vec<String>> {
+    let documents = cx.modules.related_documents(cx.path);
+    let declaring = documents.iter().filter(|document| document.text().contains("options"));
+    declaring.flat_map(|document| option_declarations(document.root().syntax())).collect()
+}
+
+fn option_declarations(root: &SyntaxNode) -> Vec<Vec<String>> {
+    let declaration = |binding: AttrpathValue| {
+        // A set leads to declarations; anything else is one, or gives some that cannot be seen.
+        let leads_on = matches!(binding.value(), Some(Expr::AttrSet(_)));
+        let mut path = site(binding.syntax()).names;
+        path.extend(names(&binding));
+        let is_option = path.starts_with(&["options".to_owned(), "codchi".to_owned()]);
+        (is_option && !leads_on).then(|| path.split_off(1))
+    };
+    root.descendants().filter_map(AttrpathValue::cast).filter_map(declaration).collect()
+}
+
+/// Whether one of the paths leads to the other.
+fn overlap(a: &[String], b: &[String]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a == b)
 }
 
 fn finding(options: &Options, used: &OptionUse) -> Option<Finding> {
@@ -133,6 +168,23 @@ mod tests {
     fn what_is_below_an_option_of_free_form_is_not_checked() {
         check(r#"{ codchi.welcome = { text = "hi"; whatever.it.is = 1; }; }"#, expect![[r#""#]]);
         check(r"{ pkgs, ... }: { codchi.java.jdks.seventeen = pkgs.jdk17; }", expect![[r#""#]]);
+    }
+
+    #[test]
+    fn options_that_the_module_declares_itself_are_known() {
+        check(
+            r"{ lib, ... }: { options.codchi.own.port = lib.mkOption { type = 1; }; config.codchi.own.port = 1; config.codchi.other = 1; }",
+            expect![[r#"
+                error unknown-option at `other`: There is no option `codchi.other`. `codchi` has `docker`, `enableRecommendedConfig`, `gpu`, `hostSecrets`, `initScript`, `java`, `keyring`, `optionalCapabilities`, `requiredCapabilities`, `secrets` and `welcome`.
+            "#]],
+        );
+        check(
+            r"//- /project/codchi.nix
+{ imports = [ ./options.nix ]; codchi.own = { port = 1; }; }
+//- /project/options.nix
+{ lib, ... }: { options = { codchi = { own = lib.mkOption { }; }; }; }",
+            expect![[r#""#]],
+        );
     }
 
     #[test]
