@@ -203,6 +203,9 @@ mod tests {
         assert_eq!(value("''one''").as_deref(), Some("one"));
         assert_eq!(value("''\n  ''").as_deref(), Some(""));
         assert_eq!(value("''\n  a\n  b''").as_deref(), Some("a\nb"));
+        assert_eq!(value("''  x\n    y\n   ''").as_deref(), Some("x\n  y\n"));
+        assert_eq!(value("''\n\n  a\n    ''").as_deref(), Some("\na\n"));
+        assert_eq!(value("''\ttab\n    x''").as_deref(), Some("\ttab\n    x"));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The facts of one file.
 
+mod declared;
 mod flake;
 mod imports;
+mod kind;
+mod lists;
 mod outline;
 mod secrets;
 mod walk;
@@ -14,7 +17,8 @@ use walk::Walk;
 /// What one file says. Ranges are those of the text it was worked out from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
-    /// Definitions below `codchi.` whose path is known, in order of the text.
+    /// Definitions below `codchi.` whose path is known, in order of the text; without those of options that the file
+    /// declares itself.
     pub options: Vec<OptionUse>,
     /// Declared user secrets.
     pub secrets: Vec<SecretDeclaration>,
@@ -176,7 +180,7 @@ impl Facts {
                 false
             }
             None => {
-                let may_be_module = walk::may_be_module(&scope, &expr);
+                let may_be_module = kind::may_be_module(&scope, &expr);
                 if may_be_module {
                     walk.module(&expr, Certainty::Always, 0);
                 }

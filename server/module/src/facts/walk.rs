@@ -1,7 +1,7 @@
 //! The walk over a module's definitions.
 
 use super::secrets::Secrets;
-use super::{Capability, Certainty, Facts, Literal, OptionUse};
+use super::{Certainty, Facts, Literal, OptionUse};
 use crate::literal::{literal, range};
 use crate::scope::{Call, LibFunction, Scope, attr_name};
 use crate::{OptionPath, TextRange};
@@ -17,7 +17,9 @@ pub(super) struct Walk<'a> {
     pub(super) facts: Facts,
     secrets: Secrets,
     /// The path of the definition that is being looked at, without `config`.
-    path: Vec<String>,
+    pub(super) path: Vec<String>,
+    /// Paths of options below `codchi.` that the file declares.
+    pub(super) declared: Vec<Vec<String>>,
 }
 
 /// Where a definition stands.
@@ -31,12 +33,21 @@ struct Place {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(scope: &'a Scope) -> Self {
-        Self { scope, facts: Facts::default(), secrets: Secrets::default(), path: Vec::new() }
+        Self {
+            scope,
+            facts: Facts::default(),
+            secrets: Secrets::default(),
+            path: Vec::new(),
+            declared: Vec::new(),
+        }
     }
 
     /// The facts, in order of the text.
     pub(super) fn finish(self) -> Facts {
         let mut facts = self.facts;
+        facts
+            .options
+            .retain(|option| !self.declared.iter().any(|declared| option.path.0.starts_with(declared)));
         facts
             .options
             .sort_by_key(|option| option.segments.first().copied().unwrap_or(option.value_range).start());
@@ -112,6 +123,7 @@ impl<'a> Walk<'a> {
                     }
                 }
                 Some("config") => self.define_at(binding, &attrs[1..], certainty, depth),
+                Some("options") => self.declare_option(&attrs[1..], binding.value(), depth),
                 _ if structured => {}
                 _ => self.define_at(binding, attrs, certainty, depth),
             }
@@ -316,19 +328,7 @@ impl<'a> Walk<'a> {
     fn define_leaf(&mut self, expr: &Expr, place: &Place, certainty: Certainty, depth: u32) {
         let value = literal(self.scope, expr);
         self.define_as(value, range(expr), place, certainty);
-        let names: Vec<_> = self.path.iter().map(String::as_str).collect();
-        let required = match names.as_slice() {
-            ["codchi", "requiredCapabilities"] => true,
-            ["codchi", "optionalCapabilities"] => false,
-            _ => return,
-        };
-        let mut found = Vec::new();
-        self.list_elements(expr, certainty, depth, &mut |scope, element, certainty| {
-            if let Literal::String(name) = literal(scope, element) {
-                found.push(Capability { name, range: range(element), required, certainty });
-            }
-        });
-        self.facts.capabilities.append(&mut found);
+        self.capabilities(expr, certainty, depth);
     }
 
     fn define_as(&mut self, value: Literal, value_range: TextRange, place: &Place, certainty: Certainty) {
@@ -348,95 +348,5 @@ impl<'a> Walk<'a> {
             value,
             certainty,
         });
-    }
-
-    /// Calls `found` with each element of a list that is visible; gives whether all are.
-    pub(super) fn list_elements(
-        &self,
-        expr: &Expr,
-        certainty: Certainty,
-        depth: u32,
-        found: &mut dyn FnMut(&Scope, &Expr, Certainty),
-    ) -> bool {
-        if depth >= MAX_DEPTH {
-            return false;
-        }
-        let depth = depth + 1;
-        let mut inner = |expr: Option<Expr>, certainty| {
-            expr.is_some_and(|expr| self.list_elements(&expr, certainty, depth, found))
-        };
-        match expr {
-            Expr::List(list) => {
-                for item in list.items() {
-                    found(self.scope, &item, certainty);
-                }
-                true
-            }
-            Expr::Paren(paren) => inner(paren.expr(), certainty),
-            Expr::LetIn(let_in) => inner(let_in.body(), certainty),
-            Expr::With(with) => inner(with.body(), certainty),
-            Expr::Assert(assert) => inner(assert.body(), certainty),
-            Expr::IfElse(if_else) => {
-                let then = inner(if_else.body(), Certainty::Conditional);
-                inner(if_else.else_body(), Certainty::Conditional) && then
-            }
-            Expr::BinOp(op) if op.operator() == Some(BinOpKind::Concat) => {
-                let left = inner(op.lhs(), certainty);
-                inner(op.rhs(), certainty) && left
-            }
-            Expr::Apply(apply) => match self.scope.call(apply) {
-                Call::Lib(LibFunction::Optionals, arguments) => match arguments.as_slice() {
-                    [_, list] => inner(Some(list.clone()), Certainty::Conditional),
-                    _ => false,
-                },
-                Call::Lib(LibFunction::Optional, arguments) => match arguments.as_slice() {
-                    [_, element] => {
-                        found(self.scope, element, Certainty::Conditional);
-                        true
-                    }
-                    _ => false,
-                },
-                _ => false,
-            },
-            Expr::Ident(_) | Expr::Select(_) => match self.scope.follow(expr) {
-                Some(value) if !matches!(value, Expr::Ident(_)) => inner(Some(value), certainty),
-                _ => false,
-            },
-            _ => false,
-        }
-    }
-}
-
-/// Whether a file's value may be a module.
-pub(super) fn may_be_module(scope: &Scope, expr: &Expr) -> bool {
-    may_be(scope, expr, None, 0)
-}
-
-/// `parameter` is that of the innermost function around the expression.
-fn may_be(scope: &Scope, expr: &Expr, parameter: Option<&ast::Param>, depth: u32) -> bool {
-    if depth >= MAX_DEPTH {
-        return false;
-    }
-    let inner = |expr: Option<Expr>| expr.is_some_and(|expr| may_be(scope, &expr, parameter, depth + 1));
-    match expr {
-        Expr::AttrSet(_) => true,
-        Expr::Lambda(lambda) => {
-            let own = lambda.param();
-            // Two plain arguments are those of an overlay.
-            let overlay = matches!((parameter, &own), (Some(_), Some(ast::Param::IdentParam(_))));
-            !overlay && lambda.body().is_some_and(|body| may_be(scope, &body, own.as_ref(), depth + 1))
-        }
-        Expr::Paren(paren) => inner(paren.expr()),
-        Expr::LetIn(let_in) => inner(let_in.body()),
-        Expr::With(with) => inner(with.body()),
-        Expr::Assert(assert) => inner(assert.body()),
-        Expr::IfElse(if_else) => inner(if_else.body()) || inner(if_else.else_body()),
-        Expr::BinOp(op) if op.operator() == Some(BinOpKind::Update) => inner(op.lhs()) || inner(op.rhs()),
-        Expr::Apply(apply) => matches!(scope.call(apply), Call::Lib(..)),
-        Expr::Ident(_) | Expr::Select(_) => match scope.follow(expr) {
-            Some(value) if !matches!(value, Expr::Ident(_)) => inner(Some(value)),
-            _ => false,
-        },
-        _ => false,
     }
 }

@@ -41,7 +41,6 @@ fn sets_may_be_nested_or_dotted_in_any_mixture() {
 fn a_module_may_have_config_and_options() {
     let text = r#"
 { config, ... }: {
-  options.codchi.mine = 1;
   config.codchi.gpu.enable = true;
   config = { codchi.keyring.enable = false; };
   codchi.docker.enable = true;
@@ -53,6 +52,34 @@ fn a_module_may_have_config_and_options() {
         codchi.gpu.enable [codchi gpu enable] = Bool(true)
         codchi.keyring.enable [codchi keyring enable] = Bool(false)
     "#]],
+    );
+}
+
+#[test]
+fn what_a_module_declares_itself_is_left_out() {
+    let text = r#"
+{ lib, ... }: {
+  options.codchi.mine = lib.mkOption { };
+  options = with lib; { codchi = { set = { a = mkOption { }; }; inherit (x) other; }; services.gpu = mkOption { }; };
+  options.codchi.dynamic.${lib.x} = lib.mkOption { };
+  config.codchi = {
+    mine.a.b = 1;
+    set = { a = 1; b = 2; };
+    other = 1;
+    dynamic.x = 1;
+    gpu.enable = true;
+  };
+}
+"#;
+    check_options(text, expect![[r#"
+        codchi [codchi] = Set
+        codchi.set [set] = Set
+        codchi.set.b [b] = Int(2)
+        codchi.gpu.enable [gpu enable] = Bool(true)
+    "#]]);
+    check_options(
+        "{ lib, ... }: { options.codchi = lib.mkOption { }; config.codchi.x = 1; }",
+        expect![[r#""#]],
     );
 }
 

@@ -8,23 +8,27 @@ in
 {
   imports = [ ./base.nix (import ./called.nix { inherit pkgs; }) ] ++ optional config.x (./dir + "/file.nix");
 
-  codchi = mkMerge [
+  options.codchi.mine = lib.mkOption { };
+
+  config = mkMerge [
     {
-      secrets = {
+      codchi.secrets = {
         TOKEN = token;
         env.OLD.description = ''
           Several lines with ''${escapes}
             and ${toString port}
         '';
         file."KEY" = { inherit (token) description; mode = "0440"; } // { owner = "me"; };
+        ${config.name}.required = if config.z then true else -1 != 2;
       };
+      codchi.mine = 1;
     }
-    (mkIf config.y { gpu.enable = true; docker = { enable = lib.mkDefault false; }; })
+    (mkIf config.y { codchi = { gpu.enable = true; docker = { enable = lib.mkDefault false; }; }; })
+    {
+      codchi.requiredCapabilities = [ "gpu" "kvm" ] ++ lib.optionals config.z [ "tun" ];
+      codchi.initScript = with pkgs; assert true; "${hello}/bin/hello \"quoted\" \${x}";
+      codchi.keyring.enable = (let yes = true; in yes);
+      systemd.services.x = { script = "exec ${pkgs.hello}"; environment = { A = "b"; }; };
+    }
   ];
-  codchi.requiredCapabilities = [ "gpu" "kvm" ] ++ lib.optionals config.z [ "tun" ];
-  codchi.secrets.${config.name}.required = if config.z then true else -1 != 2;
-  codchi.initScript = with pkgs; assert true; "${hello}/bin/hello \"quoted\" \${x}";
-  codchi.keyring.enable = (let yes = true; in yes);
-
-  systemd.services.x = { script = "exec ${pkgs.hello}"; environment = { A = "b"; }; };
 }
