@@ -7,7 +7,7 @@ use crate::instance::{instance_name, is_own};
 use crate::state::{Definition, Generation, MachineFolder};
 use crate::{
     Answer, Attach, CancellationToken, Event, ExecRequest, Front, MachineError, MachineName, Machines,
-    Question, config, instance, ssh,
+    Question, instance, remembered, ssh,
 };
 use async_trait::async_trait;
 use codchi_driver::{DriverError, Exec, Process, RunState};
@@ -67,7 +67,7 @@ impl Machines {
         if !self.is_ready(name, &definition).await? {
             self.start(name, front, cancel).await?;
         }
-        let ssh_host = if config::ssh_config_allowed(self.paths(), self.options())? {
+        let ssh_host = if remembered::ssh_config_allowed(self.paths(), self.options())? {
             ssh::add_host(self.paths(), name, &self.options().program)?;
             Some(name.host_alias())
         } else {

@@ -9,7 +9,6 @@
 //! - A failed or cancelled operation is undone or can be resumed; the journal in the machine's folder says which.
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
-mod config;
 mod delivery;
 mod enter;
 mod error;
@@ -25,6 +24,7 @@ mod name;
 mod ops;
 mod paths;
 mod plan;
+mod remembered;
 mod run;
 mod secret;
 mod snapshot;

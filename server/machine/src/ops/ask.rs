@@ -1,7 +1,7 @@
 //! What is cleared up before anything is built: capabilities, secrets, permission to touch the ssh config.
 
 use crate::run::{Outcome, Run};
-use crate::{Answer, MachineError, Question, Scope, SecretSpec, config, instance, ssh};
+use crate::{Answer, MachineError, Question, Scope, SecretSpec, instance, remembered, ssh};
 use codchi_host::{Capability, Host};
 use regex::bytes::Regex;
 
@@ -106,7 +106,8 @@ impl Run<'_> {
     /// Asks once per user whether the ssh config may be touched; whether it asked.
     async fn ask_ssh_config(&self) -> Result<bool, MachineError> {
         let (paths, options) = (self.machines.paths(), self.machines.options());
-        if options.ssh_config.is_some() || config::ssh_config(paths)?.is_some() || ssh::is_included(paths) {
+        if options.ssh_config.is_some() || remembered::ssh_config(paths)?.is_some() || ssh::is_included(paths)
+        {
             return Ok(false);
         }
         let question = Question::Confirm {
@@ -121,7 +122,7 @@ impl Run<'_> {
             Answer::No => false,
             _ => return Ok(false),
         };
-        config::remember_ssh_config(paths, allowed)?;
+        remembered::remember_ssh_config(paths, allowed)?;
         Ok(true)
     }
 
@@ -129,7 +130,7 @@ impl Run<'_> {
     pub(crate) async fn ssh_config(&mut self) -> Result<Outcome, MachineError> {
         let machines = self.machines;
         let (paths, options) = (machines.paths(), machines.options());
-        if !config::ssh_config_allowed(paths, options)? {
+        if !remembered::ssh_config_allowed(paths, options)? {
             return Ok(Outcome::Skipped);
         }
         ssh::add_host(paths, self.name, &options.program)?;

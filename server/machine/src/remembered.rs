@@ -1,4 +1,5 @@
-//! What the controller itself remembers in `config.toml`. Everything else in that file is the front's and stays as it is.
+//! What the person answered once and is not asked again: `remembered.toml` in the data folder. What they configure
+//! themselves is the front's, comes as [`Options`], and goes first.
 
 use crate::files::{io_error, make_folder, read_optional, write_atomic};
 use crate::{MachineError, Options, Paths, ssh};
@@ -21,7 +22,7 @@ pub(crate) fn ssh_config(paths: &Paths) -> Result<Option<bool>, MachineError> {
 pub(crate) fn remember_ssh_config(paths: &Paths, allowed: bool) -> Result<(), MachineError> {
     let mut table = read(paths)?;
     table.insert(SSH_CONFIG.into(), allowed.into());
-    make_folder(&paths.config)?;
+    make_folder(&paths.data)?;
     write_atomic(&file(paths), table.to_string().as_bytes(), 0o600)
 }
 
@@ -37,7 +38,7 @@ pub(crate) fn ssh_config_allowed(paths: &Paths, options: &Options) -> Result<boo
 }
 
 fn file(paths: &Paths) -> std::path::PathBuf {
-    paths.config.join("config.toml")
+    paths.data.join("remembered.toml")
 }
 
 fn read(paths: &Paths) -> Result<toml::Table, MachineError> {
@@ -55,14 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_is_remembered_beside_what_the_user_wrote() {
+    fn an_answer_is_remembered_until_it_is_given_anew() {
         let data = tempfile::tempdir().unwrap();
         let paths = crate::test::paths(data.path());
         assert_eq!(ssh_config(&paths).unwrap(), None);
-        std::fs::create_dir_all(&paths.config).unwrap();
-        std::fs::write(file(&paths), "nixpkgs = \"x\"\n").unwrap();
-        remember_ssh_config(&paths, true).unwrap();
-        assert_eq!(ssh_config(&paths).unwrap(), Some(true));
-        assert!(std::fs::read_to_string(file(&paths)).unwrap().contains("nixpkgs = \"x\""));
+        for answer in [true, false] {
+            remember_ssh_config(&paths, answer).unwrap();
+            assert_eq!(ssh_config(&paths).unwrap(), Some(answer));
+        }
     }
 }
