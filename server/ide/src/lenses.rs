@@ -244,9 +244,13 @@ mod tests {
 
     #[test]
     fn a_module_that_sets_none_of_our_options_has_them_on_its_first_line() {
-        check(&[], "{ pkgs, ... }:\n{ environment.systemPackages = [ pkgs.hello ]; }", expect![[r#"
+        check(
+            &[],
+            "{ pkgs, ... }:\n{ environment.systemPackages = [ pkgs.hello ]; }",
+            expect![[r#"
             /project/codchi.nix { pkgs, ... }:: Open in Code Machine = Create { module: "/project", output: None }
-        "#]]);
+        "#]],
+        );
         check(
             &[],
             "//- /a/flake.nix\n{ outputs = _: { nixosModules.web = import ./web.nix; }; }\n//- /a/web.nix\n{ pkgs, ... }:\n{ }",

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+/// How many of the workspace's files are read for a question that goes backwards, which is asked on every keystroke.
+const NEAREST: usize = 128;
+
 /// What is at the end of a path in an `imports` list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Resolved {
@@ -63,11 +66,21 @@ impl<'a> Modules<'a> {
     /// module or given by a flake as one.
     pub(crate) fn is_codchi(self, path: &Path) -> bool {
         self.is_root(path)
-            || self
-                .files
-                .nix_files()
-                .iter()
-                .any(|file| self.is_root(file) && self.reachable(file).contains(path))
+            || self.around(path).iter().any(|file| self.is_root(file) && self.reachable(file).contains(path))
+    }
+
+    /// The files that are looked at for what leads to `path`: the modules of the folders it is in, and the workspace's
+    /// files, the nearest first.
+    fn around(self, path: &Path) -> BTreeSet<PathBuf> {
+        let mut files = self.files.nix_files();
+        if files.len() > NEAREST {
+            let shared =
+                |file: &PathBuf| file.components().zip(path.components()).take_while(|(a, b)| a == b).count();
+            files.sort_by_cached_key(|file| std::cmp::Reverse(shared(file)));
+            files.truncate(NEAREST);
+        }
+        files.extend(path.ancestors().skip(1).filter_map(|folder| self.root_file(folder)));
+        files.into_iter().collect()
     }
 
     fn is_root(self, path: &Path) -> bool {
@@ -163,13 +176,9 @@ impl<'a> Modules<'a> {
     /// The sources that the file is a part of: outputs of flakes and modules that nothing else imports. The file's
     /// own where there are none.
     pub(crate) fn sources(self, path: &Path) -> Vec<Source> {
-        let mut candidates: BTreeSet<PathBuf> = self.files.nix_files().into_iter().collect();
-        for folder in path.ancestors().skip(1) {
-            candidates.extend(self.root_file(folder));
-        }
         let holds =
             |file: &PathBuf| file != path && self.is_root(file) && self.reachable(file).contains(path);
-        let holders: Vec<PathBuf> = candidates.into_iter().filter(holds).collect();
+        let holders: Vec<PathBuf> = self.around(path).into_iter().filter(holds).collect();
         let is_imported = |file: &PathBuf| {
             holders.iter().any(|other| other != file && self.reachable(other).contains(file))
         };
