@@ -2,6 +2,7 @@
 
 use super::walk::{MAX_DEPTH, Walk};
 use crate::scope::attr_name;
+use crate::{OptionPath, Options};
 use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
 
 impl Walk<'_> {
@@ -55,9 +56,14 @@ impl Walk<'_> {
         }
     }
 
-    fn note_declared(&mut self, path: Vec<String>) {
-        if path.first().is_some_and(|name| name == "codchi") {
-            self.declared.push(path);
+    fn note_declared(&mut self, mut path: Vec<String>) {
+        if path.first().is_none_or(|name| name != "codchi") {
+            return;
         }
+        // A set that codchi does not have is the module's, with all that is in it.
+        let options = Options::builtin();
+        let own = (1..=path.len()).find(|&len| !options.exists(&OptionPath(path[..len].to_vec())));
+        path.truncate(own.unwrap_or(path.len()));
+        self.declared.push(path);
     }
 }

@@ -71,12 +71,13 @@ fn what_a_module_declares_itself_is_left_out() {
   };
 }
 "#;
-    check_options(text, expect![[r#"
+    check_options(
+        text,
+        expect![[r#"
         codchi [codchi] = Set
-        codchi.set [set] = Set
-        codchi.set.b [b] = Int(2)
         codchi.gpu.enable [gpu enable] = Bool(true)
-    "#]]);
+    "#]],
+    );
     check_options(
         "{ lib, ... }: { options.codchi = lib.mkOption { }; config.codchi.x = 1; }",
         expect![[r#""#]],
