@@ -24,16 +24,16 @@ fn sets_may_be_nested_or_dotted_in_any_mixture() {
     check_options(
         text,
         expect![[r#"
-        codchi.secrets.TOKEN.description [codchi secrets TOKEN description] = String("A token")
-        codchi [codchi] = Set
-        codchi.gpu.enable [gpu enable] = Bool(true)
-        codchi.secrets.env ["secrets" env] = Set
-        codchi.secrets.env.OLD [OLD] = Set
-        codchi.secrets.env.OLD.description [description] = String("old")
-        codchi.secrets.env.OLD.required [required] = Bool(false)
-        codchi.secrets [codchi secrets] = Set
-        codchi.secrets.file.KEY.mode [file "KEY" mode] = String("0440")
-    "#]],
+            codchi.secrets.TOKEN.description [codchi secrets TOKEN description] = String("A token")
+            codchi [codchi] = Set
+            codchi.gpu.enable [gpu enable] = Bool(true)
+            codchi.secrets.env ["secrets" env] = Set
+            codchi.secrets.env.OLD [OLD] = Set
+            codchi.secrets.env.OLD.description [description] = String("old")
+            codchi.secrets.env.OLD.required [required] = Bool(false)
+            codchi.secrets [codchi secrets] = Set
+            codchi.secrets.file.KEY.mode [file "KEY" mode] = String("0440")
+        "#]],
     );
 }
 
@@ -49,9 +49,9 @@ fn a_module_may_have_config_and_options() {
     check_options(
         text,
         expect![[r#"
-        codchi.gpu.enable [codchi gpu enable] = Bool(true)
-        codchi.keyring.enable [codchi keyring enable] = Bool(false)
-    "#]],
+            codchi.gpu.enable [codchi gpu enable] = Bool(true)
+            codchi.keyring.enable [codchi keyring enable] = Bool(false)
+        "#]],
     );
 }
 
@@ -74,9 +74,9 @@ fn what_a_module_declares_itself_is_left_out() {
     check_options(
         text,
         expect![[r#"
-        codchi [codchi] = Set
-        codchi.gpu.enable [gpu enable] = Bool(true)
-    "#]],
+            codchi [codchi] = Set
+            codchi.gpu.enable [gpu enable] = Bool(true)
+        "#]],
     );
     check_options(
         "{ lib, ... }: { options.codchi = lib.mkOption { }; config.codchi.x = 1; }",
@@ -119,8 +119,8 @@ fn dynamic_names_are_not_known() {
     check_options(
         text,
         expect![[r#"
-        codchi.gpu.enable [codchi ${"gpu"} enable] = Bool(true)
-    "#]],
+            codchi.gpu.enable [codchi ${"gpu"} enable] = Bool(true)
+        "#]],
     );
 }
 
@@ -149,27 +149,27 @@ let inherit (lib) mkIf mkMerge; in {
     check_options(
         text,
         expect![[r#"
-        codchi [codchi] =? Set
-        codchi.gpu.enable [gpu enable] =? Bool(true)
-        codchi.docker [docker] =? Set
-        codchi.docker [docker] =? Set
-        codchi.docker.enable [enable] =? Bool(true)
-        codchi.docker.enableNvidia [enableNvidia] =? Bool(true)
-        codchi.keyring.enable [codchi keyring enable] =? Bool(true)
-        codchi.initScript [codchi initScript] = String("a")
-        codchi.java.jdks [codchi java jdks] = []
-        codchi.enableRecommendedConfig [codchi enableRecommendedConfig] =? Bool(false)
-        codchi.secrets [codchi secrets] =? Set
-        codchi.secrets [codchi secrets] =? Set
-        codchi.secrets.A [A] =? Set
-        codchi.secrets.B [B] =? Set
-        codchi.hostSecrets [codchi hostSecrets] =? Set
-        codchi.hostSecrets [codchi hostSecrets] =? Set
-        codchi.hostSecrets.sshAgent [sshAgent] =? Bool(true)
-        codchi.hostSecrets.sshKeys [sshKeys] =? Bool(true)
-        codchi.requiredCapabilities [codchi requiredCapabilities] = [String("gpu")]
-        codchi.optionalCapabilities [codchi optionalCapabilities] =? [String("usb")]
-    "#]],
+            codchi [codchi] =? Set
+            codchi.gpu.enable [gpu enable] =? Bool(true)
+            codchi.docker [docker] =? Set
+            codchi.docker [docker] =? Set
+            codchi.docker.enable [enable] =? Bool(true)
+            codchi.docker.enableNvidia [enableNvidia] =? Bool(true)
+            codchi.keyring.enable [codchi keyring enable] =? Bool(true)
+            codchi.initScript [codchi initScript] = String("a")
+            codchi.java.jdks [codchi java jdks] = []
+            codchi.enableRecommendedConfig [codchi enableRecommendedConfig] =? Bool(false)
+            codchi.secrets [codchi secrets] =? Set
+            codchi.secrets [codchi secrets] =? Set
+            codchi.secrets.A [A] =? Set
+            codchi.secrets.B [B] =? Set
+            codchi.hostSecrets [codchi hostSecrets] =? Set
+            codchi.hostSecrets [codchi hostSecrets] =? Set
+            codchi.hostSecrets.sshAgent [sshAgent] =? Bool(true)
+            codchi.hostSecrets.sshKeys [sshKeys] =? Bool(true)
+            codchi.requiredCapabilities [codchi requiredCapabilities] = [String("gpu")]
+            codchi.optionalCapabilities [codchi optionalCapabilities] =? [String("usb")]
+        "#]],
     );
 }
 
@@ -184,22 +184,22 @@ fn a_module_may_be_made_of_conditions() {
     check_options(
         text,
         expect![[r#"
-        codchi.gpu.enable [codchi gpu enable] = Bool(true)
-        codchi.keyring.enable [codchi keyring enable] =? Bool(true)
-    "#]],
+            codchi.gpu.enable [codchi gpu enable] = Bool(true)
+            codchi.keyring.enable [codchi keyring enable] =? Bool(true)
+        "#]],
     );
     check_options(
         "{ lib, ... }: { a = 1; } // (if x then { codchi.a = 1; } else { codchi.b = 2; })",
         expect![[r#"
-        codchi.a [codchi a] =? Int(1)
-        codchi.b [codchi b] =? Int(2)
-    "#]],
+            codchi.a [codchi a] =? Int(1)
+            codchi.b [codchi b] =? Int(2)
+        "#]],
     );
     check_options(
         "{ lib, ... }: { config = lib.mkIf x { codchi.a = 1; }; }",
         expect![[r#"
-        codchi.a [codchi a] =? Int(1)
-    "#]],
+            codchi.a [codchi a] =? Int(1)
+        "#]],
     );
 }
 
@@ -223,14 +223,14 @@ in {
     check_options(
         text,
         expect![[r#"
-        codchi [codchi] = Unknown
-        codchi.keyring [codchi keyring] = Unknown
-        codchi.docker [codchi docker] =? Set
-        codchi.docker.enable [enable] =? Bool(true)
-        codchi.java [codchi java] = Unknown
-        codchi.secrets [codchi secrets] = Unknown
-        codchi.hostSecrets [codchi hostSecrets] = Unknown
-    "#]],
+            codchi [codchi] = Unknown
+            codchi.keyring [codchi keyring] = Unknown
+            codchi.docker [codchi docker] =? Set
+            codchi.docker.enable [enable] =? Bool(true)
+            codchi.java [codchi java] = Unknown
+            codchi.secrets [codchi secrets] = Unknown
+            codchi.hostSecrets [codchi hostSecrets] = Unknown
+        "#]],
     );
 }
 

@@ -24,20 +24,20 @@ let gpu = "gpu"; rest = [ "tun" ]; in
     check_others(
         text,
         expect![[r#"
-        requires tun at `"tun"`
-        requires gpu at `gpu`
-        requires kvm at `"kvm"`
-        uses? audio at `"audio"`
-        uses? display at `"display"`
-        uses? usb at `"usb"`
-        uses? fuse at `"fuse"`
-    "#]],
+            requires tun at `"tun"`
+            requires gpu at `gpu`
+            requires kvm at `"kvm"`
+            uses? audio at `"audio"`
+            uses? display at `"display"`
+            uses? usb at `"usb"`
+            uses? fuse at `"fuse"`
+        "#]],
     );
     check_others(
         "{ lib, ... }: { codchi.requiredCapabilities = lib.mkIf true (lib.mkForce [ \"gpu\" ]); }",
         expect![[r#"
-        requires? gpu at `"gpu"`
-    "#]],
+            requires? gpu at `"gpu"`
+        "#]],
     );
 }
 
@@ -71,25 +71,25 @@ let local = ./local.nix; inline = { codchi.requiredCapabilities = [ "gpu" ]; }; 
     check_others(
         text,
         expect![[r#"
-        import ./a.nix at `./a.nix`
-        import ../b at `../b`
-        import ./. at `./.`
-        import /etc/c.nix at `/etc/c.nix`
-        import ./d.nix at `./d.nix`
-        import ./e/f.nix at `./e + "/f.nix"`
-        import ./local.nix at `local`
-        import ./g.nix at `./g.nix`
-        import? ./k.nix at `./k.nix`
-        import? ./l.nix at `./l.nix`
-        requires gpu at `"gpu"`
-        requires kvm at `"kvm"`
-    "#]],
+            import ./a.nix at `./a.nix`
+            import ../b at `../b`
+            import ./. at `./.`
+            import /etc/c.nix at `/etc/c.nix`
+            import ./d.nix at `./d.nix`
+            import ./e/f.nix at `./e + "/f.nix"`
+            import ./local.nix at `local`
+            import ./g.nix at `./g.nix`
+            import? ./k.nix at `./k.nix`
+            import? ./l.nix at `./l.nix`
+            requires gpu at `"gpu"`
+            requires kvm at `"kvm"`
+        "#]],
     );
     check_others("{ config.imports = [ ./a ]; codchi.imports = [ ./b ]; }", expect![[r#""#]]);
     check_others(
         "{ imports = with x; [ ./a ]; config = { }; }",
         expect![[r#"
-        import ./a at `./a`
-    "#]],
+            import ./a at `./a`
+        "#]],
     );
 }

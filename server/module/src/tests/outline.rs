@@ -37,17 +37,17 @@ let a = 1; in
         show,
         text,
         expect![[r#"
-        a
-        imports
-          b
-        codchi . secrets."T é"
-          description
-        services
-          nginx
-            enable
-        f
-          y
-    "#]],
+            a
+            imports
+              b
+            codchi . secrets."T é"
+              description
+            services
+              nginx
+                enable
+            f
+              y
+        "#]],
     );
 }
 
@@ -57,9 +57,9 @@ fn what_is_not_a_module_has_an_outline_too() {
         show,
         "{ a = final: prev: { b = { c = 1; }; }; }",
         expect![[r#"
-        a
-          b
-            c
-    "#]],
+            a
+              b
+                c
+        "#]],
     );
 }

@@ -29,19 +29,19 @@ in
     check_options(
         text,
         expect![[r#"
-        codchi.secrets.TOKEN.description [description] = String("a token")
-        codchi.secrets.TOKEN.required [required] = Bool(true)
-        codchi.gpu.enable [enable] = Bool(false)
-        codchi.docker.enable [enable] = Bool(false)
-        codchi.secrets.TOKEN [codchi secrets TOKEN] = Set
-        codchi.gpu [codchi gpu] = Set
-        codchi.docker [codchi docker] = Set
-        codchi.secrets.OTHER [codchi secrets OTHER] = Set
-        codchi.secrets.OTHER.description [description] = String("a token")
-        codchi.keyring [codchi keyring] = Set
-        codchi.keyring.enable [enable] = Bool(true)
-        codchi.keyring.on [on] = Bool(true)
-    "#]],
+            codchi.secrets.TOKEN.description [description] = String("a token")
+            codchi.secrets.TOKEN.required [required] = Bool(true)
+            codchi.gpu.enable [enable] = Bool(false)
+            codchi.docker.enable [enable] = Bool(false)
+            codchi.secrets.TOKEN [codchi secrets TOKEN] = Set
+            codchi.gpu [codchi gpu] = Set
+            codchi.docker [codchi docker] = Set
+            codchi.secrets.OTHER [codchi secrets OTHER] = Set
+            codchi.secrets.OTHER.description [description] = String("a token")
+            codchi.keyring [codchi keyring] = Set
+            codchi.keyring.enable [enable] = Bool(true)
+            codchi.keyring.on [on] = Bool(true)
+        "#]],
     );
 }
 
@@ -68,16 +68,16 @@ in
     check_options(
         text,
         expect![[r#"
-        codchi.b [codchi b] = Unknown
-        codchi.c [codchi c] = Unknown
-        codchi.d [codchi d] = Bool(false)
-        codchi.e [codchi e] = String("inner")
-        codchi.f [codchi f] = String("outer")
-        codchi.g [codchi g] = Unknown
-        codchi.h [codchi h] = Unknown
-        codchi.i [codchi i] = String("rec")
-        codchi.j [codchi j] = String("outer")
-    "#]],
+            codchi.b [codchi b] = Unknown
+            codchi.c [codchi c] = Unknown
+            codchi.d [codchi d] = Bool(false)
+            codchi.e [codchi e] = String("inner")
+            codchi.f [codchi f] = String("outer")
+            codchi.g [codchi g] = Unknown
+            codchi.h [codchi h] = Unknown
+            codchi.i [codchi i] = String("rec")
+            codchi.j [codchi j] = String("outer")
+        "#]],
     );
 }
 
@@ -107,15 +107,15 @@ in
     check_options(
         text,
         expect![[r#"
-        codchi.a [codchi a] = Unknown
-        codchi.b [codchi b] = Unknown
-        codchi.c [codchi c] = Unknown
-        codchi.d [codchi d] = Unknown
-        codchi.f [codchi f] = Unknown
-        codchi.g [codchi g] = Unknown
-        codchi.h [codchi h] = Unknown
-        codchi.i [codchi i] = Unknown
-    "#]],
+            codchi.a [codchi a] = Unknown
+            codchi.b [codchi b] = Unknown
+            codchi.c [codchi c] = Unknown
+            codchi.d [codchi d] = Unknown
+            codchi.f [codchi f] = Unknown
+            codchi.g [codchi g] = Unknown
+            codchi.h [codchi h] = Unknown
+            codchi.i [codchi i] = Unknown
+        "#]],
     );
 }
 
@@ -132,25 +132,25 @@ let codchi.docker.enable = true; keyring.enable = true; in
     check_options(
         text,
         expect![[r#"
-        codchi [codchi] = Set
-        codchi.gpu [gpu] = Unknown
-        codchi.java ["java"] = Unknown
-        codchi.docker [codchi docker] = Set
-        codchi.docker.keyring [keyring] = Unknown
-    "#]],
+            codchi [codchi] = Set
+            codchi.gpu [gpu] = Unknown
+            codchi.java ["java"] = Unknown
+            codchi.docker [codchi docker] = Set
+            codchi.docker.keyring [keyring] = Unknown
+        "#]],
     );
     check_options(
         "let codchi = { gpu.enable = true; }; in { inherit codchi; }",
         expect![[r#"
-        codchi.gpu.enable [gpu enable] = Bool(true)
-        codchi [codchi] = Set
-    "#]],
+            codchi.gpu.enable [gpu enable] = Bool(true)
+            codchi [codchi] = Set
+        "#]],
     );
     check_options(
         "let config = { codchi.gpu.enable = true; }; in { inherit config; }",
         expect![[r#"
-        codchi.gpu.enable [codchi gpu enable] = Bool(true)
-    "#]],
+            codchi.gpu.enable [codchi gpu enable] = Bool(true)
+        "#]],
     );
 }
 

@@ -24,13 +24,13 @@ fn there_are_three_spellings() {
     check_secrets(
         text,
         expect![[r#"
-        Plain A Some("plain") required=true complete at `A` in `codchi.secrets.A.description = "plain";`
-        Env B Some("env") required=true complete at `B` in `codchi.secrets.env.B.description = "env";`
-        File C Some("file") required=true complete at `C` in `codchi.secrets.file.C = { description = "file"; mode = "0440"; };`
-        Plain D None required=true complete at `D` in `D = { };`
-        Env E Some("") required=true complete at `E` in `E.description = "";`
-        File F None required=false complete at `F` in `file.F = { required = false; };`
-    "#]],
+            Plain A Some("plain") required=true complete at `A` in `codchi.secrets.A.description = "plain";`
+            Env B Some("env") required=true complete at `B` in `codchi.secrets.env.B.description = "env";`
+            File C Some("file") required=true complete at `C` in `codchi.secrets.file.C = { description = "file"; mode = "0440"; };`
+            Plain D None required=true complete at `D` in `D = { };`
+            Env E Some("") required=true complete at `E` in `E.description = "";`
+            File F None required=false complete at `F` in `file.F = { required = false; };`
+        "#]],
     );
 }
 
@@ -47,10 +47,10 @@ fn several_definitions_are_one_declaration() {
     check_secrets(
         text,
         expect![[r#"
-        Plain A Some("first") required=false complete at `A` in `codchi.secrets.A.description = "first";`
-        Plain B Some("b") required=true complete at `B` in `codchi.secrets.B = lib.mkMerge [ { description = "b"; } { required = true; } ];`
-        Env A Some("another of that name") required=true complete at `A` in `codchi.secrets.env.A.description = "another of that name";`
-    "#]],
+            Plain A Some("first") required=false complete at `A` in `codchi.secrets.A.description = "first";`
+            Plain B Some("b") required=true complete at `B` in `codchi.secrets.B = lib.mkMerge [ { description = "b"; } { required = true; } ];`
+            Env A Some("another of that name") required=true complete at `A` in `codchi.secrets.env.A.description = "another of that name";`
+        "#]],
     );
 }
 
@@ -76,20 +76,20 @@ fn a_declaration_is_incomplete_where_something_unseen_may_add_to_it() {
     check_secrets(
         text,
         expect![[r#"
-        Plain A None required=true incomplete at `A` in `codchi.secrets.A = { required = true; } // x;`
-        Plain B None required=false incomplete at `B` in `codchi.secrets.B = lib.mkMerge [ { required = false; } x ];`
-        Plain C None required=unknown incomplete at `C` in `codchi.secrets.C = x;`
-        Plain D None required=true incomplete at `D` in `codchi.secrets.D = { inherit (x) description; };`
-        Plain E None required=unknown incomplete at `E` in `codchi.secrets.E = { ${x} = "text"; };`
-        Plain F None required=true incomplete at `F` in `codchi.secrets.F.description = x;`
-        Plain G None required=true incomplete at `G` in `codchi.secrets.G.description = "with ${x}";`
-        Plain H Some("h") required=true complete at `H` in `codchi.secrets.H = { description = "h"; };`
-        Plain I None required=unknown complete at `I` in `codchi.secrets.I.required = x;`
-        Plain J None required=unknown incomplete at `J` in `codchi.secrets.J = { ... }: { a = 1; };`
-        Plain K None required=unknown incomplete at `K` in `codchi.secrets.K = "text";`
-        Env? L None required=unknown incomplete at `L` in `L = { };`
-        File M None required=unknown incomplete at `M` in `M`
-    "#]],
+            Plain A None required=true incomplete at `A` in `codchi.secrets.A = { required = true; } // x;`
+            Plain B None required=false incomplete at `B` in `codchi.secrets.B = lib.mkMerge [ { required = false; } x ];`
+            Plain C None required=unknown incomplete at `C` in `codchi.secrets.C = x;`
+            Plain D None required=true incomplete at `D` in `codchi.secrets.D = { inherit (x) description; };`
+            Plain E None required=unknown incomplete at `E` in `codchi.secrets.E = { ${x} = "text"; };`
+            Plain F None required=true incomplete at `F` in `codchi.secrets.F.description = x;`
+            Plain G None required=true incomplete at `G` in `codchi.secrets.G.description = "with ${x}";`
+            Plain H Some("h") required=true complete at `H` in `codchi.secrets.H = { description = "h"; };`
+            Plain I None required=unknown complete at `I` in `codchi.secrets.I.required = x;`
+            Plain J None required=unknown incomplete at `J` in `codchi.secrets.J = { ... }: { a = 1; };`
+            Plain K None required=unknown incomplete at `K` in `codchi.secrets.K = "text";`
+            Env? L None required=unknown incomplete at `L` in `L = { };`
+            File M None required=unknown incomplete at `M` in `M`
+        "#]],
     );
 }
 
@@ -98,50 +98,50 @@ fn what_is_unseen_further_out_counts_too() {
     check_secrets(
         "{ x, ... }: { codchi.secrets = { A = { }; } // x; }",
         expect![[r#"
-        Plain? A None required=unknown incomplete at `A` in `A = { };`
-    "#]],
+            Plain? A None required=unknown incomplete at `A` in `A = { };`
+        "#]],
     );
     check_secrets(
         "{ x, ... }: { codchi.secrets = { A = { }; ${x} = { }; }; }",
         expect![[r#"
-        Plain A None required=unknown incomplete at `A` in `A = { };`
-    "#]],
+            Plain A None required=unknown incomplete at `A` in `A = { };`
+        "#]],
     );
     check_secrets(
         "{ x, ... }: { codchi.secrets.A = { }; } // x",
         expect![[r#"
-        Plain? A None required=unknown incomplete at `A` in `codchi.secrets.A = { };`
-    "#]],
+            Plain? A None required=unknown incomplete at `A` in `codchi.secrets.A = { };`
+        "#]],
     );
     check_secrets(
         "{ lib, x, ... }: { config = lib.mkMerge [ { codchi.secrets.A = { }; } (f x) ]; }",
         expect![[r#"
-        Plain A None required=unknown incomplete at `A` in `codchi.secrets.A = { };`
-    "#]],
+            Plain A None required=unknown incomplete at `A` in `codchi.secrets.A = { };`
+        "#]],
     );
     check_secrets(
         "{ x, ... }: { codchi.secrets.A = { }; inherit (x) codchi; }",
         expect![[r#"
-        Plain A None required=unknown incomplete at `A` in `codchi.secrets.A = { };`
-    "#]],
+            Plain A None required=unknown incomplete at `A` in `codchi.secrets.A = { };`
+        "#]],
     );
     check_secrets(
         "{ lib, ... }: { codchi.secrets = lib.genAttrs [ \"A\" ] (name: { }); codchi.secrets.B = { }; }",
         expect![[r#"
-        Plain B None required=unknown incomplete at `B` in `codchi.secrets.B = { };`
-    "#]],
+            Plain B None required=unknown incomplete at `B` in `codchi.secrets.B = { };`
+        "#]],
     );
     check_secrets(
         "{ x, ... }: { codchi.secrets.A = { }; services = x; inherit (x) boot; }",
         expect![[r#"
-        Plain A None required=true complete at `A` in `codchi.secrets.A = { };`
-    "#]],
+            Plain A None required=true complete at `A` in `codchi.secrets.A = { };`
+        "#]],
     );
     check_secrets(
         "{ x, ... }: { imports = [ x ]; codchi.secrets.A = { }; }",
         expect![[r#"
-        Plain A None required=true complete at `A` in `codchi.secrets.A = { };`
-    "#]],
+            Plain A None required=true complete at `A` in `codchi.secrets.A = { };`
+        "#]],
     );
 }
 

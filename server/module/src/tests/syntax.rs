@@ -40,8 +40,8 @@ fn a_missing_semicolon_is_reported_where_it_belongs() {
     check(
         "{ a = 1 }",
         expect![[r#"
-        1:7 1: `;` is missing after `1`: each definition ends with one.
-    "#]],
+            1:7 1: `;` is missing after `1`: each definition ends with one.
+        "#]],
     );
     check(
         "{\n  a = \"x\"\n  \"b\" = 1;\n}",
@@ -52,14 +52,14 @@ fn a_missing_semicolon_is_reported_where_it_belongs() {
     check(
         "{ a = pkgs.\n  b = 1;\n}",
         expect![[r#"
-        1:11 .: A name is missing after `.`.
-    "#]],
+            1:11 .: A name is missing after `.`.
+        "#]],
     );
     check(
         "{\n  inherit a b\n  c = 1;\n}",
         expect![[r#"
-        2:13 b: `;` is missing after `b`: each definition ends with one.
-    "#]],
+            2:13 b: `;` is missing after `b`: each definition ends with one.
+        "#]],
     );
     check(
         "{ inherit (x) a }",
@@ -70,8 +70,8 @@ fn a_missing_semicolon_is_reported_where_it_belongs() {
     check(
         "let a = 1 in a",
         expect![[r#"
-        1:9 1: `;` is missing after `1`: each definition ends with one.
-    "#]],
+            1:9 1: `;` is missing after `1`: each definition ends with one.
+        "#]],
     );
 }
 
@@ -80,14 +80,14 @@ fn a_missing_value_is_reported_where_it_belongs() {
     check(
         "{ a = ; b = 1; }",
         expect![[r#"
-        1:7 ;: A value is missing before `;`.
-    "#]],
+            1:7 ;: A value is missing before `;`.
+        "#]],
     );
     check(
         "{ a ; }",
         expect![[r#"
-        1:5 ;: `=` and a value are missing before `;`.
-    "#]],
+            1:5 ;: `=` and a value are missing before `;`.
+        "#]],
     );
     check(
         "{ a }",
@@ -98,44 +98,44 @@ fn a_missing_value_is_reported_where_it_belongs() {
     check(
         "{ a = 1 + ; }",
         expect![[r#"
-        1:11 ;: A value is missing before `;`.
-    "#]],
+            1:11 ;: A value is missing before `;`.
+        "#]],
     );
     check(
         "{ a = if b then c; }",
         expect![[r#"
-        1:18 ;: `else` and a value are missing before `;`: each `if` has one.
-    "#]],
+            1:18 ;: `else` and a value are missing before `;`: each `if` has one.
+        "#]],
     );
     check(
         "{ a = if b c else d; }",
         expect![[r#"
-        1:14 else: `then` is missing before `else`.
-    "#]],
+            1:14 else: `then` is missing before `else`.
+        "#]],
     );
     check(
         "{ codchi. }",
         expect![[r#"
-        1:11 }: A name is missing between `.` and `}`.
-    "#]],
+            1:11 }: A name is missing between `.` and `}`.
+        "#]],
     );
     check(
         "{ codchi.secrets. = 1; }",
         expect![[r#"
-        1:19 =: A name is missing between `.` and `=`.
-    "#]],
+            1:19 =: A name is missing between `.` and `=`.
+        "#]],
     );
     check(
         "{ a = codchi.; }",
         expect![[r#"
-        1:14 ;: A name is missing between `.` and `;`.
-    "#]],
+            1:14 ;: A name is missing between `.` and `;`.
+        "#]],
     );
     check(
         "{ a = [ 1 + 2 ]; }",
         expect![[r#"
-        1:11 +: `+` cannot stand in a list: put parentheses around calls and operators.
-    "#]],
+            1:11 +: `+` cannot stand in a list: put parentheses around calls and operators.
+        "#]],
     );
     check(
         "let a = 1; { b = a; }",
@@ -152,14 +152,14 @@ fn a_missing_value_is_reported_where_it_belongs() {
     check(
         "{ pkgs, lib ... }: { }",
         expect![[r#"
-        1:13 ...: `}` or `,` is missing before `...`.
-    "#]],
+            1:13 ...: `}` or `,` is missing before `...`.
+        "#]],
     );
     check(
         "{ pkgs, ... } { }",
         expect![[r#"
-        1:15 {: `:` is missing before `{`: it stands between a function's arguments and its value.
-    "#]],
+            1:15 {: `:` is missing before `{`: it stands between a function's arguments and its value.
+        "#]],
     );
 }
 
@@ -168,44 +168,44 @@ fn brackets_without_their_other_half_are_found() {
     check(
         "{\n  a = {\n    b = 1;\n  c = 2;\n}\n",
         expect![[r#"
-        2:7 {: This `{` is never closed: `}` is missing.
-    "#]],
+            2:7 {: This `{` is never closed: `}` is missing.
+        "#]],
     );
     check(
         "{\n  a = [ 1 2;\n  b = 1;\n}\n",
         expect![[r#"
-        2:7 [: This `[` is never closed: `]` is missing.
-    "#]],
+            2:7 [: This `[` is never closed: `]` is missing.
+        "#]],
     );
     check(
         "{ a = (1 + 2; b = 1; }",
         expect![[r#"
-        1:7 (: This `(` is never closed: `)` is missing.
-    "#]],
+            1:7 (: This `(` is never closed: `)` is missing.
+        "#]],
     );
     check(
         "{ a = 1; }}",
         expect![[r#"
-        1:11 }: This `}` closes nothing: remove it.
-    "#]],
+            1:11 }: This `}` closes nothing: remove it.
+        "#]],
     );
     check(
         "{ a = [ 1 ]]; b = 2; }",
         expect![[r#"
-        1:12 ]: This `]` closes nothing: remove it.
-    "#]],
+            1:12 ]: This `]` closes nothing: remove it.
+        "#]],
     );
     check(
         "{\n  a = {\n    b = 1;\n  };\n",
         expect![[r#"
-        1:1 {: This `{` is never closed: `}` is missing.
-    "#]],
+            1:1 {: This `{` is never closed: `}` is missing.
+        "#]],
     );
     check(
         "{ a = \"${b\"; }",
         expect![[r#"
-        1:11 ": This string is never closed: `"` is missing.
-    "#]],
+            1:11 ": This string is never closed: `"` is missing.
+        "#]],
     );
 }
 
@@ -214,26 +214,26 @@ fn strings_and_comments_without_an_end_are_found() {
     check(
         "{\n  a = \"foo;\n  b = \"bar\";\n}\n",
         expect![[r#"
-        2:7 ": This string is never closed: `"` is missing.
-    "#]],
+            2:7 ": This string is never closed: `"` is missing.
+        "#]],
     );
     check(
         "{\n  a = \"foo;\n  b = 1;\n}\n",
         expect![[r#"
-        2:7 ": This string is never closed: `"` is missing.
-    "#]],
+            2:7 ": This string is never closed: `"` is missing.
+        "#]],
     );
     check(
         "{\n  a = ''\n    foo\n  ;\n}\n",
         expect![[r#"
-        2:7 '': This string is never closed: `''` is missing.
-    "#]],
+            2:7 '': This string is never closed: `''` is missing.
+        "#]],
     );
     check(
         "{ a = 1; /* b = 2; }",
         expect![[r#"
-        1:10 /*: This comment is never closed: `*/` is missing.
-    "#]],
+            1:10 /*: This comment is never closed: `*/` is missing.
+        "#]],
     );
 }
 
@@ -256,9 +256,9 @@ fn each_definition_tells_its_first_error() {
     check(
         "{\n  a = = 1;\n  b = 2;\n  c = = 3;\n}\n",
         expect![[r#"
-        2:7 =: A value is missing before `=`.
-        4:7 =: A value is missing before `=`.
-    "#]],
+            2:7 =: A value is missing before `=`.
+            4:7 =: A value is missing before `=`.
+        "#]],
     );
 }
 
@@ -267,8 +267,8 @@ fn functions_name_their_arguments_once() {
     check(
         "x@{ a }@y: a",
         expect![[r#"
-        1:8 @: This function names its whole argument twice: keep the `@` on one side only.
-    "#]],
+            1:8 @: This function names its whole argument twice: keep the `@` on one side only.
+        "#]],
     );
 }
 
@@ -277,8 +277,8 @@ fn what_follows_the_end_is_reported() {
     check(
         "{ a = 1; } b = 2;",
         expect![[r#"
-        1:14 =: The file's expression ends before `=`: remove what follows, or put it inside.
-    "#]],
+            1:14 =: The file's expression ends before `=`: remove what follows, or put it inside.
+        "#]],
     );
     check(
         "",
@@ -301,8 +301,8 @@ fn what_follows_the_end_is_reported() {
     check(
         "let a = 1;",
         expect![[r#"
-        1:10 ;: The file ends too early: `in` and a value are missing.
-    "#]],
+            1:10 ;: The file ends too early: `in` and a value are missing.
+        "#]],
     );
     check(
         "{ a = ./b/; c = 1 ~ 2; }",
