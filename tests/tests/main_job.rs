@@ -392,7 +392,10 @@ async fn a_rebuild_that_fails_leaves_the_machine_as_it_was() {
     world.write("codchi.nix", &failing);
     let error = world.rebuild().await.unwrap_err();
     assert!(error.to_string().contains("fails.service"), "{error}");
-    assert_eq!(world.shell("cat /etc/flavour; printf %s \"$CODCHI_API_TOKEN\"").await, format!("one\n{SECRET}"));
+    assert_eq!(
+        world.shell("cat /etc/flavour; printf %s \"$CODCHI_API_TOKEN\"").await,
+        format!("one\n{SECRET}")
+    );
     let status = world.status().await;
     assert_eq!((status.state, status.generation), (MachineState::Running, 1));
     // Also after a restart.

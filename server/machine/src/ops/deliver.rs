@@ -6,10 +6,14 @@ use crate::state::Runtime;
 use crate::{MachineError, Secret, delivery, ssh};
 use codchi_driver::Exec;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a machine may take until all its services are up before the operation goes on without.
 const UP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a machine that was just started may take until programs of its system can run.
+const RUNNABLE_LIMIT: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(20);
 
 impl Run<'_> {
     /// [`Step::Deliver`](crate::Step::Deliver).
@@ -46,10 +50,19 @@ impl Run<'_> {
             gathered.await.map_err(|e| self.inside("Delivering secrets", &e.to_string()))??;
         self.report.conceal(values);
         let exec = Exec::root([target.path("sw/bin/codchi-receive")]);
-        let output = self.driver().run(&self.instance, &exec, &archive).await?;
-        if output.status.success() {
-            return Ok(());
-        }
+        let begun = Instant::now();
+        let output = loop {
+            let output = self.driver().run(&self.instance, &exec, &archive).await?;
+            if output.status.success() {
+                return Ok(());
+            }
+            // An init that has only just begun may not have made yet what the program itself needs to run.
+            let cannot_run = matches!(output.status.code, 126 | 127);
+            if !cannot_run || begun.elapsed() > RUNNABLE_LIMIT {
+                break output;
+            }
+            tokio::time::sleep(RETRY).await;
+        };
         // What the program prints is ours and never a value.
         let message =
             lines(&output.stderr).pop().unwrap_or_else(|| format!("exit code {}", output.status.code));
