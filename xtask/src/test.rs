@@ -52,7 +52,11 @@ impl Test {
 }
 
 fn prepare() -> Result<()> {
-    apt::programs(&[apt::Program("chromium", "chromium")])?;
+    apt::programs(&[
+        apt::Program("chromium", "chromium"),
+        apt::Program("dbus-run-session", "dbus-daemon"),
+        apt::Program("gnome-keyring-daemon", "gnome-keyring"),
+    ])?;
     code_server::install(&lab::cache())?;
     lab::prepare_nix().map(drop)
 }

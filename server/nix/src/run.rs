@@ -42,7 +42,14 @@ impl Nix {
     pub async fn find() -> Result<Self, NixError> {
         let path = std::env::var_os("PATH");
         let home = std::env::var_os("HOME");
-        let program = find::find_in(path.as_deref(), home.as_deref()).ok_or(NixError::NotInstalled)?;
+        Self::at(find::find_in(path.as_deref(), home.as_deref()).ok_or(NixError::NotInstalled)?).await
+    }
+
+    /// The `nix` at `program`, an absolute path.
+    ///
+    /// # Errors
+    /// [`NixError::Process`] where it does not run, or is no Nix.
+    pub async fn at(program: PathBuf) -> Result<Self, NixError> {
         let version = find::version(&program).await?;
         Ok(Self { program, version, environment: Vec::new() })
     }

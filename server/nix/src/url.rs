@@ -5,7 +5,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// The flake URL of a local folder, `path:/folder`, with everything escaped that means something in a URL. Add
-/// `#attribute` to make it an installable.
+/// `#attribute` to make it an installable. Nix 2.8, which is older than what nixpkgs supports, does not undo the
+/// escapes: it only finds folders whose names need none.
 #[must_use]
 pub fn path_url(folder: &Path) -> String {
     folder.as_os_str().as_bytes().iter().fold("path:".to_owned(), |mut url, &byte| {
