@@ -5,6 +5,7 @@
 //! own and deletes them, so the tests may run side by side, and beside others on the same engine.
 
 #![cfg(feature = "lab")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_driver::{
     Device, Driver, DriverError, EventKind, Exec, FileKind, FileSpec, InstanceName, InstanceSpec, Lxd,

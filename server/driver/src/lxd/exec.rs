@@ -4,6 +4,7 @@
 //! frame ends a stream, both ways. Closing the control connection without a farewell kills the command: whoever holds
 //! [`Process::exit`] holds that connection, so that dropping it does.
 
+use super::operations::Finished;
 use super::reply::ApiError;
 use super::transport::{Body, Transport, WebSocket};
 use crate::DriverError;
@@ -121,16 +122,25 @@ fn request(exec: &Exec) -> Value {
     body
 }
 
-/// The exit status is in the operation's own metadata, even in that of one that failed because there is no such command.
-fn exit_status(finished: super::operations::Finished) -> Result<ExitStatus, ApiError> {
-    if let Some(code) = finished.metadata.get("return").and_then(Value::as_i64)
-        && let Ok(code) = i32::try_from(code)
-        && code >= 0
-    {
+/// How the command ended. A shell's codes stand for a command that could not be run: LXD gives them itself, in the
+/// metadata of the failed operation; Incus has words only.
+fn exit_status(finished: Finished) -> Result<ExitStatus, ApiError> {
+    let code =
+        finished.metadata.get("return").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok());
+    // The engine says -1 where it does not know.
+    if let Some(code) = code.filter(|code| *code >= 0) {
         return Ok(ExitStatus { code });
     }
-    finished.success()?;
-    Err(ApiError::Protocol("the command ended without an exit code".into()))
+    match finished.success() {
+        Err(ApiError::Refused { message, .. }) if message.contains("Command not found") => {
+            Ok(ExitStatus { code: 127 })
+        }
+        Err(ApiError::Refused { message, .. }) if message.contains("Command not executable") => {
+            Ok(ExitStatus { code: 126 })
+        }
+        Err(error) => Err(error),
+        Ok(_) => Err(ApiError::Protocol("the command ended without an exit code".into())),
+    }
 }
 
 type Output = Box<dyn tokio::io::AsyncRead + Send + Unpin>;
@@ -262,5 +272,44 @@ impl AsyncWrite for Input {
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.close();
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(operation: &str) -> Result<i32, ApiError> {
+        exit_status(serde_json::from_str(operation).unwrap()).map(|status| status.code)
+    }
+
+    #[test]
+    fn the_exit_code_is_what_the_operation_says() {
+        assert_eq!(status(r#"{"status_code":200,"err":"","metadata":{"return":7}}"#).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_run_has_a_shells_exit_code() {
+        let lxd = r#"{"status_code":400,"err":"Command not found","metadata":{"return":127}}"#;
+        assert_eq!(status(lxd).unwrap(), 127);
+        assert_eq!(status(r#"{"status_code":400,"err":"Command not found","metadata":{}}"#).unwrap(), 127);
+        assert_eq!(status(r#"{"status_code":400,"err":"Command not executable"}"#).unwrap(), 126);
+    }
+
+    #[test]
+    fn a_command_whose_end_is_unknown_is_an_error() {
+        assert!(status(r#"{"status_code":400,"err":"it broke","metadata":{"return":-1}}"#).is_err());
+        assert!(status(r#"{"status_code":200,"err":"","metadata":{}}"#).is_err());
+    }
+
+    #[test]
+    fn a_terminal_is_asked_for_with_its_size() {
+        let stdio = Stdio::Pty(PtySize { columns: 80, rows: 24 });
+        let body = request(&Exec { stdio, ..Exec::root(["true"]) });
+        assert_eq!(
+            (&body["interactive"], &body["width"], &body["height"]),
+            (&true.into(), &80.into(), &24.into())
+        );
+        assert_eq!(request(&Exec::root(["true"]))["interactive"], false);
     }
 }

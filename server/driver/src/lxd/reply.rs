@@ -94,9 +94,12 @@ impl ApiError {
         matches!(self, Self::Refused { code: 412, .. })
     }
 
-    /// Whether something of this name is there already. A failed operation has no status that tells.
+    /// Whether something of this name is there already. A failed operation has no status that tells, and Incus only
+    /// its database's words.
     pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Refused { code, message } if *code == 409 || message.contains("already exists"))
+        matches!(self, Self::Refused { code, message } if *code == 409
+            || message.contains("already exists")
+            || message.contains("UNIQUE constraint failed"))
     }
 
     /// Whether the engine is busy with the same instance and may be asked again later.
@@ -211,6 +214,30 @@ mod tests {
         assert!(matches!(error, DriverError::NotFound { name } if name == "codchi-x"));
         let error = missing("file does not exist").explain("writing /a/b to", &name());
         assert_eq!(error.to_string(), "Writing /a/b to instance codchi-x failed: file does not exist");
+    }
+
+    #[test]
+    fn a_name_in_use_is_known_by_either_engines_words() {
+        let conflicts = [
+            r#"Failed creating instance record: Add instance info to the database: This "instances" entry already exists"#,
+            "UNIQUE constraint failed: instances.project_id, instances.name",
+        ];
+        for message in conflicts {
+            assert!(ApiError::Refused { code: 400, message: message.into() }.is_conflict());
+        }
+        assert!(!ApiError::Refused { code: 400, message: "No such pool".into() }.is_conflict());
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_opened_tells_the_group_that_may() {
+        let transport = Transport::new(Path::new("/no/such/incus/unix.socket"));
+        let error =
+            ApiError::connecting(&transport, ErrorKind::PermissionDenied.into()).while_doing("asking");
+        assert!(
+            matches!(&error, DriverError::NoPermission { group, .. } if group == "incus-admin"),
+            "{error:?}"
+        );
+        assert!(error.hint().is_some_and(|hint| hint.contains("usermod -aG incus-admin")), "{error:?}");
     }
 
     #[test]

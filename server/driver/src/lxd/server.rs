@@ -91,6 +91,8 @@ impl Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
 
     fn environment(json: &str) -> Environment {
         serde_json::from_str::<Server>(json).unwrap().environment
@@ -109,6 +111,49 @@ mod tests {
         );
         assert_eq!(incus.kind(), DriverKind::Incus);
         assert!(!incus.has("idmapped_mounts"));
+    }
+
+    /// Answers each request with what `answers` has for its path.
+    fn engine(answers: &'static [(&str, &str)]) -> (tempfile::TempDir, Transport) {
+        let folder = tempfile::tempdir().unwrap();
+        let transport = Transport::new(&folder.path().join("unix.socket"));
+        let listener = UnixListener::bind(&transport.socket).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.unwrap();
+                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                let path = request.split(' ').nth(1).unwrap();
+                let value = answers.iter().find(|(known, _)| *known == path).unwrap().1;
+                let body = format!(r#"{{"type":"sync","status_code":200,"metadata":{value}}}"#);
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).await.unwrap();
+            }
+        });
+        (folder, transport)
+    }
+
+    const INCUS: &str =
+        r#"{"environment":{"server":"incus","server_version":"6.0.4","architectures":["x86_64"]}}"#;
+
+    #[tokio::test]
+    async fn an_engine_without_a_pool_or_without_a_root_disk_is_not_set_up() {
+        let missing_pool = |error| match error {
+            ApiError::Driver(DriverError::NotInitialised { kind: DriverKind::Incus, pool }) => pool,
+            error => panic!("{error:?}"),
+        };
+        let (_folder, fresh) = engine(&[
+            ("/1.0", INCUS),
+            ("/1.0/storage-pools", "[]"),
+            ("/1.0/profiles/default", r#"{"devices":{}}"#),
+        ]);
+        assert_eq!(missing_pool(fresh.usable().await.unwrap_err()), None);
+        let (_folder, bare) = engine(&[
+            ("/1.0", INCUS),
+            ("/1.0/storage-pools", r#"["/1.0/storage-pools/fast"]"#),
+            ("/1.0/profiles/default", r#"{"devices":{}}"#),
+        ]);
+        assert_eq!(missing_pool(bare.usable().await.unwrap_err()).as_deref(), Some("fast"));
     }
 
     #[test]
