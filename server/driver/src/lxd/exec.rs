@@ -86,8 +86,8 @@ impl Transport {
         let ended = AbortOnDropHandle::new(tokio::spawn(async move {
             // Nobody reads the input of a command that has ended: whoever still writes gets a broken pipe.
             let _feeder = feeder;
-            let finished = transport.ended(&operation).await;
-            finished.and_then(exit_status).map_err(|error| error.explain("running a command in", &instance))
+            exit_status(transport.ended(&operation).await)
+                .map_err(|error| error.explain("running a command in", &instance))
         }));
         Ok(Process {
             stdin: Box::new(Input(PollSender::new(input))),
@@ -124,14 +124,14 @@ fn request(exec: &Exec) -> Value {
 
 /// How the command ended. A shell's codes stand for a command that could not be run: LXD gives them itself, in the
 /// metadata of the failed operation; Incus has words only.
-fn exit_status(finished: Finished) -> Result<ExitStatus, ApiError> {
-    let code =
-        finished.metadata.get("return").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok());
+fn exit_status(finished: Result<Finished, ApiError>) -> Result<ExitStatus, ApiError> {
+    let metadata = finished.as_ref().ok().map(|finished| &finished.metadata);
+    let code = metadata.and_then(|metadata| metadata.get("return")?.as_i64()?.try_into().ok());
     // The engine says -1 where it does not know.
-    if let Some(code) = code.filter(|code| *code >= 0) {
+    if let Some(code) = code.filter(|code: &i32| *code >= 0) {
         return Ok(ExitStatus { code });
     }
-    match finished.success() {
+    match finished.and_then(Finished::success) {
         Err(ApiError::Refused { message, .. }) if message.contains("Command not found") => {
             Ok(ExitStatus { code: 127 })
         }
@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     fn status(operation: &str) -> Result<i32, ApiError> {
-        exit_status(serde_json::from_str(operation).unwrap()).map(|status| status.code)
+        exit_status(Ok(serde_json::from_str(operation).unwrap())).map(|status| status.code)
     }
 
     #[test]
@@ -294,6 +294,8 @@ mod tests {
         assert_eq!(status(lxd).unwrap(), 127);
         assert_eq!(status(r#"{"status_code":400,"err":"Command not found","metadata":{}}"#).unwrap(), 127);
         assert_eq!(status(r#"{"status_code":400,"err":"Command not executable"}"#).unwrap(), 126);
+        let refused = ApiError::Refused { code: 400, message: "Command not found".into() };
+        assert_eq!(exit_status(Err(refused)).unwrap().code, 127);
     }
 
     #[test]

@@ -29,8 +29,9 @@ impl Finished {
 }
 
 impl Transport {
-    /// `GET /1.0/operations/ID/wait`: waits until the operation has ended, well or not. The engine answers 200 to it
-    /// even for a failed one, and forgets an operation some seconds after its end: so ask at once.
+    /// `GET /1.0/operations/ID/wait`: waits until the operation has ended, well or not. LXD answers 200 to it even for
+    /// a failed one, Incus with the operation's error. The engine forgets an operation some seconds after its end: so
+    /// ask at once.
     pub(super) async fn ended(&self, operation: &str) -> Result<Finished, ApiError> {
         self.get(&format!("{operation}/wait")).await
     }
