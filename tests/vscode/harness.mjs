@@ -118,6 +118,11 @@ export class Editor {
     return join(this.#root, "home");
   }
 
+  /** Where extensions are installed. */
+  get extensions() {
+    return join(this.#root, "extensions");
+  }
+
   /** The environment of the editor, and of whatever it starts. */
   env = {};
 
@@ -125,8 +130,7 @@ export class Editor {
     this.#name = name;
     this.#root = mkdtempSync(join(tmpdir(), `codchi-${name}-`));
     const user = join(this.#root, "user");
-    const extensions = join(this.#root, "extensions");
-    for (const folder of [join(user, "User"), extensions, this.workspace, this.home, screenshots]) {
+    for (const folder of [join(user, "User"), this.extensions, this.workspace, this.home, screenshots]) {
       mkdirSync(folder, { recursive: true });
     }
     writeFileSync(join(user, "User/settings.json"), JSON.stringify({ ...quiet, ...settings }, null, 2));
@@ -152,7 +156,7 @@ export class Editor {
     const node = required("CODCHI_LAB_NODE");
     const codeServer = [
       required("CODCHI_LAB_CODE_SERVER"),
-      ...["--config", join(this.#root, "config.yaml"), "--user-data-dir", user, "--extensions-dir", extensions],
+      ...["--config", join(this.#root, "config.yaml"), "--user-data-dir", user, "--extensions-dir", this.extensions],
     ];
     if (vsix !== undefined) {
       await promisify(execFile)(node, [...codeServer, "--install-extension", vsix], { env: this.env });
