@@ -11,6 +11,7 @@ import {
 } from "vscode-languageclient/node";
 import { ask } from "./input";
 import { InputRequest, type MachineStatus, MachinesChangedNotification, type ServerSettings } from "./protocol";
+import { remoteFolder, type RemoteFolder } from "./remote-folder";
 import { findServer, ServerNotFound } from "./server";
 
 /** Whether there is a server to talk to; `missing`: no program, `failed`: it ended and will not be started again. */
@@ -104,7 +105,7 @@ export class Ctx implements vscode.Disposable {
     this.setState("starting");
     try {
       const program = await findServer(this.extensionPath);
-      const client = this.newClient(program);
+      const client = this.newClient(program, await remoteFolder(program));
       this.running = { client, program };
       await client.start();
     } catch (error) {
@@ -129,9 +130,17 @@ export class Ctx implements vscode.Disposable {
     }
   }
 
-  private newClient(program: string): LanguageClient {
+  private newClient(program: string, remote: RemoteFolder | undefined): LanguageClient {
     const options: LanguageClientOptions = {
-      documentSelector: [{ language: "nix", scheme: "file" }],
+      documentSelector: [{ language: "nix", scheme: remote === undefined ? "file" : "vscode-remote" }],
+      ...(remote === undefined
+        ? {}
+        : {
+            uriConverters: {
+              code2Protocol: (uri) => remote.toHost(uri).toString(),
+              protocol2Code: (text) => remote.toWindow(vscode.Uri.parse(text)),
+            },
+          }),
       initializationOptions: settings(),
       outputChannel: this.output,
       revealOutputChannelOn: RevealOutputChannelOn.Never,

@@ -4,6 +4,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import * as vscode from "vscode";
 import type { MachineStatus } from "./protocol";
+import { remoteMachine } from "./remote-folder";
 
 /** The machines of this window's folders: their project or one of their modules is in a folder, or holds it. */
 export function folderMachines(machines: readonly MachineStatus[]): MachineStatus[] {
@@ -23,12 +24,6 @@ export function folderMachines(machines: readonly MachineStatus[]): MachineStatu
 export function moduleMachines(machines: readonly MachineStatus[], module: string): MachineStatus[] {
   const folder = module.endsWith(".nix") ? dirname(module) : module;
   return machines.filter((machine) => machine.moduleFolders.some((theirs) => theirs === folder || theirs === real(folder)));
-}
-
-/** The machine that this window is in, where it is a remote window of one. */
-function remoteMachine(): string | undefined {
-  const authority = vscode.workspace.workspaceFolders?.[0]?.uri.authority;
-  return /^ssh-remote\+codchi-([a-z0-9-]+)$/.exec(authority ?? "")?.[1];
 }
 
 function localFolders(): string[] {
