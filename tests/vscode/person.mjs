@@ -131,7 +131,7 @@ async function walk({ page, quick, quickInput }) {
     const row = machines.filter({ hasText: name });
     await row.filter({ hasText: "creating" }).waitFor();
     await editor.shot("being created");
-    await row.filter({ hasText: "running · generation 1" }).waitFor({ timeout: 90_000 });
+    await row.filter({ hasText: "running · generation 1" }).waitFor({ timeout: 180_000 });
     await row.locator(".monaco-tl-twistie").click();
     await machines.filter({ hasText: "SERVICE_TOKEN" }).filter({ hasText: "set" }).waitFor();
     await editor.toast(`Code machine ${name} is running`).waitFor();
@@ -148,9 +148,9 @@ async function walk({ page, quick, quickInput }) {
 
   await step("opens a terminal in the machine and sees the secrets there", async () => {
     await editor.toast(`Code machine ${name} is running`).getByRole("button", { name: "Open Terminal" }).click();
-    await page.locator(".terminal-wrapper.active").waitFor();
+    await editor.terminalText.filter({ hasText: `codchi@${name}` }).waitFor();
     await editor.typeInTerminal('echo "I am $(whoami) on $(hostname)"');
-    await editor.terminalText.filter({ hasText: `I am codchi on codchi-${name}` }).waitFor();
+    await editor.terminalText.filter({ hasText: `I am codchi on ${name}` }).waitFor();
     await editor.typeInTerminal('printf "<%s>\\n" "$CODCHI_SERVICE_TOKEN"');
     await eventually("the value", async () => spaces(await editor.terminalText.innerText()).includes(`<${token}>`));
     await editor.typeInTerminal('printf %s "$CODCHI_SIGNING_KEY" | wc -c');
@@ -173,11 +173,11 @@ async function walk({ page, quick, quickInput }) {
     const row = machines.filter({ hasText: name });
     await row.hover();
     await row.getByRole("button", { name: "Stop", exact: true }).click();
-    await row.filter({ hasText: "stopped" }).waitFor({ timeout: 30_000 });
+    await row.filter({ hasText: "stopped" }).waitFor({ timeout: 60_000 });
     await editor.shot("stopped");
     await row.hover();
     await row.getByRole("button", { name: "Start", exact: true }).click();
-    await row.filter({ hasText: "running" }).waitFor({ timeout: 30_000 });
+    await row.filter({ hasText: "running" }).waitFor({ timeout: 60_000 });
   });
 
   await step("deletes it, asked first, and finds the view empty again", async () => {
@@ -187,7 +187,7 @@ async function walk({ page, quick, quickInput }) {
     await dialogue.waitFor();
     await editor.shot("asked before it is deleted");
     await dialogue.getByRole("button", { name: "Delete" }).click();
-    await page.locator(".welcome-view", { hasText: "Create Code Machine" }).waitFor({ timeout: 30_000 });
+    await page.locator(".welcome-view", { hasText: "Create Code Machine" }).waitFor({ timeout: 60_000 });
     await editor.shot("deleted");
   });
 
