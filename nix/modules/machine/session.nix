@@ -26,7 +26,8 @@ let
     unset uid __NIXOS_SET_ENVIRONMENT_DONE
     . /etc/set-environment
     if [ $# = 0 ]; then
-      cd || true
+      # It stays where it was started, the project's folder or (by sshd) home; home too where the user may not be there.
+      [ -x . ] || cd || true
       exec -l "$SHELL"
     fi
     exec "$@"
