@@ -8,7 +8,7 @@ use crate::syntax::tokens_at;
 use crate::{Document, TextRange, TextSize};
 use codchi_module::SyntaxError;
 use rnix::ast::AttrpathValue;
-use rnix::{SyntaxKind, SyntaxNode, SyntaxToken};
+use rnix::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken};
 use rowan::ast::AstNode;
 
 /// The doubtful places of one text.
@@ -41,8 +41,18 @@ impl<'a> Suspects<'a> {
 
     /// Whether a binding around `range` is indented no deeper than one that it is said to be in.
     fn contradicts_indentation(&self, root: &SyntaxNode, range: TextRange) -> bool {
-        let Some(token) = tokens_at(root, range.start()).right_biased() else { return true };
-        let bindings = token.parent_ancestors().filter(|n| n.kind() == SyntaxKind::NODE_ATTRPATH_VALUE);
+        if !root.text_range().contains_range(range) {
+            return true;
+        }
+        // Much faster than looking for the token in a set of hundreds of bindings.
+        let node = match root.covering_element(range) {
+            NodeOrToken::Node(node) => Some(node),
+            NodeOrToken::Token(token) => token.parent(),
+        };
+        let bindings = node
+            .iter()
+            .flat_map(SyntaxNode::ancestors)
+            .filter(|n| n.kind() == SyntaxKind::NODE_ATTRPATH_VALUE);
         let starts: Vec<usize> = bindings.map(|n| usize::from(n.text_range().start())).collect();
         starts.windows(2).any(|pair| match pair {
             [inner, outer] => {
