@@ -85,4 +85,24 @@ impl Home {
             .current_dir(self.path());
         command
     }
+
+    /// Checks that no file in here holds `value`.
+    ///
+    /// # Panics
+    /// Where one does, or cannot be read.
+    pub fn assert_nowhere(&self, value: &str) {
+        let mut folders = vec![self.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("a folder of ours") {
+                let entry = entry.expect("an entry of it");
+                if entry.file_type().expect("it has a type").is_dir() {
+                    folders.push(entry.path());
+                    continue;
+                }
+                let bytes = std::fs::read(entry.path()).expect("a file of ours");
+                let found = bytes.windows(value.len()).any(|window| window == value.as_bytes());
+                assert!(!found, "{} holds the value", entry.path().display());
+            }
+        }
+    }
 }

@@ -31,7 +31,7 @@ const INTERRUPTED: u8 = 130;
 
 /// Turns a repository's codchi module into a working development machine.
 #[derive(Parser)]
-#[command(version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -192,7 +192,7 @@ pub(crate) fn overall(steps: &[Step], index: usize, percent: u8) -> u32 {
     let all: u32 = steps.iter().map(weight).sum();
     let before: u32 = steps.iter().take(index).map(weight).sum();
     let now = steps.get(index).map_or(0, weight) * u32::from(percent.min(100)) / 100;
-    if all == 0 { 0 } else { (before + now) * 100 / all }
+    ((before + now) * 100).checked_div(all).unwrap_or(0)
 }
 
 /// An operation as the title of its progress: `Creating hello`.

@@ -78,7 +78,7 @@ impl Lifetime {
         // Not a pipe, but waited for like one: readable means ended.
         let process = pidfd_open(pid, PidfdFlags::NONBLOCK)
             .map_err(std::io::Error::from)
-            .and_then(|fd| Receiver::from_owned_fd_unchecked(fd));
+            .and_then(Receiver::from_owned_fd_unchecked);
         let process = match process {
             Ok(process) => process,
             Err(error) => {

@@ -6,6 +6,7 @@
 mod client;
 mod commands;
 mod convert;
+mod documentation;
 mod edit;
 mod front;
 mod lifetime;

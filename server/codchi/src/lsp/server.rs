@@ -11,7 +11,7 @@ use super::position::{offset, text_range};
 use super::publish::{self, Changed};
 use super::session::{Session, Settings};
 use super::workspace::{Snapshot, Workspace};
-use super::{commands, world};
+use super::{commands, documentation, world};
 use crate::context::Context;
 use crate::files;
 use codchi_ide::{Analysis, Files as _, World};
@@ -224,7 +224,8 @@ impl LanguageServer for Server {
         if let Some(pid) = params.process_id {
             self.lifetime.watch_process(pid);
         }
-        let session = Session::new(&params);
+        let mut session = Session::new(&params);
+        session.documentation = Url::from_file_path(documentation::path(&self.shared.context.paths)).ok();
         if let Some(settings) = params.initialization_options.filter(|settings| !settings.is_null()) {
             self.shared.set_settings(settings);
         }
@@ -241,6 +242,12 @@ impl LanguageServer for Server {
     }
 
     async fn initialized(&self, _: InitializedParams) {
+        let page = documentation::path(&self.shared.context.paths);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = documentation::write(&page) {
+                tracing::warn!("{} cannot be written: {error}", page.display());
+            }
+        });
         tokio::spawn(world::run(self.shared.clone(), self.client.clone()));
         self.list_nix_files();
         if self.shared.session().watches_files {

@@ -24,7 +24,7 @@ pub(crate) struct Session {
     pub(crate) snippets: bool,
     /// The workspace's folders on this computer.
     pub(crate) folders: Vec<PathBuf>,
-    /// Where the diagnostics' documentation is.
+    /// Where the diagnostics' documentation is; ours, not the client's word.
     pub(crate) documentation: Option<Url>,
 }
 

@@ -1,0 +1,46 @@
+//! The documentation of the diagnostics, which editors link to: the page of this very version, kept beside our caches, so
+//! that a link works without a network and never tells of another version.
+
+use codchi_machine::Paths;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const PAGE: &str = include_str!("../../../../docs/diagnostics.md");
+
+/// Where the page is.
+pub(crate) fn path(paths: &Paths) -> PathBuf {
+    paths.cache.join("docs").join(concat!("diagnostics-", env!("CARGO_PKG_VERSION"), ".md"))
+}
+
+/// Makes sure that it is there.
+pub(crate) fn write(path: &Path) -> io::Result<()> {
+    if std::fs::read_to_string(path).is_ok_and(|page| page == PAGE) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // Renamed into its place, for another server may write it or an editor read it at the same time.
+    let new = path.with_extension(format!("{}.new", std::process::id()));
+    std::fs::write(&new, PAGE)?;
+    std::fs::rename(new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_there_and_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docs/diagnostics.md");
+        for text in [None, Some("of an older build")] {
+            if let Some(text) = text {
+                std::fs::write(&path, text).unwrap();
+            }
+            write(&path).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), PAGE);
+        }
+        assert_eq!(std::fs::read_dir(folder.path().join("docs")).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,236 @@
+//! The built command line where there is no driver, no Nix and no terminal.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+use codchi_tests::binary::Home;
+use expect_test::expect;
+use serde_json::Value;
+use std::io::Write as _;
+use std::process::{Output, Stdio};
+
+const WRONG: &str = r#"{ ... }: {
+  codchi.requiredCapabilites = [ ];
+}
+"#;
+
+const SECRET: &str = r#"{ ... }: {
+  codchi.secrets.TOKEN.description = "The token of the registry";
+}
+"#;
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+fn run(home: &Home, arguments: &[&str]) -> Ran {
+    home.codchi().args(arguments).stdin(Stdio::null()).output().unwrap().into()
+}
+
+fn run_with(home: &Home, arguments: &[&str], input: &[u8]) -> Ran {
+    let mut command = home.codchi();
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn check_prints_the_source_and_fails_where_there_are_errors() {
+    let home = Home::new();
+    home.write("project/codchi.nix", WRONG);
+    let ran = run(&home, &["check", "project"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.stderr, "");
+    expect![[r#"
+        error[unknown-option]: There is no option `codchi.requiredCapabilites`. Did you mean `codchi.requiredCapabilities`?
+         --> project/codchi.nix:2:10
+          |
+        2 |   codchi.requiredCapabilites = [ ];
+          |          ^^^^^^^^^^^^^^^^^^^
+
+        1 error, 0 warnings in 1 file
+    "#]]
+    .assert_eq(&ran.stdout);
+}
+
+#[test]
+fn check_succeeds_where_there_are_only_warnings() {
+    let home = Home::new();
+    home.write("codchi.nix", SECRET);
+    let ran = run(&home, &["check", "codchi.nix"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains("warning[secret-not-set]"), "{}", ran.stdout);
+    assert!(run_with(&home, &["secret", "set", "TOKEN"], b"x").code == 0);
+    assert_eq!(run(&home, &["check", "codchi.nix"]).stdout, "0 errors, 0 warnings in 1 file\n");
+}
+
+#[test]
+fn check_gives_json_that_counts_from_one_in_characters() {
+    let home = Home::new();
+    let path = home.write("codchi.nix", &WRONG.replace("  codchi", "/* 𝄞 */ codchi"));
+    let ran = run(&home, &["check", "--format", "json", "."]);
+    assert_eq!(ran.code, 1);
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(found[0]["path"], path.display().to_string());
+    assert_eq!((&found[0]["code"], &found[0]["severity"]), (&"unknown-option".into(), &"error".into()));
+    assert_eq!(found[0]["range"]["start"], serde_json::json!({ "line": 2, "column": 16 }));
+}
+
+#[test]
+fn check_says_which_path_it_cannot_read() {
+    let home = Home::new();
+    let ran = run(&home, &["check", "nowhere"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.starts_with("error: reading nowhere failed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Caused by:"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_wrong_command_line_has_its_own_exit_code() {
+    let home = Home::new();
+    for arguments in
+        [&["chekc"][..], &[], &["start"], &["start", "Not A Name"], &["check", "--format", "x", "."]]
+    {
+        let ran = run(&home, arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+    }
+    assert_eq!(run(&home, &["--help"]).code, 0);
+    assert_eq!(run(&home, &["--version"]).code, 0);
+}
+
+#[test]
+fn the_doctor_says_what_is_missing_and_what_to_do() {
+    let home = Home::new();
+    let ran = run(&home, &["doctor"]);
+    assert_eq!(ran.code, 1, "no machine works without a driver");
+    assert!(ran.stdout.contains("✗ driver"), "{}", ran.stdout);
+
+    let ran = run(&home, &["doctor", "--json"]);
+    let checks: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+    let check = |name: &str| checks.iter().find(|check| check["name"] == name).unwrap();
+    assert_eq!((&check("driver")["ok"], &check("driver")["required"]), (&false.into(), &true.into()));
+    assert!(check("driver")["remedy"].is_string());
+    assert_eq!(check("vault")["ok"], true);
+    for capability in ["gpu", "kvm", "ssh-agent"] {
+        assert!(check(capability)["message"].is_string());
+    }
+}
+
+#[test]
+fn status_works_without_a_driver_and_without_machines() {
+    let home = Home::new();
+    let ran = run(&home, &["status"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("codchi create"), "{}", ran.stdout);
+    assert_eq!(run(&home, &["ls", "--json"]).stdout, "[]\n");
+}
+
+#[test]
+fn a_machine_that_does_not_exist_is_an_error_with_a_next_step() {
+    let home = Home::new();
+    for arguments in [
+        &["status", "nope"][..],
+        &["start", "nope"],
+        &["exec", "nope", "true"],
+        &["log", "nope"],
+        &["ssh-proxy", "nope"],
+        &["open", "nope"],
+        &["rebuild", "nope"],
+    ] {
+        let ran = run(&home, arguments);
+        assert_eq!(ran.code, 1, "{arguments:?}");
+        assert!(
+            ran.stderr.contains("error: ") && ran.stderr.contains("Help: "),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn create_without_nix_or_a_driver_leaves_nothing() {
+    let home = Home::new();
+    home.write("project/codchi.nix", "{ }\n");
+    let ran = run(&home, &["create", "project", "--name", "app"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("Help: "), "{}", ran.stderr);
+    assert_eq!(run(&home, &["status", "--json"]).stdout, "[]\n");
+}
+
+#[test]
+fn delete_wants_a_yes_where_nobody_can_be_asked() {
+    let home = Home::new();
+    let ran = run(&home, &["delete", "app"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("codchi delete app --yes"), "{}", ran.stderr);
+}
+
+#[test]
+fn secrets_are_set_listed_and_forgotten_and_never_shown() {
+    let home = Home::new();
+    let value = b"it's a \"test\" $ecret\n";
+    let set = run_with(&home, &["secret", "set", "TOKEN", "--machine", "app"], value);
+    assert_eq!((set.code, set.stderr.as_str()), (0, ""));
+    assert_eq!(run_with(&home, &["secret", "set", "KEY"], b"two\nlines\n").code, 0);
+
+    let listed: Value = serde_json::from_str(&run(&home, &["secret", "ls", "--json"]).stdout).unwrap();
+    assert_eq!(
+        listed,
+        serde_json::json!([{ "name": "KEY", "machine": null }, { "name": "TOKEN", "machine": "app" }])
+    );
+    home.assert_nowhere("$ecret");
+
+    assert_eq!(run(&home, &["secret", "rm", "KEY"]).code, 0);
+    assert_eq!(run(&home, &["secret", "rm", "KEY"]).code, 1);
+    assert_eq!(run_with(&home, &["secret", "set", "NUL"], b"a\0b").code, 1);
+}
+
+#[test]
+fn completions_are_there_for_every_shell() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = run(&home, &["completions", shell]);
+        assert_eq!(ran.code, 0);
+        assert!(ran.stdout.contains("ssh-proxy"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let home = Home::new();
+    let mut command = home.codchi();
+    command.args(["completions", "zsh"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_told_with_its_place() {
+    let home = Home::new();
+    home.write(".config/codchi/config.toml", "drivr = \"lxd\"\n");
+    let ran = run(&home, &["status"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("config.toml") && ran.stderr.contains("drivr"), "{}", ran.stderr);
+    assert_eq!(run(&home, &["completions", "bash"]).code, 0, "what needs no configuration works");
+}
+
+#[test]
+fn there_is_no_colour_where_there_is_no_terminal() {
+    let home = Home::new();
+    home.write("codchi.nix", WRONG);
+    for arguments in [&["check", "."][..], &["doctor"], &["status", "nope"]] {
+        let ran = run(&home, arguments);
+        assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "{arguments:?}");
+    }
+}
