@@ -5,6 +5,7 @@
 //! (`CODCHI_TEST_FLAKE_NIXPKGS`). Each test has machines, state and project folders of its own.
 
 #![cfg(feature = "lab")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_driver::{Driver, InstanceName, Lxd, RunState, Stdio};
 use codchi_machine::{

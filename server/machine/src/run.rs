@@ -215,7 +215,8 @@ impl<'a> Run<'a> {
         self.next.generation = None;
         let has_system = self.generations.current().is_some();
         match (self.journal.operation, step) {
-            (Operation::Create | Operation::Rebuild, Step::Build) => {
+            // What a creation has built goes with its folder.
+            (Operation::Rebuild, Step::Build) => {
                 self.folder.reset_profile(self.generations.current().map(|g| g.number))?;
                 Ok(Outcome::Done)
             }

@@ -73,6 +73,13 @@ impl World {
         generations.activate(Self::generation(1));
         generations.activate(Self::generation(2));
         folder.write_generations(&generations).unwrap();
+        let profile = folder.profile();
+        std::fs::create_dir_all(profile.parent().unwrap()).unwrap();
+        for number in [1, 2] {
+            let link = profile.with_file_name(format!("system-{number}-link"));
+            std::os::unix::fs::symlink(format!("/nix/store/{number}"), link).unwrap();
+        }
+        std::os::unix::fs::symlink("system-2-link", profile).unwrap();
         folder.close_journal().unwrap();
         world.driver.insert(A, &[("user.codchi.id", "id-of-a")], state);
         world
@@ -211,6 +218,11 @@ async fn an_interrupted_creation_is_undone_by_whatever_comes_next() {
 #[tokio::test]
 async fn an_interrupted_rebuild_is_taken_back_before_the_next_operation() {
     let world = World::with_machine(RunState::Running);
+    // Nix has already moved on to what the rebuild has built.
+    let links = world.state().profile();
+    std::os::unix::fs::symlink("/nix/store/3", links.with_file_name("system-3-link")).unwrap();
+    std::fs::remove_file(&links).unwrap();
+    std::os::unix::fs::symlink("system-3-link", &links).unwrap();
     world.interrupted(
         Operation::Rebuild,
         &[Step::Lock, Step::Build, Step::Configure, Step::Deliver, Step::Switch],
@@ -229,7 +241,8 @@ async fn an_interrupted_rebuild_is_taken_back_before_the_next_operation() {
         ]
     );
     assert_eq!(world.driver.get(A).unwrap().init, "/nix/store/2/init");
-    assert_eq!(world.state().generations().unwrap().current().unwrap().number, 2);
+    assert_eq!(world.state().profile_number(), 2);
+    assert!(!links.with_file_name("system-3-link").is_symlink());
 }
 
 #[tokio::test]
