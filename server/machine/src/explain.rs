@@ -38,6 +38,12 @@ pub(crate) fn hint(message: &str) -> Option<&'static str> {
     ]) {
         return Some("Check the network connection, then try again; what was already fetched is kept.");
     }
+    if has(&["access to absolute path"]) && has(&["is forbidden in pure eval"]) {
+        return Some(
+            "A module can only use files of its own git repository, or of its own folder where it is in none: move the \
+             file there, or make it a flake input.",
+        );
+    }
     if has(&["No such file or directory", "does not exist", "there is no file"]) && has(&["'", "/"]) {
         return Some(
             "If the file is there, git ignores it: ignored files are no part of a module. `git check-ignore -v FILE` \
@@ -121,6 +127,11 @@ mod tests {
         assert!(
             hint("getting status of '/home/me/a.nix': No such file or directory").unwrap().contains("git")
         );
+        for mode in ["eval mode", "evaluation mode"] {
+            let message =
+                format!("access to absolute path '/nix/store/x.nix' is forbidden in pure {mode} (use …)");
+            assert!(hint(&message).unwrap().contains("own git repository"), "{message}");
+        }
         assert_eq!(hint("undefined variable 'x'"), None);
     }
 }

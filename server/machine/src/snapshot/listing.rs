@@ -73,12 +73,11 @@ pub(super) fn list(
 }
 
 fn walk(source: &Path) -> ignore::Walk {
-    // In a repository the rules of its folders above count; outside of one, a `.gitignore` further up (of a home
-    // folder that keeps its dot files in git, say) is not about this folder.
-    let in_repository = source.ancestors().any(|folder| folder.join(".git").exists());
+    // The caller takes a repository at its root, so rules further up (of a home folder that keeps its dot files in git,
+    // say) are never about this folder. Without a repository, `.gitignore` files count all the same.
     let mut builder = WalkBuilder::new(source);
-    builder.hidden(false).ignore(false).follow_links(false);
-    builder.require_git(in_repository).parents(in_repository);
+    builder.hidden(false).ignore(false).follow_links(false).parents(false);
+    builder.require_git(source.join(".git").exists());
     builder.filter_entry(|entry| !is_left_out(entry));
     builder.build()
 }

@@ -96,15 +96,23 @@ fn hidden_and_untracked_files_are_taken_and_ignored_ones_are_not() {
 }
 
 #[test]
-fn rules_further_up_count_within_a_repository_only() {
-    let lab = Lab::new(&[("codchi.nix", "{ }"), ("a", "x"), ("b", "x")]);
+fn rules_count_from_the_folder_on_and_those_of_the_repository_itself() {
+    let lab = Lab::new(&[
+        ("codchi.nix", "{ }"),
+        ("a", "x"),
+        ("b/c", "x"),
+        ("b/.gitignore", "c\n"),
+        (".gitignore", "a\n"),
+    ]);
     fs::write(lab.folder.path().join(".gitignore"), "*\n").unwrap();
-    fs::write(lab.folder.path().join("repo/.gitignore"), "a\n").unwrap();
+    fs::create_dir(lab.folder.path().join(".git")).unwrap();
     lab.take();
-    assert_eq!(lab.copied(), ["a", "b", "codchi.nix"]);
-    fs::create_dir(lab.folder.path().join("repo/.git")).unwrap();
+    let expected = [".gitignore", "b/.gitignore", "codchi.nix"];
+    assert_eq!(lab.copied(), expected);
+    lab.write(".git/info/exclude", "private\n");
+    lab.write("private", "x");
     lab.take();
-    assert_eq!(lab.copied(), ["b", "codchi.nix"]);
+    assert_eq!(lab.copied(), expected);
 }
 
 #[test]
