@@ -373,7 +373,7 @@ async fn ssh_and_what_builds_on_it_work_through_the_engine_alone() {
     let output = shell.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(5));
     assert!(
-        String::from_utf8_lossy(&output.stdout).contains("\nlog-in"),
+        String::from_utf8_lossy(&output.stdout).contains("\rlog-in\r\n"),
         "{:?}",
         String::from_utf8_lossy(&output.stdout)
     );

@@ -47,6 +47,8 @@ let
       for file in "$old"/units/*.env "$new"/units/*.env; do
         [ -e "$file" ] || continue
         unit=''${file##*/}
+        # One that does not run, or comes only with the next generation, reads its values when it starts.
+        systemctl --quiet is-active "''${unit%.env}.service" || continue
         if [ "$(cat "$old/units/$unit" 2>/dev/null || true)" != "$(cat "$new/units/$unit" 2>/dev/null || true)" ]; then
           changed+=("''${unit%.env}.service")
         fi
