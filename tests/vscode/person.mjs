@@ -159,6 +159,7 @@ async function walk({ page, quick, quickInput }) {
     await editor.terminalText.filter({ hasText: "codchi.nix" }).first().waitFor();
     await editor.shot("the secrets in the machine");
     await editor.typeInTerminal("exit");
+    await page.locator(".terminal-wrapper").waitFor({ state: "detached" });
   });
 
   await step("is told that a window in it needs an SSH extension", async () => {

@@ -26,7 +26,7 @@ let
     unset uid __NIXOS_SET_ENVIRONMENT_DONE
     . /etc/set-environment
     if [ $# = 0 ]; then
-      # It stays where it was started, the project's folder or (by sshd) home; home too where the user may not be there.
+      # It stays where it was started: the project's folder, or home by sshd. Home too where the user may not be there.
       [ -x . ] || cd || true
       exec -l "$SHELL"
     fi

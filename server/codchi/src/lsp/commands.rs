@@ -359,7 +359,7 @@ async fn ask_name(
             "Its name".into(),
             suggested.to_string(),
             crate::names::PATTERN,
-            codchi_machine::InvalidMachineName("This".into()).to_string(),
+            "Use lowercase letters, digits and single hyphens, starting with a letter, at most 40.".into(),
         )
         .await;
     match reply {
