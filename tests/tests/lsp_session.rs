@@ -454,3 +454,20 @@ fn a_change_on_the_disk_is_seen_where_the_client_watches() {
     });
     client.shutdown();
 }
+
+#[test]
+fn an_operation_that_waits_for_an_answer_ends_with_its_client() {
+    let home = Home::new();
+    let mut client = Client::start(&home);
+    let capabilities =
+        json!({ "window": { "workDoneProgress": true }, "experimental": { "codchi": { "input": true } } });
+    client.initialize(&capabilities, home.path());
+    client.answer_with(|request| (request["method"] != "codchi/input").then_some(Value::Null));
+    let argument = json!({ "name": "app" });
+    client.send_request("workspace/executeCommand", &command("codchi.machine.delete", &argument));
+    client.wait_for("the question", |message| message["method"] == "codchi/input");
+    let began = Instant::now();
+    client.close_input();
+    assert_eq!(client.wait_for_end().code(), Some(1));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}

@@ -74,24 +74,29 @@ pub(crate) async fn serve(paths: Paths) -> ExitCode {
         .concurrency_level(CONCURRENCY)
         .serve(lifetime.watch(service));
     tokio::pin!(serving);
-    tokio::select! {
-        () = &mut serving => {}
-        () = lifetime.ended() => {
-            operations.cancel_all();
-            // Served on meanwhile, so that the client, if it still listens, hears how they end.
-            let undone = async {
-                let _ = tokio::time::timeout(UNDO, operations.wait()).await;
-                tokio::time::sleep(FLUSH).await;
-            };
-            tokio::select! {
-                () = serving => {}
-                () = undone => {}
-            }
-        }
-    }
+    let served = tokio::select! {
+        () = &mut serving => true,
+        () = lifetime.ended() => false,
+    };
     operations.cancel_all();
-    if tokio::time::timeout(UNDO, operations.wait()).await.is_err() {
-        tracing::warn!("an operation could not be undone in time; the next one on its machine will do it");
+    // Served on meanwhile, so that the client, if it still listens, hears how they end.
+    let undone = async {
+        if tokio::time::timeout(UNDO, operations.wait()).await.is_err() {
+            tracing::warn!(
+                "an operation could not be undone in time; the next one on its machine will do it"
+            );
+        }
+        tokio::time::sleep(FLUSH).await;
+    };
+    let serving = async move {
+        if !served {
+            serving.await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = undone => {}
+        () = serving => {}
     }
     ExitCode::from(lifetime.exit_code())
 }

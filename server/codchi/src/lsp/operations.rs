@@ -41,7 +41,7 @@ impl Operations {
         let cancel = self.all.child_token();
         let _cancelled_when_dropped = cancel.clone().drop_guard();
         let (operations, client, session) = (self.clone(), client.clone(), session.clone());
-        let task = self.tracker.spawn(async move {
+        let task = tokio::spawn(async move {
             let token = match token {
                 Some(token) => Some(token),
                 None if session.progress => {
@@ -54,8 +54,9 @@ impl Operations {
                 operations.by_progress().insert(token.clone(), cancel.clone());
             }
             let (front, reporter) = EditorFront::new(&client, &session, title, token.clone(), cancel.clone());
-            // In a task of its own, so that a panic ends the progress like any other failure.
-            let result = tokio::spawn(work(front, cancel)).await;
+            // Only this is waited for at the session's end: what a client that is gone is told is never sent. In a task of
+            // its own, so that a panic ends the progress like any other failure.
+            let result = operations.tracker.spawn(work(front, cancel)).await;
             reporter.finish().await;
             if let Some(token) = &token {
                 operations.by_progress().remove(token);
