@@ -82,9 +82,10 @@ impl Owner {
         User { uid: person(self.uid), gid: if self.gid == GROUP_USERS { self.gid } else { person(self.gid) } }
     }
 
-    /// Whether owner and user have the same ids, so that shifting the mount by the instance's own map is all.
+    /// Whether shifting the mount by the instance's own map makes this owner the machine's user. The group may differ:
+    /// access is the owner's, and the other way needs the administrator.
     fn is_same(self) -> bool {
-        self.user() == User { uid: self.uid, gid: self.gid }
+        self.user().uid == self.uid
     }
 
     /// The value of `raw.idmap` that makes this owner the machine's user.
@@ -245,4 +246,89 @@ pub(crate) fn is_supported(capability: Capability) -> bool {
 pub(crate) fn missing_sources(definition: &Definition) -> Option<PathBuf> {
     let store = PathBuf::from("/nix/store");
     [Some(store), definition.project.clone()].into_iter().flatten().find(|path| !path.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codchi_driver::DriverKind;
+
+    fn server(idmapped_mounts: bool) -> ServerInfo {
+        ServerInfo {
+            kind: DriverKind::Lxd,
+            version: "5".into(),
+            socket: "/s".into(),
+            idmapped_mounts,
+            pools: Vec::new(),
+        }
+    }
+
+    fn spec_with(manifest: Manifest, idmapped_mounts: bool, environment: &[(&str, &str)]) -> InstanceSpec {
+        let project = tempfile::tempdir().unwrap();
+        let definition = Definition {
+            version: Definition::VERSION,
+            id: "7".into(),
+            driver: DriverKind::Lxd,
+            nixpkgs: String::new(),
+            project: Some(project.path().into()),
+            created: 0,
+            modules: Vec::new(),
+        };
+        let generation = Generation {
+            number: 1,
+            toplevel: "/nix/store/system".into(),
+            uid: 1000,
+            gid: 1000,
+            created: 0,
+            manifest,
+        };
+        let environment = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let host = Host { root: project.path().into(), environment };
+        let (name, server) = ("a".parse().unwrap(), server(idmapped_mounts));
+        let parts = Parts {
+            name: &name,
+            definition: &definition,
+            generation: &generation,
+            server: &server,
+            host: &host,
+        };
+        spec(&parts).unwrap()
+    }
+
+    #[test]
+    fn a_person_keeps_their_ids_and_everybody_else_becomes_the_machines_user() {
+        let user = |uid, gid| Owner { uid, gid }.user();
+        assert_eq!(user(1001, 1002), User { uid: 1001, gid: 1002 });
+        assert_eq!(user(1001, 100), User { uid: 1001, gid: 100 });
+        assert_eq!(user(0, 0), User { uid: 1000, gid: 1000 });
+        assert_eq!(Owner { uid: 0, gid: 33 }.raw_idmap(), "uid 0 1000\ngid 33 1000");
+    }
+
+    #[test]
+    fn the_store_is_read_only_and_the_instance_starts_into_the_system() {
+        let spec = spec_with(Manifest::default(), true, &[]);
+        assert_eq!(spec.init, "/nix/store/system/init");
+        assert!(matches!(&spec.devices["nix"], Device::Disk { read_only: true, shift: false, .. }));
+        assert_eq!(spec.labels[ID_LABEL], "7");
+    }
+
+    #[test]
+    fn without_idmapped_mounts_the_owner_is_mapped() {
+        let spec = spec_with(Manifest::default(), false, &[]);
+        assert!(matches!(&spec.devices["project"], Device::Disk { read_only: false, shift: false, .. }));
+        assert!(spec.config["raw.idmap"].starts_with("uid "));
+    }
+
+    #[test]
+    fn capabilities_become_devices_and_optional_ones_only_where_the_host_has_them() {
+        let manifest = Manifest {
+            required_capabilities: vec!["kvm".into(), "nesting".into()],
+            optional_capabilities: vec!["fuse".into(), "ssh-agent".into()],
+            ..Manifest::default()
+        };
+        let spec = spec_with(manifest, true, &[]);
+        let devices: Vec<&str> = spec.devices.keys().map(String::as_str).collect();
+        assert_eq!(devices, ["kvm", "nix", "project"]);
+        assert_eq!(spec.config["security.nesting"], "true");
+    }
 }
