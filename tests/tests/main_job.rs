@@ -292,6 +292,17 @@ async fn a_project_of_root_belongs_to_the_machines_user_inside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_the_engine_may_not_map_is_refused_with_what_to_do() {
+    let world = World::new().await;
+    world.own(33);
+    world.write("codchi.nix", "{ }");
+    let error = world.create(".").await.unwrap_err();
+    assert!(error.to_string().contains("user 33"), "{error}");
+    assert!(error.hint().unwrap().contains("`root:33:1` to /etc/subuid"), "{:?}", error.hint());
+    world.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_module_is_said_on_the_users_file_and_leaves_nothing() {
     let flake = "{ outputs = _: { nixosModules.dev = { }; codchiModules.other = { }; }; }";
     let broken = "{ pkgs, ... }: { environment.etc.x.source = \

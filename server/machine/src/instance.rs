@@ -94,10 +94,27 @@ impl Owner {
         format!("uid {} {uid}\ngid {} {gid}", self.uid, self.gid)
     }
 
+    /// Whether this computer's files allow the engine, which is root, to give out these ids.
+    fn may_be_mapped(self) -> bool {
+        let allows = |file: &str, id| std::fs::read_to_string(file).is_ok_and(|text| covers(&text, id));
+        allows("/etc/subuid", self.uid) && allows("/etc/subgid", self.gid)
+    }
+
     /// What to do where the engine refuses [`Self::raw_idmap`].
     fn subordinate_ids(self) -> String {
         format!("`root:{}:1` to /etc/subuid and `root:{}:1` to /etc/subgid", self.uid, self.gid)
     }
+}
+
+/// Whether lines of `/etc/subuid` (`USER:FIRST:COUNT`) give `id` to root.
+fn covers(text: &str, id: u32) -> bool {
+    text.lines().any(|line| {
+        let mut fields = line.split(':');
+        let owner = fields.next();
+        let mut number = || fields.next().and_then(|field| field.trim().parse::<u64>().ok());
+        let (Some(first), Some(count)) = (number(), number()) else { return false };
+        matches!(owner, Some("root" | "0")) && (first..first.saturating_add(count)).contains(&u64::from(id))
+    })
 }
 
 /// What an instance is made from.
@@ -149,10 +166,14 @@ pub(crate) fn explain_refusal(
     server: &ServerInfo,
 ) -> MachineError {
     let DriverError::Engine { message, .. } = &error else { return error.into() };
-    let is_about_ids = ["idmap", "subuid", "subgid", "id map"].iter().any(|word| message.contains(word));
     let owner = definition.project.as_deref().and_then(|project| Owner::of(project).ok());
     match owner {
-        Some(owner) if is_about_ids && !(server.idmapped_mounts && owner.is_same()) => {
+        Some(owner)
+            if !(server.idmapped_mounts && owner.is_same())
+                && (["idmap", "subuid", "subgid"].iter().any(|word| message.contains(word))
+                    // All that LXD says when the kernel refuses a map; so the files have the word.
+                    || message.contains("forkstart") && !owner.may_be_mapped()) =>
+        {
             let kind = server.kind;
             MachineError::User {
                 message: format!(
@@ -302,6 +323,16 @@ mod tests {
         assert_eq!(user(1001, 100), User { uid: 1001, gid: 100 });
         assert_eq!(user(0, 0), User { uid: 1000, gid: 1000 });
         assert_eq!(Owner { uid: 0, gid: 33 }.raw_idmap(), "uid 0 1000\ngid 33 1000");
+    }
+
+    #[test]
+    fn ids_that_root_may_give_out_are_read_from_ranges() {
+        let text = "root:100000:65536\nme:33:1\n# comment\nroot:1000:1\nbroken\n";
+        for (id, allowed) in
+            [(1000, true), (1001, false), (33, false), (100_000, true), (165_535, true), (165_536, false)]
+        {
+            assert_eq!(covers(text, id), allowed, "{id}");
+        }
     }
 
     #[test]
