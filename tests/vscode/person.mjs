@@ -38,7 +38,7 @@ try {
   editor = await Editor.start({
     name: "person",
     vsix: required("CODCHI_LAB_VSIX"),
-    files: { "codchi.nix": module },
+    files: { "codchi.nix": module, "broken/codchi.nix": "{ ... }:\n{\n  services.nothing.enable = true;\n}\n" },
     settings: { "codchi.nixpkgs": `path:${required("CODCHI_TEST_FLAKE_NIXPKGS")}`, "codchi.sshConfig": "never" },
   });
   await walk(editor);
@@ -88,8 +88,24 @@ async function walk({ page, quick, quickInput }) {
     await editor.shot("no code machine yet");
   });
 
+  await step("is told why a module makes no machine, and shown the log", async () => {
+    await editor.command("Codchi: Create Code Machine");
+    await quick.getByRole("option", { name: /^broken/ }).click();
+    await eventually("the question for a name", async () => (await quickInput.inputValue()) === "broken");
+    await page.keyboard.press("Enter");
+    const failure = editor.toast("services.nothing");
+    await failure.waitFor({ timeout: 60_000 });
+    await editor.shot("a module that makes no machine");
+    await failure.getByRole("button", { name: "Show Log" }).click();
+    await page.locator(".tab.active", { hasText: "create.log" }).waitFor();
+    await page.locator(".view-line", { hasText: "services.nothing" }).first().waitFor();
+    await editor.shot("the log");
+    await page.locator(".tab", { hasText: "codchi.nix" }).first().click();
+  });
+
   await step("runs Create Code Machine and gives it a name", async () => {
     await editor.command("Codchi: Create Code Machine");
+    await quick.getByRole("option", { name: /^sample/ }).click();
     await eventually("the question for a name", async () => (await quickInput.inputValue()) === "sample");
     await quickInput.fill("No Name");
     await quick.locator(".quick-input-message.severity-error, .monaco-inputbox.error").first().waitFor();

@@ -195,7 +195,7 @@ impl Run<'_> {
                 Operation::Start => machines.start(&name, &front, &cancel).await,
                 _ => machines.stop(&name, &front, &cancel).await,
             };
-            with_log(&machines, &name, done).await?;
+            with_log(&machines, &name, done)?;
             Ok(json!({ "name": name }))
         })
         .await
@@ -221,7 +221,7 @@ impl Run<'_> {
             };
             if deleted {
                 let done = machines.delete(&name, secrets, &front, &cancel).await;
-                with_log(&machines, &name, done).await?;
+                with_log(&machines, &name, done)?;
             }
             Ok(json!({ "name": name, "deleted": deleted }))
         })
@@ -251,7 +251,7 @@ impl Run<'_> {
     }
 
     async fn log(self, Named { name }: Named) -> Result<Value> {
-        Ok(json!({ "path": log(&self.shared.machines(), &name).await }))
+        Ok(json!({ "path": self.shared.machines().log(&name) }))
     }
 
     async fn set_secret(self, SetSecret { name, description, machine }: SetSecret) -> Result<Value> {
@@ -342,7 +342,7 @@ async fn create(
     };
     let request = CreateRequest { name: name.clone(), modules: vec![module], project, nixpkgs: None };
     let done = machines.create(request, front, cancel).await;
-    with_log(machines, &name, done).await?;
+    with_log(machines, &name, done)?;
     Ok(name)
 }
 
@@ -398,25 +398,19 @@ async fn attach(
     cancel: &CancellationToken,
 ) -> std::result::Result<Value, Failure> {
     let done = machines.attach(name, front, cancel).await;
-    Ok(json!(with_log(machines, name, done).await?))
+    Ok(json!(with_log(machines, name, done)?))
 }
 
 /// Adds to a failure where its log is.
-async fn with_log<T>(
+fn with_log<T>(
     machines: &Machines,
     name: &MachineName,
     result: std::result::Result<T, MachineError>,
 ) -> std::result::Result<T, Failure> {
     match result {
         Ok(value) => Ok(value),
-        Err(error) => Err(Failure { error, log: log(machines, name).await }),
+        Err(error) => Err(Failure { error, log: machines.log(name) }),
     }
-}
-
-/// The log of the last operation on a machine.
-async fn log(machines: &Machines, name: &MachineName) -> Option<PathBuf> {
-    let all = machines.status().await.ok()?;
-    all.into_iter().find(|machine| machine.name == *name)?.log
 }
 
 #[cfg(test)]
