@@ -1,7 +1,7 @@
 //! Which files are modules, what they import, and which machines are made of them.
 
-use crate::{Document, Files, Machine, MachineModule, World};
-use std::collections::BTreeSet;
+use crate::{Document, Facts, Files, Machine, MachineModule, World};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +39,11 @@ pub(crate) struct Modules<'a> {
 impl<'a> Modules<'a> {
     pub(crate) fn new(files: &'a dyn Files) -> Self {
         Self { files }
+    }
+
+    /// The document at a path.
+    pub(crate) fn document(self, path: &Path) -> Option<Arc<Document>> {
+        self.files.document(path)
     }
 
     /// What `written` means in the file at `from`.
@@ -152,7 +157,7 @@ impl<'a> Modules<'a> {
     }
 
     /// The machines that the file's module is part of.
-    pub(crate) fn machines(self, world: &'a World, path: &Path) -> Vec<&'a Machine> {
+    pub(crate) fn machines<'w>(self, world: &'w World, path: &Path) -> Vec<&'w Machine> {
         let holds =
             |module: &MachineModule| self.files_of(&module.path, module.output.as_deref()).contains(path);
         world.machines.iter().filter(|machine| machine.modules.iter().any(holds)).collect()
@@ -201,6 +206,38 @@ impl<'a> Modules<'a> {
             files.extend(self.files_of(&source.path, source.output.as_deref()));
         }
         files
+    }
+
+    /// All files of the workspace that may be evaluated together with this one: the file, what imports it, also by
+    /// other files, the other modules of its machines, and what all of these import.
+    pub(crate) fn evaluated_with(self, world: &World, path: &Path) -> BTreeSet<PathBuf> {
+        let mut importers: HashMap<PathBuf, Vec<PathBuf>> = HashMap::new();
+        for file in self.reachable_from(self.around(path).into_iter().collect()) {
+            for imported in self.imports(&file) {
+                importers.entry(imported).or_default().push(file.clone());
+            }
+        }
+        let mut upwards = BTreeSet::new();
+        let mut open = vec![path.to_owned()];
+        while let Some(file) = open.pop() {
+            if upwards.insert(file.clone()) {
+                open.extend(importers.get(&file).into_iter().flatten().cloned());
+            }
+        }
+        let mut files = self.reachable_from(upwards.into_iter().collect());
+        for module in self.machines(world, path).iter().flat_map(|machine| &machine.modules) {
+            files.extend(self.files_of(&module.path, module.output.as_deref()));
+        }
+        files
+    }
+
+    /// Whether the file imports something that is not there or cannot be found without evaluation.
+    pub(crate) fn imports_unknown(self, path: &Path, facts: &Facts) -> bool {
+        let is_unknown = |written: &String| {
+            self.file(path, written).is_none_or(|file| self.files.document(&file).is_none())
+        };
+        let outputs = facts.flake_modules.iter().filter_map(|module| module.file.as_ref());
+        facts.imports.iter().map(|import| &import.path).chain(outputs).any(is_unknown)
     }
 
     /// The documents of the [related](Self::related) files.

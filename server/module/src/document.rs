@@ -51,6 +51,12 @@ impl Document {
         self.facts.get_or_init(|| Facts::of(&self.root()))
     }
 
+    /// Whether the text is not Nix; cheaper than to list what is wrong.
+    #[must_use]
+    pub fn has_syntax_errors(&self) -> bool {
+        self.excess.is_some() || !self.parse.errors().is_empty()
+    }
+
     /// The parser's errors, the first of each region: what follows from it is left out.
     #[must_use]
     pub fn syntax_errors(&self) -> Vec<SyntaxError> {

@@ -1,15 +1,19 @@
 //! `unknown-option`: no such option below `codchi.`. NixOS refuses the whole module for it.
 //!
 //! Only where the options are listed: the members of a value of free form are nobody's business, and neither are options
-//! that the module declares itself.
+//! that the module or one that may be evaluated together with it declares. Where one of these is not visible, it may
+//! declare anything: then only a name that is clearly mistyped is reported.
 
 use super::{Context, Finding, nearest};
-use crate::syntax::{names, site};
-use crate::{DiagnosticCode, Edit, Severity};
+use crate::{DiagnosticCode, Document, Edit, Severity};
 use codchi_module::{FREE_NAME, OptionPath, OptionUse, Options};
-use rnix::SyntaxNode;
-use rnix::ast::{AttrpathValue, Expr};
-use rowan::ast::AstNode;
+use std::path::Path;
+
+/// How far from an option a name is that is clearly mistyped, in typing mistakes.
+const TYPO: usize = 2;
+
+/// How long such a name is at least: shorter ones are too often near to another.
+const TYPO_LEN: usize = 4;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let options = Options::builtin();
@@ -18,36 +22,47 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     if unknown.peek().is_none() {
         return;
     }
-    let declared = declared_options(cx);
-    let is_declared = |used: &OptionUse| declared.iter().any(|path| overlap(path, &used.path.0));
-    findings.extend(unknown.filter(|used| !is_declared(used)).filter_map(|used| finding(options, used)));
+    let declared = Declared::around(cx);
+    let unknown = unknown.filter(|used| !declared.contain(&used.path));
+    findings.extend(unknown.filter_map(|used| finding(options, used, declared.more)));
 }
 
-/// The options below `codchi.` that the modules declare which are evaluated together with this one.
-fn declared_options(cx: &Context<'_>) -> Vec<Vec<String>> {
-    let documents = cx.modules.related_documents(cx.path);
-    let declaring = documents.iter().filter(|document| document.text().contains("options"));
-    declaring.flat_map(|document| option_declarations(document.root().syntax())).collect()
+/// The options below `codchi.` that other modules declare.
+struct Declared {
+    paths: Vec<OptionPath>,
+    /// Whether there may be more.
+    more: bool,
 }
 
-fn option_declarations(root: &SyntaxNode) -> Vec<Vec<String>> {
-    let declaration = |binding: AttrpathValue| {
-        // A set leads to declarations; anything else is one, or gives some that cannot be seen.
-        let leads_on = matches!(binding.value(), Some(Expr::AttrSet(_)));
-        let mut path = site(binding.syntax()).names;
-        path.extend(names(&binding));
-        let is_option = path.starts_with(&["options".to_owned(), "codchi".to_owned()]);
-        (is_option && !leads_on).then(|| path.split_off(1))
-    };
-    root.descendants().filter_map(AttrpathValue::cast).filter_map(declaration).collect()
+impl Declared {
+    /// Those of the modules that may be evaluated together with this one.
+    fn around(cx: &Context<'_>) -> Self {
+        let mut declared = Self { paths: Vec::new(), more: false };
+        for file in cx.modules.evaluated_with(cx.world, cx.path) {
+            if let Some(document) = cx.modules.document(&file) {
+                declared.add(cx, &file, &document);
+            }
+        }
+        declared
+    }
+
+    fn add(&mut self, cx: &Context<'_>, file: &Path, document: &Document) {
+        let facts = document.facts();
+        self.paths.extend(facts.declared.iter().cloned());
+        // What is half-typed may hide a declaration; in this file what it makes doubtful is left out elsewhere.
+        self.more |= facts.may_declare_more
+            || cx.modules.imports_unknown(file, facts)
+            || (file != cx.path && document.has_syntax_errors());
+    }
+
+    /// Whether the path leads to one of the options, or is below one.
+    fn contain(&self, path: &OptionPath) -> bool {
+        self.paths.iter().any(|declared| declared.0.iter().zip(&path.0).all(|(a, b)| a == b))
+    }
 }
 
-/// Whether one of the paths leads to the other.
-fn overlap(a: &[String], b: &[String]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a == b)
-}
-
-fn finding(options: &Options, used: &OptionUse) -> Option<Finding> {
+/// What is said about a use of an option that does not exist; with `more` options than are known, only of mistyped ones.
+fn finding(options: &Options, used: &OptionUse, more: bool) -> Option<Finding> {
     let names = &used.path.0;
     let known = (1..=names.len()).take_while(|&n| options.exists(&OptionPath(names[..n].to_vec()))).count();
     let unknown = names.get(known)?;
@@ -59,6 +74,9 @@ fn finding(options: &Options, used: &OptionUse) -> Option<Finding> {
     let listed: Vec<&str> =
         children.iter().map(|&(name, _)| name).filter(|&name| name != FREE_NAME).collect();
     let nearest = nearest(unknown, listed.iter().copied());
+    if more && !nearest.is_some_and(|near| is_typo(unknown, near)) {
+        return None;
+    }
     let what = format!("There is no option `{}`", parent.join(unknown));
     let message = match nearest {
         Some(name) => format!("{what}. Did you mean `{}`?", parent.join(name)),
@@ -77,6 +95,11 @@ fn finding(options: &Options, used: &OptionUse) -> Option<Finding> {
     })
 }
 
+/// Whether the name is clearly a mistyped `option`.
+fn is_typo(name: &str, option: &str) -> bool {
+    name.chars().count() >= TYPO_LEN && strsim::damerau_levenshtein(name, option) <= TYPO
+}
+
 fn enumerate(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
@@ -89,7 +112,9 @@ fn enumerate(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use crate::fixture::Fixture;
+    use crate::{Machine, MachineModule, MachineState, World};
     use expect_test::{Expect, expect};
+    use std::collections::BTreeSet;
 
     fn check(text: &str, expected: Expect) {
         expected.assert_eq(&Fixture::new(text).diagnostics());
@@ -185,6 +210,76 @@ mod tests {
 { lib, ... }: { options = { codchi = { own = lib.mkOption { }; }; }; }",
             expect![[r#""#]],
         );
+    }
+
+    /// `/project/codchi.nix` imports `use.nix`, which sets `codchi.own.port`, and these are the other files.
+    fn set_in_one_file(codchi: &str, others: &str) -> String {
+        let text = format!(
+            "//- /project/codchi.nix\n{codchi}\n//- /project/use.nix\n{{ codchi.own.port = 1; }}\n{others}"
+        );
+        Fixture::new(&text).diagnostics()
+    }
+
+    #[test]
+    fn options_that_any_file_of_the_module_declares_are_known() {
+        const OPTIONS: &str = "{ lib, ... }: { options.codchi.own.port = lib.mkOption { }; }";
+        // By what it is imported beside, directly and not, in place, and in what imports it.
+        let beside = format!("//- /project/options.nix\n{OPTIONS}");
+        assert_eq!(set_in_one_file("{ imports = [ ./use.nix ./options.nix ]; }", &beside), "");
+        let far = "//- /project/a.nix\n{ imports = [ ./options.nix ]; }\n".to_owned() + &beside;
+        assert_eq!(set_in_one_file("{ imports = [ ./use.nix ./a.nix ]; }", &far), "");
+        let in_place =
+            "{ lib, ... }: { imports = [ ./use.nix ]; options.codchi.own.port = lib.mkOption { }; }";
+        assert_eq!(set_in_one_file(in_place, ""), "");
+        // A module that sets none of our options itself and has no name of ours.
+        let plain = "//- /project/web.nix\n{ imports = [ ./use.nix ./options.nix ]; }\n".to_owned() + &beside;
+        assert_eq!(set_in_one_file("{ }", &plain), "");
+        // Other outputs of the flake, as a machine may be made of several.
+        let flake = "//- /project/flake.nix\n{ outputs = _: { nixosModules = { a = ./use.nix; b = ./options.nix; }; }; }\n"
+            .to_owned()
+            + &beside;
+        assert_eq!(set_in_one_file("{ }", &flake), "");
+        // Somewhere else in the workspace.
+        let elsewhere = set_in_one_file("{ imports = [ ./use.nix ]; }", &beside);
+        assert!(elsewhere.contains("There is no option `codchi.own`"), "{elsewhere}");
+    }
+
+    #[test]
+    fn other_modules_of_a_machine_declare_options_too() {
+        let text = "//- /a/codchi.nix\n{ codchi.own.port = 1; }\n//- /b/codchi.nix\n{ lib, ... }: { options.codchi.own.port = lib.mkOption { }; }";
+        let module = |path: &str| MachineModule { path: path.into(), output: None };
+        let machine = Machine {
+            name: "both".into(),
+            state: MachineState::Stopped,
+            modules: vec![module("/a"), module("/b")],
+            secrets: BTreeSet::new(),
+            generation: 1,
+        };
+        let world = World { machines: vec![machine], ..World::default() };
+        assert_eq!(Fixture::new(text).with(world).diagnostics(), "");
+        assert!(Fixture::new(text).diagnostics().contains("There is no option `codchi.own`"));
+    }
+
+    #[test]
+    fn where_an_import_is_not_visible_only_mistyped_names_are_reported() {
+        const USE: &str = "codchi = { graphics.enable = true; gpu.x = 1; dokcer.enable = true; jav = 1; }";
+        let expected = "error unknown-option at `dokcer`: There is no option `codchi.dokcer`. Did you mean `codchi.docker`?\n";
+        for imports in ["inputs.a.nixosModules.b", "(mkModule 1)", "\"${inputs.a}/b.nix\"", "<a/b.nix>"] {
+            let text = format!("{{ inputs, ... }}: {{ imports = [ {imports} ]; {USE}; }}");
+            assert_eq!(Fixture::new(&text).diagnostics(), expected);
+        }
+        // Further down, and further up.
+        for others in [
+            "{ inputs, ... }: { imports = [ ./use.nix ./b.nix ]; }\n//- /project/b.nix\n{ x, ... }: { imports = x; }",
+            "{ inputs, ... }: { imports = [ ./use.nix inputs.a.nixosModules.b ]; }",
+            "{ imports = [ ./use.nix ./broken.nix ]; }\n//- /project/broken.nix\n{ options.codchi.gra",
+        ] {
+            let text = format!("//- /project/use.nix\n{{ {USE}; }}\n//- /project/codchi.nix\n{others}");
+            let found = Fixture::new(&text).diagnostics();
+            let found = found.lines().filter(|line| line.contains("unknown-option"));
+            let found: String = found.map(|line| line.replace("/project/use.nix ", "") + "\n").collect();
+            assert_eq!(found, expected, "{others}");
+        }
     }
 
     #[test]

@@ -8,29 +8,36 @@ use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
 impl Walk<'_> {
     /// One `options.a.b = VALUE;`, where `attrs` are the names after `options`.
     pub(super) fn declare_option(&mut self, attrs: &[ast::Attr], value: Option<Expr>, depth: u32) {
-        let names = attrs.iter().map_while(attr_name);
-        let path: Vec<_> = names.collect();
+        self.declare_below(&[], attrs, value, depth);
+    }
+
+    fn declare_below(&mut self, outer: &[String], attrs: &[ast::Attr], value: Option<Expr>, depth: u32) {
+        let mut path = outer.to_vec();
+        path.extend(attrs.iter().map_while(attr_name));
         match value {
-            Some(value) if path.len() == attrs.len() => self.declare_options(&value, path, depth),
+            Some(value) if path.len() == outer.len() + attrs.len() => {
+                self.declare_options(&value, path, depth);
+            }
             _ => self.note_declared(path),
         }
     }
 
     fn declare_options(&mut self, expr: &Expr, path: Vec<String>, depth: u32) {
         // Most modules that declare options declare others.
-        if depth >= MAX_DEPTH || path.first().is_some_and(|name| name != "codchi") {
+        if path.first().is_some_and(|name| name != "codchi") {
+            return;
+        }
+        if depth >= MAX_DEPTH {
+            self.note_declared(path);
             return;
         }
         let depth = depth + 1;
         let inner = match expr {
             Expr::AttrSet(set) => {
                 for binding in set.attrpath_values() {
-                    let attrs = binding.attrpath().into_iter().flat_map(|path| path.attrs());
-                    let mut path = path.clone();
-                    path.extend(attrs.map_while(|attr| attr_name(&attr)));
-                    if let Some(value) = binding.value() {
-                        self.declare_options(&value, path, depth);
-                    }
+                    let attrs: Vec<_> =
+                        binding.attrpath().into_iter().flat_map(|path| path.attrs()).collect();
+                    self.declare_below(&path, &attrs, binding.value(), depth);
                 }
                 for attr in set.inherits().flat_map(|inherit| inherit.attrs()) {
                     let mut path = path.clone();
@@ -57,13 +64,15 @@ impl Walk<'_> {
     }
 
     fn note_declared(&mut self, mut path: Vec<String>) {
-        if path.first().is_none_or(|name| name != "codchi") {
-            return;
+        match path.first() {
+            None => self.facts.may_declare_more = true,
+            Some(name) if name != "codchi" => return,
+            Some(_) => {}
         }
         // A set that codchi does not have is the module's, with all that is in it.
         let options = Options::builtin();
         let own = (1..=path.len()).find(|&len| !options.exists(&OptionPath(path[..len].to_vec())));
         path.truncate(own.unwrap_or(path.len()));
-        self.declared.push(path);
+        self.facts.declared.push(OptionPath(path));
     }
 }

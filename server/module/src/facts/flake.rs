@@ -123,8 +123,12 @@ impl Walk<'_> {
         let followed = self.scope.follow(value);
         let value = followed.as_ref().unwrap_or(value);
         let file = self.imported_file(value).map(|(path, _)| path);
-        if file.is_none() && self.is_written_out(value) {
-            self.module(value, Certainty::Always, depth);
+        if file.is_none() {
+            if self.is_written_out(value) {
+                self.module(value, Certainty::Always, depth);
+            } else {
+                self.facts.may_declare_more = true;
+            }
         }
         self.facts.flake_modules.push(FlakeModule { kind, name, range: attr.syntax().text_range(), file });
     }

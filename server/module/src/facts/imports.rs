@@ -11,14 +11,17 @@ impl Walk<'_> {
     /// The value of `imports`: paths are noted, modules that are written in place are walked.
     pub(super) fn imports(&mut self, list: &Expr, certainty: Certainty, depth: u32) {
         let mut elements = Vec::new();
-        self.list_elements(list, certainty, depth, &mut |_, element, certainty| {
+        let visible = self.list_elements(list, certainty, depth, &mut |_, element, certainty| {
             elements.push((element.clone(), certainty));
         });
+        self.facts.may_declare_more |= !visible;
         for (element, certainty) in elements {
             if let Some((path, range)) = self.imported_file(&element) {
                 self.facts.imports.push(Import { path, range, certainty });
             } else if self.is_written_out(&element) {
                 self.module(&element, certainty, depth + 1);
+            } else {
+                self.facts.may_declare_more = true;
             }
         }
     }

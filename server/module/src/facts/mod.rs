@@ -20,6 +20,12 @@ pub struct Facts {
     /// Definitions below `codchi.` whose path is known, in order of the text; without those of options that the file
     /// declares itself.
     pub options: Vec<OptionUse>,
+    /// Options below `codchi.` that the file declares, in order of the walk; a set that codchi does not have stands for
+    /// all that is in it.
+    pub declared: Vec<OptionPath>,
+    /// Whether it may declare options that are not in `declared`: it imports what only evaluation finds (a flake input's
+    /// module, what a function gives), or a part of it that may declare some is not visible.
+    pub may_declare_more: bool,
     /// Declared user secrets.
     pub secrets: Vec<SecretDeclaration>,
     /// Capabilities named in `codchi.requiredCapabilities` and `optionalCapabilities`.
@@ -179,12 +185,13 @@ impl Facts {
                 walk.flake_outputs(&outputs);
                 false
             }
+            None if kind::may_be_module(&scope, &expr) => {
+                walk.module(&expr, Certainty::Always, 0);
+                true
+            }
             None => {
-                let may_be_module = kind::may_be_module(&scope, &expr);
-                if may_be_module {
-                    walk.module(&expr, Certainty::Always, 0);
-                }
-                may_be_module
+                walk.unseen_module();
+                false
             }
         };
         Self { outline: outline::outline(&expr), may_be_module, ..walk.finish() }

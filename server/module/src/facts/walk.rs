@@ -18,8 +18,6 @@ pub(super) struct Walk<'a> {
     secrets: Secrets,
     /// The path of the definition that is being looked at, without `config`.
     pub(super) path: Vec<String>,
-    /// Paths of options below `codchi.` that the file declares.
-    pub(super) declared: Vec<Vec<String>>,
 }
 
 /// Where a definition stands.
@@ -33,13 +31,7 @@ struct Place {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(scope: &'a Scope) -> Self {
-        Self {
-            scope,
-            facts: Facts::default(),
-            secrets: Secrets::default(),
-            path: Vec::new(),
-            declared: Vec::new(),
-        }
+        Self { scope, facts: Facts::default(), secrets: Secrets::default(), path: Vec::new() }
     }
 
     /// The facts, in order of the text.
@@ -47,7 +39,7 @@ impl<'a> Walk<'a> {
         let mut facts = self.facts;
         facts
             .options
-            .retain(|option| !self.declared.iter().any(|declared| option.path.0.starts_with(declared)));
+            .retain(|option| !facts.declared.iter().any(|declared| option.path.0.starts_with(&declared.0)));
         facts
             .options
             .sort_by_key(|option| option.segments.first().copied().unwrap_or(option.value_range).start());
@@ -60,7 +52,7 @@ impl<'a> Walk<'a> {
     /// A module: a function, a set, or what these are made with.
     pub(super) fn module(&mut self, expr: &Expr, certainty: Certainty, depth: u32) {
         if depth >= MAX_DEPTH {
-            self.secrets.unseen(&[]);
+            self.unseen_module();
             return;
         }
         let depth = depth + 1;
@@ -85,14 +77,20 @@ impl<'a> Walk<'a> {
                 }
                 // What `mkIf` and the like stand around is the module's `config`.
                 Call::Lib(..) => self.define(expr, &Place::default(), certainty, depth),
-                Call::Import(_) | Call::Other(..) => self.secrets.unseen(&[]),
+                Call::Import(_) | Call::Other(..) => self.unseen_module(),
             },
             Expr::Ident(_) | Expr::Select(_) => match self.scope.follow(expr) {
                 Some(value) => self.module(&value, certainty, depth),
-                None => self.secrets.unseen(&[]),
+                None => self.unseen_module(),
             },
-            _ => self.secrets.unseen(&[]),
+            _ => self.unseen_module(),
         }
+    }
+
+    /// A module, or a part of one, that only evaluation finds.
+    pub(super) fn unseen_module(&mut self) {
+        self.facts.may_declare_more = true;
+        self.secrets.unseen(&[]);
     }
 
     fn module_opt(&mut self, expr: Option<Expr>, certainty: Certainty, depth: u32) {
@@ -131,10 +129,13 @@ impl<'a> Walk<'a> {
         for inherit in set.inherits() {
             for attr in inherit.attrs() {
                 match attr_name(&attr).as_deref() {
-                    Some("imports") => {
-                        if let Some(list) = self.scope.inherited(&inherit, "imports") {
-                            self.imports(&list, certainty, depth);
-                        }
+                    Some("imports") => match self.scope.inherited(&inherit, "imports") {
+                        Some(list) => self.imports(&list, certainty, depth),
+                        None => self.facts.may_declare_more = true,
+                    },
+                    Some("options") => {
+                        let value = self.scope.inherited(&inherit, "options");
+                        self.declare_option(&[], value, depth);
                     }
                     Some("config") => match self.scope.inherited(&inherit, "config") {
                         Some(config) => self.define(&config, &Place::default(), certainty, depth),

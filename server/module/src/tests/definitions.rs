@@ -1,6 +1,6 @@
 //! Definitions below `codchi.`: where they may stand, and how they are spelled.
 
-use super::{check, options};
+use super::{check, declared, options};
 use crate::Document;
 use expect_test::{Expect, expect};
 
@@ -82,6 +82,52 @@ fn what_a_module_declares_itself_is_left_out() {
         "{ lib, ... }: { options.codchi = lib.mkOption { }; config.codchi.x = 1; }",
         expect![[r#""#]],
     );
+}
+
+#[test]
+fn options_that_are_declared_are_known() {
+    let text = r#"
+{ lib, ... }: {
+  imports = [ ./a.nix { options.codchi.inline.x = lib.mkOption { }; } ];
+  options.codchi.mine.port = lib.mkOption { };
+  options = { codchi = { gpu = { own = 1; inherit (x) also; }; }; services.other = 1; };
+}
+"#;
+    check(
+        declared,
+        text,
+        expect![[r#"
+            codchi.inline
+            codchi.mine
+            codchi.gpu.own
+            codchi.gpu.also
+        "#]],
+    );
+}
+
+#[test]
+fn what_only_evaluation_finds_may_declare_more() {
+    for (more, text) in [
+        (true, "{ inputs, ... }: { imports = [ inputs.a.nixosModules.b ]; }"),
+        (true, "{ imports = [ (mkModule \"a\") ]; }"),
+        (true, "{ inputs, ... }: { imports = [ \"${inputs.a}/b.nix\" ]; }"),
+        (true, "{ imports = [ <a/b.nix> ~/c.nix ]; }"),
+        (true, "{ imports = map f [ ./a.nix ]; }"),
+        (true, "{ x, ... }: { inherit (x) imports; }"),
+        (true, "{ x, ... }: { inherit (x) options; }"),
+        (true, "{ x, ... }: { options = x; }"),
+        (true, "{ x, ... }: { options = { ${x} = 1; }; }"),
+        (true, "{ x, ... }: { imports = [ ({ ... }: { imports = [ x ]; }) ]; }"),
+        (true, "x: { config = { }; } // x"),
+        (true, "{ lib, ... }@args: import ./a.nix args"),
+        (true, "{ outputs = { x, ... }: { nixosModules.a = x.nixosModules.b; }; }"),
+        (false, "{ outputs = { x, ... }: { nixosModules.a = ./a.nix; packages = x.y; }; }"),
+        (false, "{ lib, x, ... }: lib.mkIf x { codchi.gpu.enable = x; }"),
+        (false, "{ lib, ... }: { imports = [ ./a.nix (import ./b.nix { }) ] ++ lib.optional true ./c.nix; }"),
+        (false, "{ x, ... }: { options.services.${x} = 1; options.codchi.${x} = 1; config = x; }"),
+    ] {
+        assert_eq!(Document::new(text).facts().may_declare_more, more, "{text}");
+    }
 }
 
 #[test]

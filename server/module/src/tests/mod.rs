@@ -71,6 +71,16 @@ fn secrets(document: &Document) -> String {
     out
 }
 
+/// The options that are declared.
+fn declared(document: &Document) -> String {
+    let Facts { declared, may_declare_more, .. } = document.facts();
+    let mut out: String = declared.iter().map(|path| format!("{path}\n")).collect();
+    if *may_declare_more {
+        out.push_str("and more\n");
+    }
+    out
+}
+
 /// Imports, capabilities and flake modules.
 fn others(document: &Document) -> String {
     let Facts { capabilities, imports, flake_modules, may_be_module, .. } = document.facts();

@@ -17,8 +17,7 @@ fn examine(text: &str) {
         assert!(!error.message.is_empty());
         assert!(!error.range.is_empty() || text.is_empty(), "{error:?} in {text:?}");
     }
-    let Facts { options, secrets, capabilities, imports, flake_modules, outline, may_be_module: _ } =
-        document.facts();
+    let Facts { options, secrets, capabilities, imports, flake_modules, outline, .. } = document.facts();
     for option in options {
         assert!(option.segments.len() <= option.path.0.len() && !option.segments.is_empty(), "{option:?}");
         option.segments.iter().copied().for_each(within);
