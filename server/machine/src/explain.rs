@@ -44,7 +44,11 @@ pub(crate) fn hint(message: &str) -> Option<&'static str> {
              file there, or make it a flake input.",
         );
     }
-    if has(&["No such file or directory", "does not exist", "there is no file"]) && has(&["'", "/"]) {
+    // An option that does not exist is no file.
+    if has(&["No such file or directory", "does not exist", "there is no file"])
+        && has(&["'", "/"])
+        && !has(&["The option `"])
+    {
         return Some(
             "If the file is there, git ignores it: ignored files are no part of a module. `git check-ignore -v FILE` \
              says why.",
@@ -133,5 +137,6 @@ mod tests {
             assert!(hint(&message).unwrap().contains("own git repository"), "{message}");
         }
         assert_eq!(hint("undefined variable 'x'"), None);
+        assert_eq!(hint("The option `services.x' does not exist. Definition values:\n- In `/a.nix'"), None);
     }
 }
