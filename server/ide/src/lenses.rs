@@ -1,7 +1,8 @@
 //! Lenses: the machines that are made of a module, with their state and what can be done with them; where there is
 //! none, one to make it.
 //!
-//! In a flake they stand on each module output, in a module on its first use of codchi's options or its first line.
+//! In a flake they stand on each module output, in a module on its first use of codchi's options or its first line. Only
+//! modules have them that a machine would be made of, not the parts and libraries that such a module imports.
 
 use crate::modules::{Modules, Source};
 use crate::{Command, Facts, Files, Lens, Machine, MachineState, TextRange, TextSize, World};
@@ -21,7 +22,7 @@ pub(crate) fn lenses(files: &dyn Files, world: &World, path: &Path) -> Vec<Lens>
         });
         return places.flat_map(|(source, range)| of_source(modules, world, &source, range, false)).collect();
     }
-    if !facts.may_be_module || !modules.is_codchi(path) {
+    if !is_whole(modules, facts, path) {
         return Vec::new();
     }
     let first = facts.options.iter().filter_map(|used| used.segments.first().copied());
@@ -29,6 +30,19 @@ pub(crate) fn lenses(files: &dyn Files, world: &World, path: &Path) -> Vec<Lens>
     let sources = modules.sources(path);
     let several = sources.len() > 1;
     sources.iter().flat_map(|source| of_source(modules, world, source, range, several)).collect()
+}
+
+/// Whether a machine would be made of the module as it is.
+fn is_whole(modules: Modules<'_>, facts: &Facts, path: &Path) -> bool {
+    if !facts.may_be_module {
+        return false;
+    }
+    let is_named_so = path.file_name().is_some_and(|name| name == "codchi.nix");
+    if facts.options.is_empty() {
+        // One that has options of its own to offer, but sets none, is a library.
+        return is_named_so && facts.declared.is_empty();
+    }
+    is_named_so || !modules.is_imported(path)
 }
 
 fn first_line(text: &str) -> TextRange {
@@ -105,6 +119,7 @@ mod tests {
     use crate::{Machine, MachineModule, MachineState, World};
     use expect_test::{Expect, expect};
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     fn check(machines: &[(&str, MachineState, &str)], text: &str, expected: Expect) {
         let machine = |&(name, state, module): &(&str, MachineState, &str)| {
@@ -190,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flake_has_lenses_on_its_outputs_and_its_modules_have_those_too() {
+    fn a_flake_has_lenses_on_its_outputs_and_so_has_codchi_nix() {
         check(
             &[],
             FLAKE,
@@ -199,7 +214,6 @@ mod tests {
                 /a/codchi.nix codchi: Open rust in Code Machine = Create { module: "/a", output: Some("rust") }
                 /a/flake.nix default: Open in Code Machine = Create { module: "/a", output: None }
                 /a/flake.nix rust: Open in Code Machine = Create { module: "/a", output: Some("rust") }
-                /a/rust.nix codchi: Open in Code Machine = Create { module: "/a", output: Some("rust") }
             "#]],
         );
         check(
@@ -216,24 +230,16 @@ mod tests {
                 /a/flake.nix rust: Open = Open { machine: "work" }
                 /a/flake.nix rust: Rebuild = Rebuild { machine: "work" }
                 /a/flake.nix rust: Stop = Stop { machine: "work" }
-                /a/rust.nix codchi: work · running · generation 3 = None
-                /a/rust.nix codchi: Open = Open { machine: "work" }
-                /a/rust.nix codchi: Rebuild = Rebuild { machine: "work" }
-                /a/rust.nix codchi: Stop = Stop { machine: "work" }
             "#]],
         );
     }
 
     #[test]
-    fn an_imported_module_shows_the_machine_of_what_imports_it() {
+    fn a_module_that_another_one_imports_has_none() {
         check(
             &[("hello", MachineState::Running, "/a")],
-            "//- /a/codchi.nix\n{ imports = [ ./b.nix ]; codchi.gpu.enable = true; }\n//- /a/b.nix\n{ codchi.docker.enable = true; }",
+            "//- /a/codchi.nix\n{ imports = [ ./b.nix ]; codchi.gpu.enable = true; }\n//- /a/b.nix\n{ imports = [ ./c.nix ]; codchi.docker.enable = true; }\n//- /a/c.nix\n{ codchi.docker.enable = true; }",
             expect![[r#"
-                /a/b.nix codchi: hello · running · generation 3 = None
-                /a/b.nix codchi: Open = Open { machine: "hello" }
-                /a/b.nix codchi: Rebuild = Rebuild { machine: "hello" }
-                /a/b.nix codchi: Stop = Stop { machine: "hello" }
                 /a/codchi.nix codchi: hello · running · generation 3 = None
                 /a/codchi.nix codchi: Open = Open { machine: "hello" }
                 /a/codchi.nix codchi: Rebuild = Rebuild { machine: "hello" }
@@ -256,9 +262,47 @@ mod tests {
             "//- /a/flake.nix\n{ outputs = _: { nixosModules.web = import ./web.nix; }; }\n//- /a/web.nix\n{ pkgs, ... }:\n{ }",
             expect![[r#"
                 /a/flake.nix web: Open in Code Machine = Create { module: "/a", output: Some("web") }
-                /a/web.nix { pkgs, ... }:: Open in Code Machine = Create { module: "/a", output: Some("web") }
             "#]],
         );
+    }
+
+    #[test]
+    fn a_module_that_only_declares_options_has_none() {
+        check(
+            &[],
+            "{ lib, config, ... }: { options.codchi.own.enable = lib.mkOption { }; config = lib.mkIf config.codchi.own.enable { services.x = 1; }; }",
+            expect![[r#""#]],
+        );
+        check(
+            &[],
+            "{ lib, ... }: { options.codchi.own.enable = lib.mkOption { }; config.codchi.gpu.enable = true; }",
+            expect![[r#"
+                /project/codchi.nix codchi: Open in Code Machine = Create { module: "/project", output: None }
+            "#]],
+        );
+    }
+
+    /// The modules that codchi itself has are a library; its examples are not.
+    #[test]
+    fn of_codchis_own_modules_only_the_examples_have_some() {
+        fn collect(folder: &Path, text: &mut String) {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    collect(&path, text);
+                } else if path.extension().is_some_and(|extension| extension == "nix") {
+                    let module = std::fs::read_to_string(&path).expect("a file");
+                    text.push_str(&format!("//- {}\n{module}\n", path.display()));
+                }
+            }
+        }
+        let nix = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nix");
+        let nix = nix.canonicalize().expect("the folder of the modules");
+        let mut text = String::new();
+        collect(&nix, &mut text);
+        let lenses = Fixture::new(&text).lenses();
+        let prefix = nix.join("examples").display().to_string();
+        assert!(!lenses.is_empty() && lenses.lines().all(|lens| lens.starts_with(&prefix)), "{lenses}");
     }
 
     #[test]

@@ -112,6 +112,12 @@ impl<'a> Modules<'a> {
         seen
     }
 
+    /// Whether another file of the workspace imports the file, or is a flake that gives it as a module.
+    pub(crate) fn is_imported(self, path: &Path) -> bool {
+        let mut around = self.around(path).into_iter().filter(|file| file != path);
+        around.any(|file| self.imports(&file).iter().any(|imported| imported == path))
+    }
+
     fn imports(self, path: &Path) -> Vec<PathBuf> {
         let Some(document) = self.files.document(path) else { return Vec::new() };
         let facts = document.facts();
