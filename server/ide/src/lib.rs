@@ -27,7 +27,7 @@ mod tests;
 pub use analysis::{Analysis, Files};
 pub use types::{
     Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Hover, Lens,
-    Related, Severity, Symbol, SymbolKind, Target,
+    Severity, Symbol, SymbolKind, Target,
 };
 pub use world::{Capability, Machine, MachineModule, MachineState, World};
 

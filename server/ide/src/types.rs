@@ -52,19 +52,6 @@ pub struct Diagnostic {
     pub message: String,
     /// Where.
     pub range: TextRange,
-    /// Other places that matter.
-    pub related: Vec<Related>,
-}
-
-/// Another place that matters for a diagnostic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Related {
-    /// In which file.
-    pub path: PathBuf,
-    /// Where.
-    pub range: TextRange,
-    /// What is there.
-    pub message: String,
 }
 
 /// A change of text.

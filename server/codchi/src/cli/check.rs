@@ -36,7 +36,7 @@ enum Format {
     /// For people: with the source
     #[default]
     Human,
-    /// For programs: a list of {path, code, severity, message, range, related}; lines and columns (in characters) count
+    /// For programs: a list of {path, code, severity, message, range}; lines and columns (in characters) count
     /// from 1
     Json,
 }
@@ -135,7 +135,7 @@ fn human(disk: &Disk, found: &[(PathBuf, Vec<Diagnostic>)]) -> anyhow::Result<()
     for (path, diagnostics) in found {
         let Some(document) = disk.document(path) else { continue };
         for diagnostic in diagnostics {
-            output::print(&excerpt(disk, path, &document, diagnostic, &renderer))?;
+            output::print(&excerpt(path, &document, diagnostic, &renderer))?;
             output::print("\n")?;
         }
     }
@@ -146,13 +146,7 @@ fn human(disk: &Disk, found: &[(PathBuf, Vec<Diagnostic>)]) -> anyhow::Result<()
 }
 
 /// One diagnostic over the source it is about.
-fn excerpt(
-    disk: &Disk,
-    path: &Path,
-    document: &Document,
-    diagnostic: &Diagnostic,
-    renderer: &Renderer,
-) -> String {
+fn excerpt(path: &Path, document: &Document, diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -163,23 +157,11 @@ fn excerpt(
     let span = |range: TextRange| usize::from(range.start())..usize::from(range.end());
     let (title, rest) = diagnostic.message.split_once('\n').unwrap_or((&diagnostic.message, ""));
     let here = shown(path);
-    let others: Vec<_> = diagnostic
-        .related
-        .iter()
-        .filter_map(|related| Some((shown(&related.path), disk.document(&related.path)?, related)))
-        .collect();
     let mut group: Group<'_> = level.primary_title(title).id(&code).element(
         Snippet::source(document.text())
             .path(&here)
             .annotation(AnnotationKind::Primary.span(span(diagnostic.range))),
     );
-    for (path, document, related) in &others {
-        group = group.element(
-            Snippet::source(document.text())
-                .path(path)
-                .annotation(AnnotationKind::Context.span(span(related.range)).label(&related.message)),
-        );
-    }
     if !rest.trim().is_empty() {
         group = group.element(Level::NOTE.message(rest.trim()));
     }
@@ -195,25 +177,12 @@ fn json(disk: &Disk, found: &[(PathBuf, Vec<Diagnostic>)]) -> anyhow::Result<()>
     for (path, diagnostics) in found {
         let Some(document) = disk.document(path) else { continue };
         for diagnostic in diagnostics {
-            let related: Vec<_> = diagnostic
-                .related
-                .iter()
-                .filter_map(|related| {
-                    let document = disk.document(&related.path)?;
-                    Some(serde_json::json!({
-                        "path": related.path,
-                        "message": related.message,
-                        "range": range(&document, related.range),
-                    }))
-                })
-                .collect();
             all.push(serde_json::json!({
                 "path": path,
                 "code": diagnostic.code,
                 "severity": diagnostic.severity,
                 "message": diagnostic.message,
                 "range": range(&document, diagnostic.range),
-                "related": related,
             }));
         }
     }

@@ -30,7 +30,6 @@ impl Converter<'_> {
 
     pub(crate) fn diagnostic(&self, diagnostic: &ide::Diagnostic) -> lsp::Diagnostic {
         let code = code(diagnostic.code);
-        let related: Vec<_> = diagnostic.related.iter().filter_map(|related| self.related(related)).collect();
         lsp::Diagnostic {
             range: self.range(diagnostic.range),
             severity: Some(match diagnostic.severity {
@@ -47,17 +46,8 @@ impl Converter<'_> {
             code: Some(lsp::NumberOrString::String(code)),
             source: Some("codchi".into()),
             message: diagnostic.message.clone(),
-            related_information: (!related.is_empty()).then_some(related),
             ..lsp::Diagnostic::default()
         }
-    }
-
-    fn related(&self, related: &ide::Related) -> Option<lsp::DiagnosticRelatedInformation> {
-        let (uri, range) = self.place(&related.path, related.range)?;
-        Some(lsp::DiagnosticRelatedInformation {
-            location: lsp::Location { uri, range },
-            message: related.message.clone(),
-        })
     }
 
     /// A range in any file; `None` where the file cannot be read (any more).

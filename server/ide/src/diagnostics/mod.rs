@@ -73,7 +73,7 @@ pub(crate) fn findings(files: &dyn Files, world: &World, path: &Path) -> Vec<Fin
 
 impl Finding {
     fn new(code: DiagnosticCode, severity: Severity, range: TextRange, message: String) -> Self {
-        let diagnostic = Diagnostic { code, severity, message, range, related: Vec::new() };
+        let diagnostic = Diagnostic { code, severity, message, range };
         Self { diagnostic, basis: range, fixes: Vec::new() }
     }
 
