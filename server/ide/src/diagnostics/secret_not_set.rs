@@ -5,13 +5,15 @@
 
 use super::{Context, Finding};
 use crate::{Command, DiagnosticCode, Machine, MachineState, Severity};
-use codchi_module::{Certainty, Facts, OptionUse, SecretDeclaration};
+use codchi_module::{Certainty, SecretDeclaration};
 use std::collections::BTreeSet;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let Some(for_all) = &cx.world.secrets else { return };
     let wanted = |secret: &&SecretDeclaration| {
-        secret.required == Some(true) && !for_all.contains(&secret.name) && is_certain(cx.facts, secret)
+        secret.required == Some(true)
+            && secret.certainty == Certainty::Always
+            && !for_all.contains(&secret.name)
     };
     let mut unset = cx.facts.secrets.iter().filter(wanted).peekable();
     if unset.peek().is_none() {
@@ -23,19 +25,6 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.extend(
         unset.filter(|secret| seen.insert(&secret.name)).filter_map(|secret| finding(secret, &machines)),
     );
-}
-
-/// Whether every evaluation declares it: also its value must not be one that may be absent (`NAME = mkIf … { }`).
-fn is_certain(facts: &Facts, secret: &SecretDeclaration) -> bool {
-    let name = secret.name_range;
-    let begins = |used: &OptionUse| used.segments.first().map(|first| first.start());
-    // In order of the text, so that those with the secret's name are the last that begin at or before it.
-    let after = facts.options.partition_point(|used| begins(used).is_none_or(|start| start <= name.start()));
-    let mut uses = facts.options[..after]
-        .iter()
-        .rev()
-        .take_while(|used| used.segments.last().is_some_and(|last| last.end() >= name.end()));
-    secret.certainty == Certainty::Always && uses.any(|used| used.certainty == Certainty::Always)
 }
 
 fn finding(secret: &SecretDeclaration, machines: &[&Machine]) -> Option<Finding> {
