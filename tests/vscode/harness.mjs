@@ -8,7 +8,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
@@ -52,7 +52,7 @@ export function required(name) {
   return value;
 }
 
-/** Counts steps: each passes or fails, and the first failure of a `person` ends what builds on it. */
+/** Counts steps. A failed one is told and thrown on, for what comes after builds on it. */
 export class Steps {
   passed = 0;
   failed = 0;
@@ -285,11 +285,6 @@ export class Editor {
   /** What the terminal in front shows. */
   get terminalText() {
     return this.page.locator(".terminal-wrapper.active .xterm-rows");
-  }
-
-  /** What the server wrote. */
-  serverLog() {
-    return readFileSync(join(screenshots, `${this.#name}-server.log`), "utf8");
   }
 }
 
