@@ -311,6 +311,7 @@ async fn what_is_wrong_with_a_module_is_said_on_the_users_file_and_leaves_nothin
         ("flake.nix", flake, ".#unknown", ["dev", "other"]),
         ("codchi.nix", "{ pkgs, ... }: {\n  environment = ;\n}", ".", ["my project/codchi.nix", ""]),
         ("codchi.nix", "{ codchi.unknown = 1; }", ".", ["codchi.unknown", "my project/codchi.nix"]),
+        ("codchi.nix", "{ codchi.requiredCapabilities = 1; }", ".", ["not of type", "my project/codchi.nix"]),
         ("codchi.nix", "{ imports = [ ./gone.nix ]; }", ".", ["my project/gone.nix", ""]),
         ("codchi.nix", broken, ".", ["broken", ""]),
     ];

@@ -1,6 +1,7 @@
 //! Errors as a person reads them: what happened, why, and what to do next.
 
 use codchi_machine::MachineError;
+use codchi_nix::{NixError, Position};
 use std::error::Error;
 use std::fmt::Write as _;
 
@@ -28,7 +29,7 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             error.hint()
         } else if let Some(error) = error.downcast_ref::<codchi_driver::DriverError>() {
             error.hint()
-        } else if let Some(error) = error.downcast_ref::<codchi_nix::NixError>() {
+        } else if let Some(error) = error.downcast_ref::<NixError>() {
             error.hint()
         } else {
             None
@@ -41,9 +42,50 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-/// The whole error in one text: message, `Caused by:`, `Help:`.
+/// What Nix failed with, where an error of the chain is of Nix.
+fn nix_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a NixError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let found = match error.downcast_ref::<MachineError>() {
+            Some(MachineError::Nix(nix)) => Some(nix),
+            _ => error.downcast_ref::<NixError>(),
+        };
+        if found.is_some() {
+            return found;
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Where it is, with the line itself where the file can be read.
+fn place(position: &Position) -> String {
+    let Position { file, line, column } = position;
+    let mut text = format!("\n --> {}:{line}:{column}", file.display());
+    let source = std::fs::read_to_string(file).unwrap_or_default();
+    let index = usize::try_from(*line).unwrap_or_default().saturating_sub(1);
+    if let Some(source) = source.lines().nth(index).filter(|source| !source.trim().is_empty()) {
+        let before = usize::try_from(*column).unwrap_or_default().saturating_sub(1);
+        // Tabs stay tabs, so that the mark stands below its place however wide they are.
+        let indent: String = source.chars().take(before).map(|c| if c == '\t' { c } else { ' ' }).collect();
+        let number = line.to_string();
+        let margin = " ".repeat(number.len());
+        let _ = write!(text, "\n{margin} |\n{number} | {source}\n{margin} | {indent}^");
+    }
+    text
+}
+
+/// The whole error in one text: message, place, `Caused by:`, `Help:`.
 pub(crate) fn report(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
+    if let Some(NixError::Failed { position, build, .. }) = nix_error(error) {
+        if let Some(position) = position {
+            text.push_str(&place(position));
+        }
+        for line in build.iter().flat_map(|build| &build.last_lines) {
+            let _ = write!(text, "\n  > {line}");
+        }
+    }
     let causes = causes(error);
     if !causes.is_empty() {
         text.push_str("\n\nCaused by:");
@@ -77,6 +119,27 @@ mod tests {
 
             Help: Start it with `sudo systemctl start lxd` (or `sudo snap start lxd`)."]]
         .assert_eq(&report(&error));
+    }
+
+    #[test]
+    fn an_error_of_nix_shows_its_place_and_what_the_builder_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("codchi.nix");
+        std::fs::write(&file, "{\n\tä = ;\n}\n").unwrap();
+        let failed = |position, build| {
+            let message = "syntax error".into();
+            report(&MachineError::from(NixError::Failed { message, position, trace: Vec::new(), build }))
+        };
+        let at = |line| Some(Position { file: file.clone(), line, column: 6 });
+        let shown = file.display();
+        assert_eq!(
+            failed(at(2), None),
+            format!("syntax error\n --> {shown}:2:6\n  |\n2 | \tä = ;\n  | \t    ^")
+        );
+        assert_eq!(failed(at(9), None), format!("syntax error\n --> {shown}:9:6"));
+        let build =
+            codchi_nix::FailedBuild { derivation: "/nix/store/a.drv".into(), last_lines: vec!["no".into()] };
+        assert_eq!(failed(None, Some(Box::new(build))), "syntax error\n  > no");
     }
 
     #[test]

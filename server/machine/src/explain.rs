@@ -1,6 +1,7 @@
 //! Nix's errors in the user's words: copies in the store become the user's files, and known causes get a next step.
 
 use crate::flake::Copied;
+use crate::locate;
 use codchi_nix::{NixError, Position};
 use std::path::{Path, PathBuf};
 
@@ -10,12 +11,19 @@ pub(crate) fn localise(error: NixError, copies: &[Copied]) -> NixError {
     let at = |position: Option<Position>| {
         position.map(|p| Position { file: original(&p.file, copies).unwrap_or(p.file), ..p })
     };
-    NixError::Failed {
-        message: localise_text(&message, copies),
-        position: at(position),
-        trace: trace.into_iter().map(|(text, p)| (localise_text(&text, copies), at(p))).collect(),
-        build,
-    }
+    let message = localise_text(&message, copies);
+    let trace: Vec<_> = trace.into_iter().map(|(text, p)| (localise_text(&text, copies), at(p))).collect();
+    let is_users = |place: &Position| !place.file.starts_with(STORE);
+    // An error that a library throws is about what the user wrote last on the way there.
+    let position = at(position);
+    let position = if position.as_ref().is_some_and(is_users) {
+        position
+    } else {
+        locate::definition(&message)
+            .or_else(|| trace.iter().filter_map(|(_, place)| place.clone()).find(is_users))
+            .or(position)
+    };
+    NixError::Failed { message, position, trace, build }
 }
 
 /// What to do about a known cause that Nix or an engine names in `message`.

@@ -17,6 +17,7 @@ mod files;
 mod flake;
 mod front;
 mod instance;
+mod locate;
 mod log;
 mod machines;
 mod manifest;

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// How many lines of a failed build's log are kept.
 const LAST_LINES: usize = 25;
+/// How many lines of git are kept.
+const GIT_LINES: usize = 3;
 /// How much of one line is kept, in bytes.
 const LINE_LENGTH: usize = 4096;
 
@@ -44,12 +46,19 @@ pub(crate) struct Failure {
     /// Errors from before the log began, e.g. about arguments.
     plain: String,
     in_plain_error: bool,
+    /// Why a git that Nix ran, or the ssh that this git ran, gave up: at most [`GIT_LINES`] lines, the first tell most.
+    git: Vec<String>,
 }
 
 impl Failure {
     /// A line that is no log entry.
     pub(crate) fn plain_line(&mut self, line: &str) {
-        if let Some(message) = line.strip_prefix("error:") {
+        if is_from_git(line) {
+            if self.git.len() < GIT_LINES {
+                self.git.push(line.strip_prefix("fatal:").unwrap_or(line).trim().to_owned());
+            }
+            self.in_plain_error = false;
+        } else if let Some(message) = line.strip_prefix("error:") {
             self.plain = message.trim().to_owned();
             self.in_plain_error = true;
         } else if line.trim().is_empty() {
@@ -111,7 +120,14 @@ impl Failure {
             .and_then(|file| Position::from_fields(file, entry.line, entry.column))
             .or_else(|| Position::find(&text));
         let trace = entry.trace.iter().map(TraceEntry::read).collect();
-        NixError::Failed { message: first_paragraph(&text), position, trace, build }
+        let mut message = first_paragraph(&text);
+        // Nix only knows that it failed, git says why.
+        let git_failed =
+            ["program 'git' failed", "resolving Git reference"].iter().any(|it| message.contains(it));
+        if git_failed && !self.git.is_empty() {
+            message = format!("git failed: {}", self.git.join("\n"));
+        }
+        NixError::Failed { message, position, trace, build }
     }
 }
 
@@ -138,6 +154,15 @@ fn failed_derivation(text: &str) -> Option<String> {
         rest.contains("Reason: builder ").then_some(rest)
     })?;
     rest.split_once('\'').map(|(derivation, _)| derivation.to_owned())
+}
+
+/// Whether git, or ssh for it, says with this line why it fails.
+fn is_from_git(line: &str) -> bool {
+    // That one follows from an earlier failure: newer versions of Nix go on without the remote's answer.
+    (line.starts_with("fatal:") && !line.contains("Refusing to point HEAD"))
+        || line.starts_with("ssh: ")
+        || line.ends_with(": Permission denied (publickey).")
+        || line == "Host key verification failed."
 }
 
 /// The log lines that a message quotes: `> …` each.
@@ -241,6 +266,29 @@ mod tests {
         let tail = &failure.tails["/nix/store/a.drv"];
         assert_eq!(tail.len(), LAST_LINES);
         assert!(tail[0].starts_with("75 ") && tail[0].len() <= LINE_LENGTH);
+    }
+
+    #[test]
+    fn of_a_git_that_failed_its_own_reason_is_told() {
+        let (message, ..) = failed(
+            r#"fatal: unable to access 'https://x.invalid/a.git/': Could not resolve host: x.invalid
+               @nix {"action":"msg","level":0,"msg":"","raw_msg":"program '\u001b[35;1mgit\u001b[0m' failed with exit code 128"}"#,
+        );
+        assert_eq!(
+            message,
+            "git failed: unable to access 'https://x.invalid/a.git/': Could not resolve host: x.invalid"
+        );
+        let (message, ..) = failed(
+            r#"ssh: Could not resolve hostname x.invalid: Name or service not known
+               fatal: Could not read from remote repository.
+               fatal: Refusing to point HEAD outside of refs/
+               @nix {"action":"msg","level":0,"msg":"","raw_msg":"resolving Git reference 'master': revspec 'master' not found"}"#,
+        );
+        assert_eq!(
+            message,
+            "git failed: ssh: Could not resolve hostname x.invalid: Name or service not known\n\
+             Could not read from remote repository."
+        );
     }
 
     #[test]
