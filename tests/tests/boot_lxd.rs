@@ -4,6 +4,7 @@
 //! engine that the environment names, unprivileged, with the store shared read-only.
 
 #![cfg(feature = "lab")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_driver::{Device, Driver, Exec, InstanceName, InstanceSpec, Lxd, Output};
 use codchi_nix::{CancellationToken, Nix, path_url};
@@ -146,7 +147,7 @@ impl Machine {
         fs::create_dir_all(&project).unwrap();
         let spec = InstanceSpec {
             devices: BTreeMap::from([
-                ("store".into(), disk(Path::new("/nix"), "/nix", true)),
+                ("store".into(), disk(Path::new("/nix/store"), "/nix/store", true)),
                 ("project".into(), disk(&project, "/home/codchi/boot", false)),
             ]),
             init: self.path("init"),

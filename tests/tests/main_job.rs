@@ -159,7 +159,8 @@ impl World {
             process.stderr.read_to_string(&mut err),
             process.exit
         );
-        (read_out.unwrap(), read_err.unwrap());
+        read_out.unwrap();
+        read_err.unwrap();
         assert_eq!(exit.unwrap().code, 0, "{script}: {err}");
         assert_eq!(err, "", "{script}");
         out.trim_end().to_owned()

@@ -4,6 +4,7 @@
 //! checkout of nixpkgs or nixpkgs.lib, the same against the real one. Nothing is built.
 
 #![cfg(feature = "lab")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_machine::Manifest;
 use serde_json::{Value, json};

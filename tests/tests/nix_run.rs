@@ -1,6 +1,7 @@
 //! The real `nix`, the distribution's and a current one, on derivations that need nothing but `/bin/sh`, in a store of
 //! the test's own.
 #![cfg(feature = "lab")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_nix::{Activity, CancellationToken, Nix, NixError, path_url};
 use std::path::{Path, PathBuf};

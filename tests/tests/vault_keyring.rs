@@ -1,5 +1,6 @@
 //! The vault's key in a real keyring: GNOME Keyring on a D-Bus of the test's own.
 #![cfg(feature = "lab")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_machine::{Paths, Scope, Secret, Vault, VaultError};
 use std::path::{Path, PathBuf};

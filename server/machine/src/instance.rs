@@ -140,12 +140,15 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
     spec.labels.insert(ID_LABEL.into(), definition.id.clone());
-    // World-readable and never written from inside: its owners need no shift.
-    let store = Device::Disk { source: "/nix".into(), path: "/nix".into(), read_only: true, shift: false };
-    spec.devices.insert("nix".into(), store);
+    // The store alone: the database, the profiles and the daemon's socket beside it are the host's. Where it can be
+    // shifted, its files belong to root inside, too, which `sudo` demands of its plugins; the rest does without.
+    let store = PathBuf::from("/nix/store");
+    let shift = server.idmapped_mounts && can_be_shifted(&store);
+    let store = Device::Disk { source: store, path: "/nix/store".into(), read_only: true, shift };
+    spec.devices.insert("nix-store".into(), store);
     if let Some(project) = &definition.project {
         let owner = Owner::of(project)?;
-        let shift = server.idmapped_mounts && owner.is_same();
+        let shift = server.idmapped_mounts && owner.is_same() && can_be_shifted(project);
         if !shift {
             spec.config.insert("raw.idmap".into(), owner.raw_idmap());
         }
@@ -263,6 +266,17 @@ pub(crate) fn is_supported(capability: Capability) -> bool {
     !matches!(capability, Capability::Cuda | Capability::Audio | Capability::Display | Capability::Usb)
 }
 
+/// Whether the file system of `path` supports idmapped mounts. Those that are not listed may or may not.
+///
+/// Source: `FS_ALLOW_IDMAP` in the kernel's sources; magic numbers from `statfs(2)`.
+fn can_be_shifted(path: &Path) -> bool {
+    const EXT4: u64 = 0xef53;
+    const XFS: u64 = 0x5846_5342;
+    const BTRFS: u64 = 0x9123_683e;
+    const F2FS: u64 = 0xf2f5_2010;
+    rustix::fs::statfs(path).is_ok_and(|of| [EXT4, XFS, BTRFS, F2FS].contains(&of.f_type.cast_unsigned()))
+}
+
 /// Host paths that must be there for an instance to start: the Nix store, and the project folder.
 pub(crate) fn missing_sources(definition: &Definition) -> Option<PathBuf> {
     let store = PathBuf::from("/nix/store");
@@ -339,7 +353,7 @@ mod tests {
     fn the_store_is_read_only_and_the_instance_starts_into_the_system() {
         let spec = spec_with(Manifest::default(), true, &[]);
         assert_eq!(spec.init, "/nix/store/system/init");
-        assert!(matches!(&spec.devices["nix"], Device::Disk { read_only: true, shift: false, .. }));
+        assert!(matches!(&spec.devices["nix-store"], Device::Disk { read_only: true, .. }));
         assert_eq!(spec.labels[ID_LABEL], "7");
     }
 
@@ -359,7 +373,7 @@ mod tests {
         };
         let spec = spec_with(manifest, true, &[]);
         let devices: Vec<&str> = spec.devices.keys().map(String::as_str).collect();
-        assert_eq!(devices, ["kvm", "nix", "project"]);
+        assert_eq!(devices, ["kvm", "nix-store", "project"]);
         assert_eq!(spec.config["security.nesting"], "true");
     }
 }

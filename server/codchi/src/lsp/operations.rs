@@ -6,10 +6,9 @@
 use super::front::{EditorFront, create_progress};
 use super::session::Session;
 use codchi_machine::CancellationToken;
-use std::collections::HashMap;
+use dashmap::DashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use tokio_util::task::TaskTracker;
 use tower_lsp::Client;
 use tower_lsp::lsp_types::ProgressToken;
@@ -20,7 +19,7 @@ pub(crate) struct Operations {
     all: CancellationToken,
     tracker: TaskTracker,
     last_progress: AtomicU64,
-    by_progress: Mutex<HashMap<ProgressToken, CancellationToken>>,
+    by_progress: DashMap<ProgressToken, CancellationToken>,
 }
 
 impl Operations {
@@ -51,7 +50,7 @@ impl Operations {
                 None => None,
             };
             if let Some(token) = &token {
-                operations.by_progress().insert(token.clone(), cancel.clone());
+                operations.by_progress.insert(token.clone(), cancel.clone());
             }
             let (front, reporter) = EditorFront::new(&client, &session, title, token.clone(), cancel.clone());
             // Only this is waited for at the session's end: what a client that is gone is told is never sent. In a task of
@@ -59,7 +58,7 @@ impl Operations {
             let result = operations.tracker.spawn(work(front, cancel)).await;
             reporter.finish().await;
             if let Some(token) = &token {
-                operations.by_progress().remove(token);
+                operations.by_progress.remove(token);
             }
             result.ok()
         });
@@ -68,7 +67,7 @@ impl Operations {
 
     /// The person cancelled a progress.
     pub(crate) fn cancel(&self, token: &ProgressToken) {
-        if let Some(cancel) = self.by_progress().get(token) {
+        if let Some(cancel) = self.by_progress.get(token) {
             cancel.cancel();
         }
     }
@@ -82,9 +81,5 @@ impl Operations {
     /// Waits until all are done or undone.
     pub(crate) async fn wait(&self) {
         self.tracker.wait().await;
-    }
-
-    fn by_progress(&self) -> std::sync::MutexGuard<'_, HashMap<ProgressToken, CancellationToken>> {
-        self.by_progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
