@@ -13,6 +13,7 @@ mod limit;
 mod literal;
 mod options;
 mod scope;
+mod skim;
 mod strings;
 mod syntax;
 

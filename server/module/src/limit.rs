@@ -4,7 +4,7 @@
 //! through each run of characters that could be a path once per token of the run. No text that people write comes near
 //! these limits, but a text that does must cost neither the process nor seconds.
 
-use crate::{SyntaxError, TextRange, TextSize};
+use crate::{SyntaxError, TextRange, TextSize, skim};
 use rnix::SyntaxKind::{self, *};
 
 /// A text of this many bytes or fewer cannot exceed the limits.
@@ -21,9 +21,21 @@ pub(crate) const TOO_DEEP: &str =
 /// How many characters may be looked ahead through.
 const MAX_LOOKAHEAD: usize = 20_000_000;
 
+/// Which bytes the tokenizer looks ahead through, as any of them could be part of a path.
+pub(crate) const IN_RUN: [bool; 256] = {
+    let mut in_run = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        in_run[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'+' | b'-' | b'/');
+        byte += 1;
+    }
+    in_run
+};
+
 /// The first place that is too much: nothing from its start on may be parsed.
 pub(crate) fn excess(text: &str) -> Option<SyntaxError> {
-    if text.len() <= SMALL {
+    if text.len() <= SMALL || is_surely_within(text) {
         return None;
     }
     let mut levels = Levels::default();
@@ -44,6 +56,11 @@ pub(crate) fn excess(text: &str) -> Option<SyntaxError> {
     None
 }
 
+/// Whether bounds that are cheap to find already keep the limits, as those of nearly all texts do.
+fn is_surely_within(text: &str) -> bool {
+    skim::levels(text).is_some_and(|levels| levels <= MAX_LEVELS) && skim::lookahead(text) <= MAX_LOOKAHEAD
+}
+
 /// The parser's own text offsets have 32 bits.
 fn offset(bytes: usize) -> TextSize {
     TextSize::try_from(bytes).unwrap_or(TextSize::new(u32::MAX))
@@ -52,7 +69,7 @@ fn offset(bytes: usize) -> TextSize {
 /// Counts how deep an expression can be: each open bracket, and within each all that the current definition or argument
 /// has so far, as operators and arguments nest to one side.
 #[derive(Default)]
-struct Levels {
+pub(crate) struct Levels {
     open: Vec<Level>,
     outermost: usize,
     total: usize,
@@ -65,7 +82,7 @@ struct Level {
 
 impl Levels {
     /// Takes the next token; gives whether that is one too many.
-    fn enter(&mut self, kind: SyntaxKind) -> bool {
+    pub(crate) fn enter(&mut self, kind: SyntaxKind) -> bool {
         match kind {
             TOKEN_L_BRACK => self.push(TOKEN_R_BRACK),
             TOKEN_L_BRACE => self.push(TOKEN_R_BRACE),
@@ -86,6 +103,11 @@ impl Levels {
             _ => {}
         }
         self.total > MAX_LEVELS
+    }
+
+    /// How many there are now.
+    pub(crate) fn total(&self) -> usize {
+        self.total
     }
 
     fn push(&mut self, closed_by: SyntaxKind) {
@@ -114,21 +136,27 @@ impl Levels {
 
 /// Adds up what the tokenizer looks ahead.
 #[derive(Default)]
-struct Lookahead {
+pub(crate) struct Lookahead {
     run_end: usize,
     total: usize,
 }
 
 impl Lookahead {
     /// Takes the start of the next token; gives whether that is one too many.
-    fn begin(&mut self, text: &str, start: usize) -> bool {
+    pub(crate) fn begin(&mut self, text: &str, start: usize) -> bool {
         if start >= self.run_end {
             let run = text.as_bytes().get(start..).unwrap_or_default();
-            let len = run.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.+-/".contains(b)).count();
+            let len = run.iter().take_while(|&&byte| IN_RUN[usize::from(byte)]).count();
             self.run_end = start + len;
         }
         self.total += self.run_end.saturating_sub(start);
         self.total > MAX_LOOKAHEAD
+    }
+
+    /// How much it was so far.
+    #[cfg(test)]
+    pub(crate) fn total(&self) -> usize {
+        self.total
     }
 }
 
