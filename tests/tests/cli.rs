@@ -234,3 +234,28 @@ fn there_is_no_colour_where_there_is_no_terminal() {
         assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_damaged_vault_is_left_alone_and_says_what_to_do() {
+    let home = Home::new();
+    assert_eq!(run_with(&home, &["secret", "set", "TOKEN"], b"x").code, 0);
+    let vault = home.path().join(".local/share/codchi/vault.age");
+    assert!(vault.is_file());
+    std::fs::write(&vault, "garbage").unwrap();
+    let ran = run_with(&home, &["secret", "set", "OTHER"], b"y");
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stderr.contains("cannot be read") && ran.stderr.contains("Help: Restore it"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(std::fs::read(&vault).unwrap(), b"garbage");
+}
+
+#[test]
+fn the_log_of_a_machine_that_was_not_created_can_be_read() {
+    let home = Home::new();
+    home.write(".local/state/codchi/logs/gone/000001-create.log", "the reason\n");
+    let ran = run(&home, &["log", "gone"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "the reason\n"), "{}", ran.stderr);
+}

@@ -180,6 +180,17 @@ async fn the_engine_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn an_instance_whose_start_was_cancelled_at_any_moment_can_be_deleted() {
+    for milliseconds in [1, 5, 20, 60, 120, 180, 240] {
+        let machine = Machine::stopped().await;
+        let Machine { driver, name, .. } = &machine;
+        let _ = tokio::time::timeout(Duration::from_millis(milliseconds), driver.start(name)).await;
+        driver.delete(name).await.unwrap_or_else(|error| panic!("after {milliseconds} ms: {error}"));
+        assert_eq!(machine.state().await, None, "after {milliseconds} ms");
+    }
+}
+
+#[tokio::test]
 async fn an_instance_lives_from_create_to_delete() {
     let machine = Machine::planned(INIT).await;
     let Machine { driver, name, .. } = &machine;

@@ -27,6 +27,8 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     while let Some(error) = next {
         let hint = if let Some(error) = error.downcast_ref::<MachineError>() {
             error.hint()
+        } else if let Some(error) = error.downcast_ref::<codchi_machine::VaultError>() {
+            error.hint()
         } else if let Some(error) = error.downcast_ref::<codchi_driver::DriverError>() {
             error.hint()
         } else if let Some(error) = error.downcast_ref::<NixError>() {

@@ -79,14 +79,31 @@ impl MachineError {
                 std::iter::once(message).chain(log).find_map(|text| explain::hint(text)).map(Into::into)
             }
             Self::Nix(e) => e.hint(),
-            Self::Io { source, .. } => known_cause(source),
+            Self::Io { source, path, .. } => known_cause(source).or_else(|| next_step(source, path)),
             Self::Vault(e) => e.hint(),
             Self::User { hint, .. } => hint.clone(),
             Self::Busy { .. } => {
                 Some("Wait until it is done, or end that process; its work is resumed or undone.".into())
             }
+            Self::Inside { name, .. } => Some(format!("`codchi log {name}` shows all that was printed.")),
             _ => None,
         }
+    }
+}
+
+fn next_step(source: &std::io::Error, path: &str) -> Option<String> {
+    use std::io::ErrorKind::{InvalidData, PermissionDenied, ReadOnlyFilesystem, UnexpectedEof};
+    match source.kind() {
+        InvalidData | UnexpectedEof => Some(format!(
+            "Restore {path} from a backup. A machine whose files are damaged can still be deleted with `codchi delete` \
+             and created again: its project folder and its secrets stay."
+        )),
+        PermissionDenied | ReadOnlyFilesystem => Some(
+            "codchi must be able to write below the data, state and configuration folders; `XDG_DATA_HOME`, \
+             `XDG_STATE_HOME` and `XDG_CONFIG_HOME` choose others."
+                .into(),
+        ),
+        _ => None,
     }
 }
 

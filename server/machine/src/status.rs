@@ -101,6 +101,7 @@ impl Machines {
         let journal = readable(folder.journal(), &mut problems).flatten();
         let generation = generations.current();
 
+        let of_files = problems.len();
         let mut state = match (instances, &definition) {
             (Err(error), _) => {
                 problems.push(sentence(error, error.hint().as_deref()));
@@ -121,6 +122,10 @@ impl Machines {
                 problems.clear();
             } else {
                 state = MachineState::Interrupted;
+                if matches!(operation, Operation::Create | Operation::Delete) {
+                    // An instance that is not as it should be is what there is to expect of that.
+                    problems.truncate(of_files);
+                }
                 problems.push(interrupted(&name, operation));
             }
         }

@@ -204,7 +204,11 @@ impl VaultError {
                 "Unlock the keyring, or restore the key from a backup. Where it is lost, the values are too: move {path} \
                  away and set the secrets again."
             )),
-            Self::Corrupt { .. } | Self::Io { .. } => None,
+            Self::Corrupt { path, .. } => Some(format!(
+                "Restore it from a backup, or update codchi where a newer one has written it. Where it is lost, move \
+                 {path} away and set the secrets again."
+            )),
+            Self::Io { source, .. } => crate::explain::hint(&source.to_string()).map(Into::into),
         }
     }
 }

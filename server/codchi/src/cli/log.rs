@@ -24,11 +24,13 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let machine = one(context.machines().status().await?, &self.name)?;
-        let path = machine.log.ok_or_else(|| MachineError::User {
-            message: format!("There is no log of {} yet.", self.name),
-            hint: None,
-        })?;
+        let machines = context.machines();
+        // Also of a machine that could not be created, or was deleted: that log is the one that is needed.
+        let Some(path) = machines.log(&self.name) else {
+            one(machines.status().await?, &self.name)?;
+            let message = format!("There is no log of {} yet.", self.name);
+            return Err(MachineError::User { message, hint: None }.into());
+        };
         print(&path, self.follow).await?;
         Ok(ExitCode::SUCCESS)
     }

@@ -37,6 +37,9 @@ const INIT: &str = "/sbin/init";
 /// When an init that has not gone down is asked once more. A signal that arrives before an init is ready for it is lost,
 /// which happens some milliseconds after a start.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How often a deletion is tried, and how long it waits in between.
+const DELETE_ATTEMPTS: u32 = 20;
+const DELETE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The driver for LXD and Incus. A value of this type has got an answer from its engine.
 #[derive(Debug, Clone)]
@@ -219,16 +222,25 @@ impl Driver for Lxd {
 
     async fn delete(&self, name: &InstanceName) -> Result<(), DriverError> {
         const ACTION: &str = "deleting";
-        let Some(found) = self.look(name, ACTION).await? else { return Ok(()) };
-        if !found.stopped {
-            match self.stop(name, Duration::ZERO).await {
-                Err(DriverError::NotFound { .. }) => return Ok(()),
-                result => result?,
+        let mut attempts = DELETE_ATTEMPTS;
+        loop {
+            let Some(found) = self.look(name, ACTION).await? else { return Ok(()) };
+            if !found.stopped {
+                match self.stop(name, Duration::ZERO).await {
+                    Err(DriverError::NotFound { .. }) => return Ok(()),
+                    result => result?,
+                }
             }
-        }
-        match self.transport.delete_instance(name).await {
-            Err(error) if error.is_not_found() => Ok(()),
-            result => result.map_err(|error| error.explain(ACTION, name)),
+            attempts -= 1;
+            match self.transport.delete_instance(name).await {
+                Err(error) if error.is_not_found() => return Ok(()),
+                // Just after a start the engine may still say that it is stopped, and may lose a stop.
+                Err(ApiError::Refused { message, .. }) if attempts > 0 => {
+                    tracing::debug!(%name, message, "cannot be deleted yet");
+                    tokio::time::sleep(DELETE_PAUSE).await;
+                }
+                result => return result.map_err(|error| error.explain(ACTION, name)),
+            }
         }
     }
 

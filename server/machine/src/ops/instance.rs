@@ -153,22 +153,47 @@ impl Run<'_> {
         })
     }
 
-    /// The units that have failed in the running machine, as far as it can be asked.
+    /// The units that have failed in the running machine, as far as it can be asked. Those that its system no longer
+    /// has, as after a switch that was undone, are forgotten.
     pub(super) async fn failed_units(&self) -> Vec<String> {
         let Ok(target) = self.target() else { return Vec::new() };
         let systemctl = target.path("sw/bin/systemctl");
         let exec = Exec::root([systemctl.as_str(), "--failed", "--plain", "--no-legend", "--full"]);
-        match self.driver().run(&self.instance, &exec, &[]).await {
-            Ok(output) => lines(&output.stdout)
-                .iter()
-                .filter_map(|l| Some(l.split_whitespace().next()?.into()))
-                .collect(),
-            Err(_) => Vec::new(),
+        let Ok(output) = self.driver().run(&self.instance, &exec, &[]).await else { return Vec::new() };
+        let (failed, gone) = units(&lines(&output.stdout));
+        if !gone.is_empty() {
+            let words = [systemctl, "reset-failed".into(), "--".into()].into_iter().chain(gone);
+            if let Err(error) = self.driver().run(&self.instance, &Exec::root(words), &[]).await {
+                self.report.info(&error.to_string());
+            }
         }
+        failed
     }
+}
+
+/// Of `systemctl --failed --plain`: the units that there are, and those whose files are gone.
+fn units(lines: &[String]) -> (Vec<String>, Vec<String>) {
+    let mut units = (Vec::new(), Vec::new());
+    for line in lines {
+        let mut words = line.split_whitespace();
+        let Some(unit) = words.next().map(Into::into) else { continue };
+        if words.next() == Some("not-found") { units.1.push(unit) } else { units.0.push(unit) }
+    }
+    units
 }
 
 /// Lines of a command's output, without empty ones.
 pub(super) fn lines(output: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(output).lines().filter(|l| !l.trim().is_empty()).map(Into::into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_unit_whose_file_is_gone_is_no_unit_of_the_system() {
+        let output = b"a.service loaded    failed failed A\nb.service not-found failed failed b.service\n";
+        assert_eq!(units(&lines(output)), (vec!["a.service".into()], vec!["b.service".into()]));
+    }
 }

@@ -208,7 +208,9 @@ async fn an_interrupted_creation_is_undone_by_whatever_comes_next() {
     for next in ["start", "delete"] {
         let world = World::with_machine(RunState::Running);
         world.interrupted(Operation::Create, &[Step::Build, Step::CreateInstance, Step::StartInstance]);
-        assert_eq!(world.only_status().await.0, MachineState::Interrupted);
+        let (state, problems) = world.only_status().await;
+        assert_eq!(state, MachineState::Interrupted);
+        assert!(problems.len() == 1 && problems[0].contains("creation was interrupted"), "{problems:?}");
         let result = if next == "start" { world.start().await } else { world.delete().await };
         assert_eq!(result.is_ok(), next == "delete");
         assert!(world.driver.get(A).is_none() && !world.state().exists());
