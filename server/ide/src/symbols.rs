@@ -9,7 +9,7 @@ pub(crate) fn symbols(files: &dyn Files, path: &Path) -> Vec<Symbol> {
     let Some(document) = files.document(path) else { return Vec::new() };
     let facts = document.facts();
     let secrets: BTreeSet<TextSize> = facts.secrets.iter().map(|secret| secret.name_range.start()).collect();
-    facts.outline.iter().filter_map(|binding| symbol(binding, &secrets)).collect()
+    document.outline().iter().filter_map(|binding| symbol(binding, &secrets)).collect()
 }
 
 fn symbol(binding: &Binding, secrets: &BTreeSet<TextSize>) -> Option<Symbol> {

@@ -12,7 +12,7 @@ pub(crate) fn definition(message: &str) -> Option<Position> {
     let option = message.split_once("option `").and_then(|(_, rest)| rest.split(['\'', '`']).next());
     let offset = option.and_then(|option| {
         let option: Vec<_> = option.split('.').collect();
-        find(&document.facts().outline, &option)
+        find(document.outline(), &option)
     });
     let place = document.lines().line_col(offset.unwrap_or_default());
     let text = document.text().lines().nth(place.line as usize).unwrap_or_default();

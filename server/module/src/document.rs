@@ -1,8 +1,9 @@
 //! One text and everything that follows from it.
 
+use crate::facts::outline::outline;
 use crate::limit::excess;
 use crate::syntax::{SyntaxError, syntax_errors};
-use crate::{Facts, LineIndex};
+use crate::{Binding, Facts, LineIndex};
 use rowan::ast::AstNode as _;
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +15,8 @@ pub struct Document {
     /// Where the text was cut off for the parser, and why.
     excess: Option<SyntaxError>,
     facts: OnceLock<Facts>,
+    /// Apart from the facts, as it is not needed at each keystroke.
+    outline: OnceLock<Vec<Binding>>,
 }
 
 impl Document {
@@ -24,7 +27,14 @@ impl Document {
         let excess = excess(&text);
         let readable = excess.as_ref().and_then(|error| text.get(..usize::from(error.range.start())));
         let parse = rnix::Root::parse(readable.unwrap_or(&text));
-        Self { lines: LineIndex::new(&text), parse, excess, text, facts: OnceLock::new() }
+        Self {
+            lines: LineIndex::new(&text),
+            parse,
+            excess,
+            text,
+            facts: OnceLock::new(),
+            outline: OnceLock::new(),
+        }
     }
 
     /// The text.
@@ -49,6 +59,12 @@ impl Document {
     #[must_use]
     pub fn facts(&self) -> &Facts {
         self.facts.get_or_init(|| Facts::of(&self.root()))
+    }
+
+    /// The outline: attribute paths and their ranges, nested; worked out at the first call.
+    #[must_use]
+    pub fn outline(&self) -> &[Binding] {
+        self.outline.get_or_init(|| self.root().expr().map(|expr| outline(&expr)).unwrap_or_default())
     }
 
     /// Whether the text is not Nix; cheaper than to list what is wrong.

@@ -5,7 +5,7 @@ mod flake;
 mod imports;
 mod kind;
 mod lists;
-mod outline;
+pub(crate) mod outline;
 mod secrets;
 mod walk;
 
@@ -34,8 +34,6 @@ pub struct Facts {
     pub imports: Vec<Import>,
     /// Module outputs, where the file is a flake.
     pub flake_modules: Vec<FlakeModule>,
-    /// The outline: attribute paths and their ranges, nested.
-    pub outline: Vec<Binding>,
     /// Whether the file's value may be a NixOS module (a function or a set) rather than a package, a flake or a value.
     pub may_be_module: bool,
 }
@@ -194,6 +192,6 @@ impl Facts {
                 false
             }
         };
-        Self { outline: outline::outline(&expr), may_be_module, ..walk.finish() }
+        Self { may_be_module, ..walk.finish() }
     }
 }

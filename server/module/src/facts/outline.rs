@@ -12,7 +12,7 @@ const MAX_DEPTH: u32 = 128;
 
 /// The bindings of an expression, in order of the text. A binding's children are those within its value, whatever
 /// stands around them (a function, `mkIf`, `let`).
-pub(super) fn outline(expr: &Expr) -> Vec<Binding> {
+pub(crate) fn outline(expr: &Expr) -> Vec<Binding> {
     let mut bindings = Vec::new();
     // The green tree has no parents and is therefore much quicker to walk; everything of a file is visited here.
     collect(expr.syntax().green(), expr.syntax().text_range().start(), &mut bindings, 0);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 fn show(document: &Document) -> String {
     let mut out = String::new();
-    write(&mut out, document, &document.facts().outline, 0);
+    write(&mut out, document, document.outline(), 0);
     out
 }
 

@@ -17,7 +17,7 @@ fn examine(text: &str) {
         assert!(!error.message.is_empty());
         assert!(!error.range.is_empty() || text.is_empty(), "{error:?} in {text:?}");
     }
-    let Facts { options, secrets, capabilities, imports, flake_modules, outline, .. } = document.facts();
+    let Facts { options, secrets, capabilities, imports, flake_modules, .. } = document.facts();
     for option in options {
         assert!(option.segments.len() <= option.path.0.len() && !option.segments.is_empty(), "{option:?}");
         option.segments.iter().copied().for_each(within);
@@ -33,7 +33,7 @@ fn examine(text: &str) {
     capabilities.iter().for_each(|capability| within(capability.range));
     imports.iter().for_each(|import| within(import.range));
     flake_modules.iter().for_each(|module| within(module.range));
-    bindings(outline, TextRange::up_to(crate::TextSize::of(text)), &within);
+    bindings(document.outline(), TextRange::up_to(crate::TextSize::of(text)), &within);
 }
 
 fn literal(value: &Literal, within: &dyn Fn(TextRange)) {
