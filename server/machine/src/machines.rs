@@ -221,7 +221,13 @@ impl Machines {
         }
         let report = Reporter::new(&self.paths, name, operation, front)?;
         let result = async {
-            self.recover(name, &report, cancel, &lock).await?;
+            match self.recover(name, &report, cancel, &lock).await {
+                // What cannot be read cannot be finished either, and what it left goes with the rest.
+                Err(error @ MachineError::Io { .. }) if operation == Operation::Delete => {
+                    report.info(&error.to_string());
+                }
+                recovered => recovered?,
+            }
             if !folder.exists() {
                 // What was interrupted ended with the machine gone, and that is all that a deletion wants.
                 return if operation == Operation::Delete { Ok(()) } else { Err(self.unknown(name)) };

@@ -339,11 +339,15 @@ async fn an_engine_that_does_not_answer_is_a_problem_of_each_machine() {
 }
 
 #[tokio::test]
-async fn a_machine_whose_definition_is_damaged_can_be_deleted() {
-    let world = World::with_machine(RunState::Running);
-    std::fs::write(world.state().root().join("machine.toml"), "garbage").unwrap();
-    assert_eq!(world.only_status().await.0, MachineState::Unknown);
-    world.start().await.unwrap_err();
-    world.delete().await.unwrap();
-    assert!(world.driver.get(A).is_none() && !world.state().exists());
+async fn a_machine_whose_files_are_damaged_can_be_deleted() {
+    for damaged in [&["machine.toml"][..], &["journal.json"], &["machine.toml", "journal.json"]] {
+        let world = World::with_machine(RunState::Running);
+        for file in damaged {
+            std::fs::write(world.state().root().join(file), "garbage").unwrap();
+        }
+        assert!(!world.only_status().await.1.is_empty());
+        world.start().await.unwrap_err();
+        world.delete().await.unwrap();
+        assert!(world.driver.get(A).is_none() && !world.state().exists(), "{damaged:?}");
+    }
 }
