@@ -92,7 +92,8 @@ async function askPick(question: PickQuestion, token: vscode.CancellationToken):
   return picked === undefined ? null : { index: picked.index };
 }
 
-async function askConfirm({ title, detail, yes }: ConfirmQuestion): Promise<Answer> {
-  const choice = await vscode.window.showWarningMessage(title, { modal: true, detail }, yes);
+async function askConfirm({ title, detail, yes, no }: ConfirmQuestion): Promise<Answer> {
+  const buttons = typeof no === "string" ? [yes, no] : [yes];
+  const choice = await vscode.window.showWarningMessage(title, { modal: true, detail }, ...buttons);
   return choice === undefined ? null : { yes: choice === yes };
 }

@@ -121,6 +121,8 @@ export interface ConfirmQuestion {
   detail: string;
   /** What the button says. */
   yes: string;
+  /** What a second button says, where to decline is not to cancel. */
+  no?: string | null;
 }
 
 /** The answer to a question; null where the person closed it. */

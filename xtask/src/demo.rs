@@ -196,6 +196,7 @@ fn in_browser(binary: &Path, environment: &Environment, port: u16) -> Result<()>
     fs::create_dir_all(user.join("User"))?;
     let settings = serde_json::json!({
         "workbench.startupEditor": "none",
+        "workbench.secondarySideBar.defaultVisibility": "hidden",
         "chat.disableAIFeatures": true,
         "telemetry.telemetryLevel": "off",
         "extensions.autoCheckUpdates": false,

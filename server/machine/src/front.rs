@@ -109,6 +109,8 @@ pub enum Question {
         detail: String,
         /// What the button for yes says.
         yes: String,
+        /// What the button for no says, where to decline is not to cancel.
+        no: Option<String>,
     },
 }
 

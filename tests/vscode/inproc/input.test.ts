@@ -174,4 +174,16 @@ describe("input", () => {
       assert.deepEqual(told, ["Delete alpha?", { modal: true, detail: "Its instance goes." }, "Delete"]);
     }
   });
+
+  it("has a second button where to decline is not to cancel", async () => {
+    const question: Question = { kind: "confirm", title: "Add it?", detail: "", yes: "Add", no: "Don't Add" };
+    for (const [button, expected] of [["Add", { yes: true }], ["Don't Add", { yes: false }], [undefined, null]] as const) {
+      const warn = (_title: string, _options: unknown, ...buttons: string[]) => {
+        assert.deepEqual(buttons, ["Add", "Don't Add"]);
+        return Promise.resolve(button);
+      };
+      const answer: unknown = await replacing(vscode.window, "showWarningMessage", warn as never, () => asked(question, () => Promise.resolve()));
+      assert.deepEqual(answer, expected);
+    }
+  });
 });

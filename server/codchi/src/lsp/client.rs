@@ -56,7 +56,13 @@ pub(crate) enum InputParams {
     /// One of several.
     Pick { title: String, items: Vec<Item> },
     /// Yes or no.
-    Confirm { title: String, detail: String, yes: String },
+    Confirm {
+        title: String,
+        detail: String,
+        yes: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        no: Option<String>,
+    },
 }
 
 /// Something to choose.
@@ -152,15 +158,21 @@ impl Person {
     }
 
     /// For yes or no.
-    pub(crate) async fn confirm(&self, title: String, detail: String, yes: String) -> Reply<bool> {
+    pub(crate) async fn confirm(
+        &self,
+        title: String,
+        detail: String,
+        yes: String,
+        no: Option<String>,
+    ) -> Reply<bool> {
         if !self.input {
             let text = if detail.is_empty() { title } else { format!("{title}\n\n{detail}") };
-            return match self.choose(text, &[yes.clone(), "No".into()]).await {
+            return match self.choose(text, &[yes.clone(), no.unwrap_or_else(|| "No".into())]).await {
                 Some(label) => Reply::Given(label == yes),
                 None => Reply::Closed,
             };
         }
-        self.input(InputParams::Confirm { title, detail, yes }, |answer| answer.yes).await
+        self.input(InputParams::Confirm { title, detail, yes, no }, |answer| answer.yes).await
     }
 
     async fn input<T>(&self, question: InputParams, read: impl FnOnce(InputAnswer) -> Option<T>) -> Reply<T> {

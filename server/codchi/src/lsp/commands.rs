@@ -210,6 +210,7 @@ impl Run<'_> {
                     if secrets { ", its secrets too" } else { "" }
                 ),
                 yes: "Delete".into(),
+                no: None,
             };
             let deleted = match front.ask(question).await {
                 Answer::Yes => true,

@@ -106,12 +106,14 @@ async fn ask(person: &Person, question: Question) -> Answer {
                 Reply::CannotAsk => Answer::CannotAsk,
             }
         }
-        Question::Confirm { prompt, detail, yes } => match person.confirm(prompt, detail, yes).await {
-            Reply::Given(true) => Answer::Yes,
-            Reply::Given(false) => Answer::No,
-            Reply::Closed => Answer::Cancelled,
-            Reply::CannotAsk => Answer::CannotAsk,
-        },
+        Question::Confirm { prompt, detail, yes, no } => {
+            match person.confirm(prompt, detail, yes, no).await {
+                Reply::Given(true) => Answer::Yes,
+                Reply::Given(false) => Answer::No,
+                Reply::Closed => Answer::Cancelled,
+                Reply::CannotAsk => Answer::CannotAsk,
+            }
+        }
     }
 }
 

@@ -116,6 +116,7 @@ impl Run<'_> {
                      and editors reach your machines. It is asked once."
                 .into(),
             yes: "Add".into(),
+            no: Some("Don't Add".into()),
         };
         let allowed = match self.report.ask(question, self.cancel).await? {
             Answer::Yes => true,
