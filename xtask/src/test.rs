@@ -54,6 +54,7 @@ impl Test {
 fn prepare() -> Result<()> {
     apt::programs(&[
         apt::Program("chromium", "chromium"),
+        apt::Program("rsync", "rsync"),
         apt::Program("dbus-run-session", "dbus-daemon"),
         apt::Program("gnome-keyring-daemon", "gnome-keyring"),
     ])?;

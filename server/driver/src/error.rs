@@ -114,6 +114,9 @@ impl DriverError {
             Self::NotRunning { name } => {
                 Some(format!("Start it with `codchi start {}`.", name.strip_prefix("codchi-").unwrap_or(name)))
             }
+            Self::NameTaken { .. } => {
+                Some("Choose another name, or delete or rename that instance with the engine's own tools.".into())
+            }
             _ => None,
         }
     }

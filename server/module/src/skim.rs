@@ -21,7 +21,11 @@ pub(crate) fn levels(text: &str) -> Option<usize> {
     let mut at = 0;
     while at < bytes.len() {
         let (kind, len) = match contexts.last() {
-            Some(&Context::Text { multiline }) => text_end(bytes, at, multiline, &mut contexts),
+            Some(&Context::Text { multiline }) => {
+                // The text itself, which is a level where a bracket inside of `${…}` was not closed.
+                levels.enter(TOKEN_STRING_CONTENT);
+                text_end(bytes, at, multiline, &mut contexts)
+            }
             _ => token(bytes, at, &mut contexts)?,
         };
         if kind != TOKEN_WHITESPACE {
@@ -46,7 +50,8 @@ fn token(bytes: &[u8], at: usize, contexts: &mut Vec<Context>) -> Option<(Syntax
             if rest.get(len) == Some(&b'\'') {
                 return None;
             }
-            (if rest.starts_with(b"or") { TOKEN_OR } else { TOKEN_IDENT }, len)
+            let is_or = rest.starts_with(b"or") || follows_number(bytes, at);
+            (if is_or { TOKEN_OR } else { TOKEN_IDENT }, len)
         }
         b'#' => (TOKEN_WHITESPACE, rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len())),
         b'/' if next == b'*' => {
@@ -104,6 +109,14 @@ fn token(bytes: &[u8], at: usize, contexts: &mut Vec<Context>) -> Option<(Syntax
         // Operators, numbers and what is no Nix: as if each byte were one of its own.
         _ => (TOKEN_ERROR, 1),
     })
+}
+
+/// Whether a number ends at `at`, which may take the first of the letters there for its exponent: `or` of `0.5eor`.
+fn follows_number(bytes: &[u8], at: usize) -> bool {
+    match bytes.get(..at) {
+        Some([.., before, b'.']) | Some([.., before]) => before.is_ascii_digit(),
+        _ => false,
+    }
 }
 
 /// What ends a string's text from `at` on, and how far it is to behind that.
@@ -186,6 +199,14 @@ mod tests {
             let (exact_levels, exact_lookahead) = exact(&text);
             prop_assert!(levels(&text).is_none_or(|bound| bound >= exact_levels), "{exact_levels}");
             prop_assert!(lookahead(&text) >= exact_lookahead);
+        }
+    }
+
+    #[test]
+    fn letters_behind_a_number_may_be_the_word_or() {
+        for text in ["[0.5eor", "[1.eor", "[5or", "[0.5e1or"] {
+            let (exact, _) = exact(text);
+            assert!(levels(text).is_none_or(|bound| bound >= exact), "{text}");
         }
     }
 

@@ -143,7 +143,7 @@ pub(crate) fn up(lab: &Path) -> Result<Lxd> {
     reachable_for_everyone(&lab.run)?;
     let _lock = lab.lock()?;
 
-    let mut packages = vec!["lxd", "lxd-client"];
+    let mut packages = vec!["lxd", "lxd-client", "iproute2"];
     if has_btrfs() {
         packages.push("btrfs-progs");
     }

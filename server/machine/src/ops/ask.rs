@@ -1,7 +1,7 @@
 //! What is cleared up before anything is built: capabilities, secrets, permission to touch the ssh config.
 
 use crate::run::{Outcome, Run};
-use crate::{Answer, MachineError, Question, Scope, SecretSpec, instance, remembered, ssh};
+use crate::{Answer, MachineError, Question, Scope, Secret, SecretSpec, instance, remembered, ssh};
 use codchi_host::{Capability, Host};
 use regex::bytes::Regex;
 
@@ -50,7 +50,8 @@ impl Run<'_> {
         let secrets = self.next.manifest.as_ref().map(|m| m.secrets.clone()).unwrap_or_default();
         let mut missing = Vec::new();
         for (name, spec) in secrets.iter().filter(|(_, spec)| spec.required) {
-            if self.machines.vault().get(self.name, name)?.is_none() {
+            // The module may have got its pattern after the value, or the value have been stored before the module was known.
+            if !self.machines.vault().get(self.name, name)?.is_some_and(|value| has_form(&value, spec)) {
                 missing.push((name, spec));
             }
         }
@@ -66,8 +67,6 @@ impl Run<'_> {
 
     /// Asks for one value and keeps it; whether the front could be asked.
     async fn ask_secret(&self, name: &str, spec: &SecretSpec) -> Result<bool, MachineError> {
-        // The pattern is the module's; one that this engine cannot read is left to the front and the person.
-        let pattern = spec.pattern.as_ref().and_then(|p| Regex::new(&format!("^(?s:{p})$")).ok());
         for _ in 0..ATTEMPTS {
             let question = Question::Secret {
                 machine: self.name.clone(),
@@ -79,7 +78,7 @@ impl Run<'_> {
             let Answer::Secret(value) = self.report.ask(question, self.cancel).await? else {
                 return Ok(false);
             };
-            if pattern.as_ref().is_none_or(|p| p.is_match(value.expose())) {
+            if has_form(&value, spec) {
                 self.machines.vault().set(&Scope::Machine(self.name.clone()), name, &value)?;
                 return Ok(true);
             }
@@ -98,7 +97,10 @@ impl Run<'_> {
         let commands: Vec<String> =
             names.iter().map(|name| format!("`codchi secret set {name} --machine {}`", self.name)).collect();
         MachineError::User {
-            message: format!("Secrets that the modules require are not set: {}", listed.join(", ")),
+            message: format!(
+                "Secrets that the modules require are not set, or not in the form that they ask for: {}",
+                listed.join(", ")
+            ),
             hint: Some(format!("Set them with {}, then try again.", commands.join(", "))),
         }
     }
@@ -148,4 +150,34 @@ impl Run<'_> {
 fn known_capabilities() -> String {
     let names: Vec<&str> = Capability::ALL.into_iter().map(Capability::name).collect();
     format!("Known are {}.", names.join(", "))
+}
+
+/// Whether a value has the form that the module asks for. A pattern that this engine cannot read is left to the person.
+fn has_form(value: &Secret, spec: &SecretSpec) -> bool {
+    let pattern = spec.pattern.as_ref().and_then(|pattern| Regex::new(&format!("^(?s:{pattern})$")).ok());
+    pattern.is_none_or(|pattern| pattern.is_match(value.expose()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_has_the_form_of_the_whole_pattern_and_a_pattern_that_cannot_be_read_asks_for_none() {
+        let spec = |pattern: Option<&str>| SecretSpec {
+            description: String::new(),
+            required: true,
+            env: true,
+            file: false,
+            pattern: pattern.map(Into::into),
+            multiline: false,
+            units: Vec::new(),
+            owner: "codchi".into(),
+            mode: "0400".into(),
+        };
+        let has = |value: &str, pattern| has_form(&Secret::new(value).unwrap(), &spec(pattern));
+        assert!(has("anything", None) && has("123", Some("[0-9]+")) && has("a\nb", Some("a.b")));
+        assert!(!has("abc", Some("[0-9]+")) && !has("123x", Some("[0-9]+")) && !has("1\n2", Some("[0-9]+")));
+        assert!(has("anything", Some("(")));
+    }
 }
