@@ -1,5 +1,6 @@
 //! What codchi adds to the engine's own command, as whole processes: `codchi exec NAME true` beside `lxc exec`, and
-//! `codchi create` with a built closure beside the same instance made by hand with `lxc`.
+//! `codchi create` with a built closure, until the machine's system is up, beside an instance of the same image made and
+//! started by hand with `lxc`.
 //!
 //! Needs the environment of `cargo xtask lab up` (`cargo xtask bench` provides it) and `CODCHI_BIN`.
 
@@ -97,30 +98,21 @@ impl Bench {
             lxc(&["delete", "--force", "by-hand"])?;
         }
         report("codchi create, closure built", ours);
-        report("the same instance by hand with lxc", theirs);
+        report("an instance of the same image by hand with lxc, until it is started", theirs);
         Ok(())
     }
 }
 
-/// What `lxc launch` of the image does, with the store mounted and until systemd is up.
+/// What `lxc launch` of the image does, with the store mounted and a system to start; it does not wait until that is up.
 fn by_hand(image: &str, init: &str) -> Result<()> {
     lxc(&["init", image, "by-hand"])?;
-    lxc(&["config", "device", "add", "by-hand", "nix", "disk", "source=/nix", "path=/nix", "readonly=true"])?;
+    let store = ["source=/nix/store", "path=/nix/store", "readonly=true"];
+    lxc(&[&["config", "device", "add", "by-hand", "nix-store", "disk"][..], &store].concat())?;
     let folder = tempfile::tempdir()?;
     let link = folder.path().join("init");
     std::os::unix::fs::symlink(init, &link)?;
     push_link(&link)?;
-    lxc(&["start", "by-hand"])?;
-    let running = Path::new(init).parent().unwrap_or(Path::new("/")).join("sw/bin/systemctl");
-    let running = running.display().to_string();
-    // Ends with an error as long as there is no bus to ask.
-    let end = Instant::now() + Duration::from_secs(30);
-    while lxc(&["exec", "by-hand", "--", &running, "is-system-running", "--wait"]).is_err() {
-        if Instant::now() > end {
-            return Err("the instance made by hand does not come up".into());
-        }
-    }
-    Ok(())
+    lxc(&["start", "by-hand"])
 }
 
 fn push_link(link: &Path) -> Result<()> {
