@@ -33,7 +33,7 @@ impl Demo {
         let lab = Lab::new();
         let mut environment = lab.up()?;
         let binary = package::binary(false)?;
-        environment.insert("CODCHI_NIXPKGS", nixpkgs(&environment)?);
+        choose_nixpkgs(&mut environment)?;
         let result = if self.headless {
             headless(&binary, &environment)
         } else {
@@ -44,10 +44,9 @@ impl Demo {
     }
 }
 
-/// The real nixpkgs where it can be fetched and this Nix is new enough for it, else the stand-in.
-fn nixpkgs(environment: &Environment) -> Result<String> {
+/// Takes the real nixpkgs where it can be fetched and this Nix is new enough for it, else the stand-in.
+fn choose_nixpkgs(environment: &mut Environment) -> Result<()> {
     const REAL: &str = "github:NixOS/nixpkgs/nixos-unstable";
-    let stand_in = environment.get("CODCHI_TEST_FLAKE_NIXPKGS").context("the lab prepared no nixpkgs")?;
     let fetched = || {
         let version = output(Command::new("nix").arg("--version")).ok()?;
         let mut numbers =
@@ -69,12 +68,22 @@ fn nixpkgs(environment: &Environment) -> Result<String> {
     };
     if fetched().is_some() {
         say(format!("Using {REAL}"));
-        return Ok(REAL.to_owned());
+        // Without the binary cache all of it would be built from its sources.
+        environment.insert("NIX_CONFIG", lab::nix_config(false));
+        environment.insert("CODCHI_NIXPKGS", REAL.to_owned());
+        return Ok(());
     }
     say(
         "nixpkgs cannot be fetched here (no network, or a Nix older than 2.18): using the small stand-in of tests/nixpkgs",
     );
-    Ok(format!("path:{stand_in}"))
+    use_stand_in(environment)
+}
+
+fn use_stand_in(environment: &mut Environment) -> Result<()> {
+    let stand_in = environment.get("CODCHI_TEST_FLAKE_NIXPKGS").context("the lab prepared no nixpkgs")?;
+    let url = format!("path:{stand_in}");
+    environment.insert("CODCHI_NIXPKGS", url);
+    Ok(())
 }
 
 /// A home of its own for the demo: the sample project, and nothing of the person's.
@@ -88,10 +97,7 @@ impl Home {
         let folder = tempfile::Builder::new().prefix("codchi-demo-").tempdir()?;
         let mut environment = environment.clone();
         if !environment.contains_key("CODCHI_NIXPKGS") {
-            let stand_in =
-                environment.get("CODCHI_TEST_FLAKE_NIXPKGS").context("the lab prepared no nixpkgs")?;
-            let url = format!("path:{stand_in}");
-            environment.insert("CODCHI_NIXPKGS", url);
+            use_stand_in(&mut environment)?;
         }
         let project = folder.path().join("project");
         fs::create_dir(&project)?;

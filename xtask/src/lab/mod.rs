@@ -65,7 +65,7 @@ impl Lab {
         need_root()?;
         let nixpkgs = prepare_nix()?;
         let lxd = lxd::up(&self.folder).context("starting LXD")?;
-        let mut environment = nix_environment();
+        let mut environment = BTreeMap::from([("NIX_CONFIG", nix_config(true))]);
         environment.extend(lxd.env().map(|(name, path)| (name, shown(path))));
         environment.insert("CODCHI_TEST_FLAKE_NIXPKGS", shown(&nixpkgs));
         environment.insert("CODCHI_TEST_CURRENT_NIX", shown(&current_nix::prepare(&cache())?));
@@ -105,11 +105,11 @@ pub(crate) fn prepare_nix() -> Result<PathBuf> {
     nixpkgs::prepare(&cache(), repository()).context("preparing the stand-in for nixpkgs")
 }
 
-/// A Nix that builds offline, as whoever runs it, with no daemon: what a lab needs, told by the environment only.
-pub(crate) fn nix_environment() -> BTreeMap<&'static str, String> {
-    let config =
-        "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\nsubstituters =\n";
-    BTreeMap::from([("NIX_CONFIG", config.to_owned())])
+/// A Nix that builds as whoever runs it, with no daemon, told by the environment only. Offline it is not to wait for
+/// binary caches that cannot be reached.
+pub(crate) fn nix_config(offline: bool) -> String {
+    let alone = "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\n";
+    if offline { format!("{alone}substituters =\n") } else { alone.to_owned() }
 }
 
 /// Where downloads are kept between runs: `$CODCHI_LAB_CACHE`, else below `$XDG_CACHE_HOME` or `~/.cache`.

@@ -137,7 +137,7 @@ fn add_to_store(folder: &Path) -> Result<String> {
 
 fn nix(program: &str) -> Command {
     let mut command = Command::new(program);
-    command.envs(super::nix_environment());
+    command.env("NIX_CONFIG", super::nix_config(true));
     command
 }
 
