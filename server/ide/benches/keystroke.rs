@@ -169,5 +169,6 @@ fn world() -> World {
             secrets: (0..60).map(|n| format!("TOKEN_{n}")).collect(),
             generation: 3,
         }],
+        ..World::default()
     }
 }

@@ -133,6 +133,7 @@ mod tests {
             capabilities: Some([("gpu".to_owned(), gpu), ("kvm".to_owned(), kvm)].into()),
             secrets: Some(["SET".to_owned()].into()),
             machines: vec![machine],
+            ..World::default()
         };
         expected.assert_eq(&Fixture::new(text).with(world).hover());
     }

@@ -27,9 +27,12 @@ mod tests;
 pub use analysis::{Analysis, Files};
 pub use types::{
     Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Hover, Lens,
-    Severity, Symbol, SymbolKind, Target,
+    Related, Severity, Symbol, SymbolKind, Tag, Target,
 };
-pub use world::{Capability, Machine, MachineModule, MachineState, World};
+pub use world::{
+    Capability, Catalogue, CatalogueEntry, CatalogueOption, Evaluated, EvaluatedManifest, EvaluatedSecret,
+    EvaluationError, Level, Machine, MachineModule, MachineState, Place, Rules, World,
+};
 
 pub use codchi_module::{Document, TextRange, TextSize};
 

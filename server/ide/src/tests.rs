@@ -62,6 +62,7 @@ fn world() -> World {
             secrets: ["TOKEN".to_owned(), "KEY".to_owned()].into(),
             generation: 1,
         }],
+        ..World::default()
     }
 }
 
@@ -234,7 +235,7 @@ fn the_documentation_has_a_section_for_each_code_with_an_example_that_raises_it(
     let world = World {
         capabilities: Some([("kvm".to_owned(), capability)].into()),
         secrets: Some(BTreeSet::new()),
-        machines: Vec::new(),
+        ..World::default()
     };
     for code in CODES {
         let name = serde_json::to_value(code).expect("a name");

@@ -52,6 +52,30 @@ pub struct Diagnostic {
     pub message: String,
     /// Where.
     pub range: TextRange,
+    /// Other places that it is about.
+    pub related: Vec<Related>,
+    /// How the range may be shown.
+    pub tags: Vec<Tag>,
+}
+
+/// Another place that a diagnostic is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Related {
+    /// Which file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub range: TextRange,
+    /// What is there.
+    pub message: String,
+}
+
+/// How a diagnostic's range may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    /// Faded.
+    Unnecessary,
+    /// Struck through.
+    Deprecated,
 }
 
 /// A change of text.

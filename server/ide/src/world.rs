@@ -1,7 +1,10 @@
 //! What is known about the host and the machines at this moment.
 
+use crate::{DiagnosticCode, Severity};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What is known about the host and the machines. What is not known is absent, and nothing is reported about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,6 +15,138 @@ pub struct World {
     pub secrets: Option<BTreeSet<String>>,
     /// The machines of this computer.
     pub machines: Vec<Machine>,
+    /// What the person wants reported, and how loudly.
+    pub rules: Rules,
+    /// What the last evaluation of each module found, by the module's source (folder or file, and output).
+    pub evaluations: Arc<BTreeMap<(PathBuf, Option<String>), Arc<Evaluated>>>,
+    /// The options and packages of the nixpkgs of each module, by the module's source as above.
+    pub catalogues: BTreeMap<(PathBuf, Option<String>), Arc<dyn Catalogue>>,
+}
+
+/// What the person wants reported; what is not in it is reported as it comes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// Levels by code.
+    pub levels: BTreeMap<DiagnosticCode, Level>,
+}
+
+/// How a diagnostic is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Not at all.
+    Off,
+    /// At this severity.
+    At(Severity),
+}
+
+/// What an evaluation by Nix found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evaluated {
+    /// The texts that were evaluated, of files that Nix may have read. What is said about a definition holds for as long
+    /// as the definition's text is the same.
+    pub texts: BTreeMap<PathBuf, Arc<str>>,
+    /// What the module asks of the host; `None` where it does not evaluate that far.
+    pub manifest: Option<EvaluatedManifest>,
+    /// What does not evaluate, each option once.
+    pub errors: Vec<EvaluationError>,
+}
+
+/// What a module asks of the host, as evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EvaluatedManifest {
+    /// User secrets by name.
+    pub secrets: BTreeMap<String, EvaluatedSecret>,
+    /// Capabilities that it requires.
+    pub required_capabilities: BTreeSet<String>,
+    /// Capabilities that it uses where the host has them.
+    pub optional_capabilities: BTreeSet<String>,
+}
+
+/// A user secret, as evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvaluatedSecret {
+    /// Its description.
+    pub description: String,
+    /// Whether it is required.
+    pub required: bool,
+}
+
+/// One thing that does not evaluate.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EvaluationError {
+    /// What Nix says, without colours, store paths of copies replaced by the original ones.
+    pub message: String,
+    /// The option whose value does not evaluate, where that is known.
+    pub option: Option<Vec<String>>,
+    /// Where Nix says it is, the innermost place first; may be empty.
+    pub places: Vec<Place>,
+    /// Files that define the option, where Nix names them.
+    pub files: Vec<PathBuf>,
+    /// The trace, the outermost frame first.
+    pub trace: Vec<String>,
+}
+
+/// A place as Nix gives it: line and column count from 1, columns in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
+/// The options and packages that a module can use: those of its nixpkgs and of its flake's own modules. Answers at once,
+/// from a cache; `codchi.*` is not in it.
+pub trait Catalogue: Send + Sync + fmt::Debug {
+    /// What is directly below an option path; a free name is `<name>`. Names of the path that match no listed one are
+    /// taken for free ones. Sorted by name.
+    fn children(&self, path: &[String]) -> Vec<CatalogueEntry>;
+    /// One option's documentation.
+    fn option(&self, path: &[String]) -> Option<CatalogueOption>;
+    /// Names of the packages and package sets directly below `pkgs.PATH`, sorted; `None` where that is not known.
+    fn packages(&self, path: &[String]) -> Option<Vec<String>>;
+    /// Which nixpkgs this is, for equality: two catalogues of one revision say the same.
+    fn revision(&self) -> &str;
+}
+
+impl PartialEq for dyn Catalogue {
+    fn eq(&self, other: &Self) -> bool {
+        self.revision() == other.revision()
+    }
+}
+
+impl Eq for dyn Catalogue {}
+
+/// A name below an option path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueEntry {
+    /// The name, or `<name>`.
+    pub name: String,
+    /// Its type as nixpkgs describes it; `None` for what only leads to options.
+    pub kind: Option<String>,
+    /// Whether there are options below it.
+    pub has_children: bool,
+}
+
+/// An option's documentation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CatalogueOption {
+    /// Its path, free names as `<name>`.
+    pub path: Vec<String>,
+    /// Its type as nixpkgs describes it: `boolean`, `list of string`, `null or one of "a", "b"`.
+    pub kind: String,
+    /// In Markdown.
+    pub description: String,
+    /// The default, as a Nix expression.
+    pub default: Option<String>,
+    /// An example, as a Nix expression.
+    pub example: Option<String>,
+    /// Where it is declared.
+    pub declarations: Vec<Place>,
+    /// Whether it can only be read.
+    pub read_only: bool,
 }
 
 /// The host's answer about a capability.

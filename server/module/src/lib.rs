@@ -19,8 +19,8 @@ mod syntax;
 
 pub use document::Document;
 pub use facts::{
-    Binding, Capability, Certainty, Facts, FlakeModule, Import, Literal, OptionUse, SecretDeclaration,
-    SecretSpelling,
+    Binding, Capability, Certainty, Duplicate, Facts, FlakeInput, FlakeModule, Import, Literal, OptionUse,
+    PackageUse, SecretDeclaration, SecretSpelling, SecretUse, SecretUseKind,
 };
 pub use line_index::{LineCol, LineIndex, TextRange, TextSize, WideEncoding, WideLineCol};
 pub use options::{FREE_NAME, OptionDoc, OptionPath, OptionType, Options};

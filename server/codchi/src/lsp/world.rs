@@ -159,6 +159,7 @@ pub(crate) fn world(
         capabilities,
         secrets: secrets.map(|_| for_all.clone()),
         machines: machines.iter().map(machine).collect(),
+        ..World::default()
     }
 }
 

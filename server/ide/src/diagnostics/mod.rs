@@ -18,8 +18,8 @@ pub(crate) use capability_unknown::is_capability_list;
 use crate::modules::Modules;
 use crate::suspect::Suspects;
 use crate::{
-    Action, ActionKind, Command, Diagnostic, DiagnosticCode, Document, Edit, Facts, Files, Severity,
-    TextRange, World,
+    Action, ActionKind, Command, Diagnostic, DiagnosticCode, Document, Edit, Facts, Files, Related, Severity,
+    Tag, TextRange, World,
 };
 use std::path::Path;
 
@@ -73,13 +73,28 @@ pub(crate) fn findings(files: &dyn Files, world: &World, path: &Path) -> Vec<Fin
 
 impl Finding {
     fn new(code: DiagnosticCode, severity: Severity, range: TextRange, message: String) -> Self {
-        let diagnostic = Diagnostic { code, severity, message, range };
+        let (related, tags) = (Vec::new(), Vec::new());
+        let diagnostic = Diagnostic { code, severity, message, range, related, tags };
         Self { diagnostic, basis: range, fixes: Vec::new() }
     }
 
     /// Says what it was read from, where that is more than the diagnostic's range.
     fn based_on(self, basis: TextRange) -> Self {
         Self { basis, ..self }
+    }
+
+    /// Adds another place that it is about.
+    #[expect(dead_code, reason = "for the diagnostics that speak of two places")]
+    fn related(mut self, path: &Path, range: TextRange, message: impl Into<String>) -> Self {
+        self.diagnostic.related.push(Related { path: path.to_owned(), range, message: message.into() });
+        self
+    }
+
+    /// Says how the range may be shown.
+    #[expect(dead_code, reason = "for the diagnostics that have a tag")]
+    fn tagged(mut self, tag: Tag) -> Self {
+        self.diagnostic.tags.push(tag);
+        self
     }
 
     /// Adds a fix that changes the text.

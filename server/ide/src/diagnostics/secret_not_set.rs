@@ -95,7 +95,7 @@ mod tests {
             machine("on", MachineState::Running, "/running", &["SET", "OWN"]),
             machine("off", MachineState::Stopped, "/stopped/codchi.nix", &["SET", "OWN"]),
         ];
-        let world = World { capabilities: None, secrets: Some(secrets), machines };
+        let world = World { secrets: Some(secrets), machines, ..World::default() };
         expected.assert_eq(&Fixture::new(text).with(world).diagnostics());
     }
 

@@ -34,6 +34,17 @@ pub struct Facts {
     pub imports: Vec<Import>,
     /// Module outputs, where the file is a flake.
     pub flake_modules: Vec<FlakeModule>,
+    /// Inputs, where the file is a flake.
+    pub flake_inputs: Vec<FlakeInput>,
+    /// Definitions of all other options whose path is known, as far as the module is visible, in order of the text;
+    /// without those of options that the file declares itself.
+    pub settings: Vec<OptionUse>,
+    /// Uses of user secrets, in order of the text.
+    pub secret_uses: Vec<SecretUse>,
+    /// Packages that are named (`pkgs.a.b`, `with pkgs; [ a ]`), in order of the text.
+    pub packages: Vec<PackageUse>,
+    /// Names that one set, `let` or function binds twice, which Nix refuses; in order of the text.
+    pub duplicates: Vec<Duplicate>,
     /// Whether the file's value may be a NixOS module (a function or a set) rather than a package, a flake or a value.
     pub may_be_module: bool,
 }
@@ -156,6 +167,61 @@ pub struct FlakeModule {
     pub range: TextRange,
     /// The file it comes from, as written; `None` for one that is written in place.
     pub file: Option<String>,
+}
+
+/// An input of a flake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlakeInput {
+    /// Its name.
+    pub name: String,
+    /// The name's range.
+    pub range: TextRange,
+    /// Its URL and where that is written; `None` where there is none or it is not literal.
+    pub url: Option<(String, TextRange)>,
+    /// The input that it follows (`inputs.a.follows = "b"`).
+    pub follows: Option<String>,
+}
+
+/// A use of a user secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretUse {
+    /// The secret's name.
+    pub name: String,
+    /// The name's range: without `$CODCHI_`, braces or quotes.
+    pub range: TextRange,
+    /// How it is used.
+    pub kind: SecretUseKind,
+}
+
+/// How a secret is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SecretUseKind {
+    /// `$CODCHI_NAME` or `${CODCHI_NAME}` in a string, and in a comment of a script in one.
+    Variable,
+    /// `config.codchi.secrets.NAME…` in an expression, in this spelling.
+    Config(SecretSpelling),
+}
+
+/// A package that is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageUse {
+    /// Its attribute path below `pkgs`: `cudaPackages`, `cudatoolkit`.
+    pub path: Vec<String>,
+    /// The path's range, without `pkgs.`.
+    pub range: TextRange,
+}
+
+/// A name that is bound twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Duplicate {
+    /// The attribute path from the set in which both are, or the name of a `let` or a parameter.
+    pub path: Vec<String>,
+    /// The first binding's attribute path or name.
+    pub first: TextRange,
+    /// The second one's.
+    pub second: TextRange,
+    /// The second binding as a whole, with its `;`.
+    pub binding: TextRange,
 }
 
 /// An entry of the outline.
