@@ -31,7 +31,7 @@ pub use types::{
 };
 pub use world::{
     Capability, Catalogue, CatalogueEntry, CatalogueOption, Evaluated, EvaluatedManifest, EvaluatedSecret,
-    EvaluationError, Level, Machine, MachineModule, MachineState, Place, Rules, World,
+    EvaluationError, Level, Machine, MachineModule, MachineState, ModuleKey, Place, Rules, World,
 };
 
 pub use codchi_module::{Document, TextRange, TextSize};

@@ -17,11 +17,15 @@ pub struct World {
     pub machines: Vec<Machine>,
     /// What the person wants reported, and how loudly.
     pub rules: Rules,
-    /// What the last evaluation of each module found, by the module's source (folder or file, and output).
-    pub evaluations: Arc<BTreeMap<(PathBuf, Option<String>), Arc<Evaluated>>>,
-    /// The options and packages of the nixpkgs of each module, by the module's source as above.
-    pub catalogues: BTreeMap<(PathBuf, Option<String>), Arc<dyn Catalogue>>,
+    /// What the last evaluation of each module found.
+    pub evaluations: BTreeMap<ModuleKey, Arc<Evaluated>>,
+    /// The options and packages of the nixpkgs of each module.
+    pub catalogues: BTreeMap<ModuleKey, Arc<dyn Catalogue>>,
 }
+
+/// A module that a machine can be made of: its folder or file, and which module output of the folder's flake (`None` for
+/// the default one, or where there is no flake).
+pub type ModuleKey = (PathBuf, Option<String>);
 
 /// What the person wants reported; what is not in it is reported as it comes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
