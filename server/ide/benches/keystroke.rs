@@ -6,9 +6,9 @@
 
 #![allow(missing_docs, clippy::expect_used)]
 
-use codchi_ide::{Analysis, Capability, Document, Files, Machine, MachineModule, MachineState, World};
+use codchi_ide::{Analysis, Capability, Document, Files, Graph, Machine, MachineModule, MachineState, World};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 const LINES: usize = 2_000;
@@ -22,7 +22,7 @@ fn main() {
 }
 
 /// One file in memory, as the server keeps an open buffer.
-struct Buffer(Arc<Document>);
+struct Buffer(Arc<Document>, OnceLock<Graph>);
 
 impl Files for Buffer {
     fn document(&self, path: &Path) -> Option<Arc<Document>> {
@@ -40,6 +40,10 @@ impl Files for Buffer {
     fn nix_files(&self) -> Vec<PathBuf> {
         vec![PathBuf::from(PATH)]
     }
+
+    fn graph(&self) -> &Graph {
+        self.1.get_or_init(|| Graph::of(self))
+    }
 }
 
 #[divan::bench(sample_count = 500, sample_size = 1)]
@@ -56,13 +60,13 @@ fn completion_in_half_typed_code(bencher: divan::Bencher) {
     let (module, world) = (module(), world());
     let text = module.replacen("  codchi.gpu.enable = true;\n", "  codchi.gpu.\n", 1);
     let offset = text.find("codchi.gpu.\n").expect("the half-typed line") + "codchi.gpu.".len();
-    let files = Buffer(Arc::new(Document::new(text)));
+    let files = Buffer(Arc::new(Document::new(text)), OnceLock::new());
     let offset = u32::try_from(offset).expect("a small file").into();
     bencher.bench_local(|| Analysis::new(&files, &world).completions(Path::new(PATH), offset));
 }
 
 fn diagnostics(text: String, world: &World) -> usize {
-    let files = Buffer(Arc::new(Document::new(text)));
+    let files = Buffer(Arc::new(Document::new(text)), OnceLock::new());
     Analysis::new(&files, world).diagnostics(Path::new(PATH)).len()
 }
 

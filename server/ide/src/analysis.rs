@@ -2,22 +2,29 @@
 
 use crate::diagnostics::findings;
 use crate::{
-    Action, Completion, Diagnostic, Document, Hover, Lens, Symbol, Target, TextRange, TextSize, World,
-    actions, completion, definition, hover, lenses, symbols,
+    Action, Completion, Diagnostic, Document, Facts, Graph, Hover, Lens, Symbol, Target, TextRange, TextSize,
+    World, actions, completion, definition, hover, lenses, symbols,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where documents come from: open buffers first, then the disk.
 pub trait Files {
-    /// The document at an absolute, normalised path; `None` where there is none or it is not text.
+    /// The document at an absolute, normalised path; `None` where there is none or it is not text. A text that is
+    /// open and lies nowhere has a relative path.
     fn document(&self, path: &Path) -> Option<Arc<Document>>;
+    /// What it says; cheaper than the document, which may have to be read and parsed anew.
+    fn facts(&self, path: &Path) -> Option<Arc<Facts>> {
+        self.document(path).map(|document| document.shared_facts())
+    }
     /// Whether a file or folder exists at the path.
     fn exists(&self, path: &Path) -> bool;
     /// Whether it is a folder.
     fn is_folder(&self, path: &Path) -> bool;
-    /// Paths of the workspace's Nix files, for questions that go backwards (who imports this?). May be incomplete.
+    /// Paths of the workspace's Nix files. May be incomplete.
     fn nix_files(&self) -> Vec<PathBuf>;
+    /// Who imports whom: these files, and all that they lead to. [`Graph::of`] makes one.
+    fn graph(&self) -> &Graph;
 }
 
 /// Answers questions about one moment: these files, this world.

@@ -52,13 +52,13 @@ fn declarations(
     origin: TextRange,
 ) -> Vec<Target> {
     let mut targets = Vec::new();
-    for file in Modules::new(files).related(path) {
-        let Some(document) = files.document(&file) else { continue };
-        let secrets = document.facts().secrets.iter();
+    for file in Modules::new(files).related(path).iter() {
+        let Some(facts) = files.facts(file) else { continue };
+        let secrets = facts.secrets.iter();
         let declared = secrets.filter(|secret| secret.name == name && secret.spelling == spelling);
         targets.extend(declared.map(|secret| Target {
             origin,
-            path: file.clone(),
+            path: file.to_path_buf(),
             range: secret.name_range,
         }));
     }

@@ -2,10 +2,12 @@
 //!
 //! `//- /path` begins a file; without one the text is `/project/codchi.nix`. `$0` is the cursor.
 
-use crate::{Analysis, Command, Diagnostic, Document, Edit, Files, Symbol, TextRange, TextSize, World};
+use crate::{
+    Analysis, Command, Diagnostic, Document, Edit, Files, Graph, Symbol, TextRange, TextSize, World,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const CURSOR: &str = "$0";
 
@@ -20,7 +22,7 @@ pub(crate) struct Fixture {
 }
 
 /// Files in memory.
-pub(crate) struct MemoryFiles(BTreeMap<PathBuf, Arc<Document>>);
+pub(crate) struct MemoryFiles(BTreeMap<PathBuf, Arc<Document>>, OnceLock<Graph>);
 
 impl Files for MemoryFiles {
     fn document(&self, path: &Path) -> Option<Arc<Document>> {
@@ -37,6 +39,10 @@ impl Files for MemoryFiles {
 
     fn nix_files(&self) -> Vec<PathBuf> {
         self.0.keys().filter(|path| path.extension().is_some_and(|e| e == "nix")).cloned().collect()
+    }
+
+    fn graph(&self) -> &Graph {
+        self.1.get_or_init(|| Graph::of(self))
     }
 }
 
@@ -61,7 +67,7 @@ impl Fixture {
             }
             files.insert(file, Arc::new(Document::new(text)));
         }
-        Self { files: MemoryFiles(files), world: World::default(), path, offset }
+        Self { files: MemoryFiles(files, OnceLock::new()), world: World::default(), path, offset }
     }
 
     /// The text as `/project/codchi.nix`, whatever is in it, beside the files that it may import.
@@ -69,7 +75,12 @@ impl Fixture {
         let path = PathBuf::from("/project/codchi.nix");
         let hardware = (PathBuf::from("/project/hardware.nix"), Arc::new(Document::new("{ }")));
         let files = [(path.clone(), Arc::new(Document::new(text))), hardware].into();
-        Self { files: MemoryFiles(files), world: World::default(), path, offset: TextSize::default() }
+        Self {
+            files: MemoryFiles(files, OnceLock::new()),
+            world: World::default(),
+            path,
+            offset: TextSize::default(),
+        }
     }
 
     pub(crate) fn with(mut self, world: World) -> Self {

@@ -9,6 +9,7 @@ mod analysis;
 mod completion;
 mod definition;
 mod diagnostics;
+mod graph;
 mod hover;
 mod lenses;
 mod markdown;
@@ -25,6 +26,7 @@ mod fixture;
 mod tests;
 
 pub use analysis::{Analysis, Files};
+pub use graph::{FileSet, Graph, Node};
 pub use types::{
     Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Hover, Lens,
     Related, Severity, Symbol, SymbolKind, Tag, Target,
@@ -34,6 +36,4 @@ pub use world::{
     EvaluationError, Level, Machine, MachineModule, MachineState, ModuleKey, Place, Rules, World,
 };
 
-pub use codchi_module::{Document, TextRange, TextSize};
-
-use codchi_module::Facts;
+pub use codchi_module::{Document, Facts, TextRange, TextSize};

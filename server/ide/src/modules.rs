@@ -1,12 +1,13 @@
 //! Which files are modules, what they import, and which machines are made of them.
 
-use crate::{Document, Facts, Files, Machine, MachineModule, World};
-use std::collections::{BTreeSet, HashMap};
+use crate::graph::{FileSet, Node, Question, target};
+use crate::{Facts, Files, Machine, MachineModule, World};
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// How many of the workspace's files are read for a question that goes backwards, which is asked on every keystroke.
-const NEAREST: usize = 128;
+/// The files that a folder's module may be in; the first one that is there counts.
+pub(crate) const ROOTS: [&str; 3] = ["flake.nix", "codchi.nix", "default.nix"];
 
 /// What is at the end of a path in an `imports` list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +18,12 @@ pub(crate) enum Resolved {
     Missing(PathBuf),
     /// A folder without a `default.nix`.
     FolderWithoutDefault(PathBuf),
-    /// Something that is found only by evaluation: `<nixpkgs/…>`, `~/…`.
+    /// Something that is found only by evaluation: `<nixpkgs/…>`, `~/…`; anything in a text that lies nowhere.
     Unknown,
 }
 
 /// A module that a machine can be made of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Source {
     /// Its folder or file.
     pub(crate) path: PathBuf,
@@ -36,136 +37,177 @@ pub(crate) struct Modules<'a> {
     files: &'a dyn Files,
 }
 
+/// The files that a module begins with.
+#[derive(Default)]
+struct Entries {
+    /// With all that they import.
+    open: Vec<Arc<Path>>,
+    /// By itself.
+    root: Option<Arc<Path>>,
+}
+
 impl<'a> Modules<'a> {
     pub(crate) fn new(files: &'a dyn Files) -> Self {
         Self { files }
     }
 
-    /// The document at a path.
-    pub(crate) fn document(self, path: &Path) -> Option<Arc<Document>> {
-        self.files.document(path)
+    /// What the file at a path says.
+    pub(crate) fn facts(self, path: &Path) -> Option<Arc<Facts>> {
+        self.files.facts(path)
     }
 
     /// What `written` means in the file at `from`.
     pub(crate) fn resolve(self, from: &Path, written: &str) -> Resolved {
-        let Some(folder) = from.parent() else { return Resolved::Unknown };
-        if written.starts_with(['~', '<']) {
-            return Resolved::Unknown;
+        let Some(path) = target(from, written) else { return Resolved::Unknown };
+        if let Some(file) = self.files.graph().file_at(&path) {
+            return Resolved::File(file.to_path_buf());
         }
-        let path = normalise(&folder.join(written));
         if !self.files.exists(&path) {
-            return Resolved::Missing(path);
+            return Resolved::Missing(path.to_path_buf());
         }
         if !self.files.is_folder(&path) {
-            return Resolved::File(path);
+            return Resolved::File(path.to_path_buf());
         }
         let default = path.join("default.nix");
         if self.files.exists(&default) {
             Resolved::File(default)
         } else {
-            Resolved::FolderWithoutDefault(path)
+            Resolved::FolderWithoutDefault(path.to_path_buf())
         }
     }
 
     /// Whether the file is a codchi module: it sets codchi's options, is called `codchi.nix`, or is imported by such a
     /// module or given by a flake as one.
     pub(crate) fn is_codchi(self, path: &Path) -> bool {
-        self.is_root(path)
-            || self.around(path).iter().any(|file| self.is_root(file) && self.reachable(file).contains(path))
-    }
-
-    /// The files that are looked at for what leads to `path`: the modules of the folders it is in, and the workspace's
-    /// files, the nearest first.
-    fn around(self, path: &Path) -> BTreeSet<PathBuf> {
-        let mut files = self.files.nix_files();
-        if files.len() > NEAREST {
-            let shared =
-                |file: &PathBuf| file.components().zip(path.components()).take_while(|(a, b)| a == b).count();
-            files.sort_by_cached_key(|file| std::cmp::Reverse(shared(file)));
-            files.truncate(NEAREST);
-        }
-        files.extend(path.ancestors().skip(1).filter_map(|folder| self.root_file(folder)));
-        files.into_iter().collect()
+        self.is_root(path) || self.files.graph().upwards(path).iter().any(|file| self.is_root(file))
     }
 
     fn is_root(self, path: &Path) -> bool {
-        self.files.document(path).is_some_and(|document| {
-            let facts = document.facts();
-            let is_named_so =
-                || facts.may_be_module && path.file_name().is_some_and(|name| name == "codchi.nix");
-            !facts.options.is_empty() || !facts.flake_modules.is_empty() || is_named_so()
-        })
+        self.node(path).is_some_and(|node| node.is_root())
+    }
+
+    fn node(self, path: &Path) -> Option<Arc<Node>> {
+        match self.files.graph().node(path) {
+            Some(node) => Some(node.clone()),
+            None => Some(Arc::new(Node::of(path, &*self.files.facts(path)?))),
+        }
     }
 
     /// The file and all that it imports, directly or not; a flake imports its module outputs.
-    pub(crate) fn reachable(self, path: &Path) -> BTreeSet<PathBuf> {
-        self.reachable_from(vec![path.to_owned()])
+    pub(crate) fn reachable(self, path: &Path) -> FileSet {
+        let path: Arc<Path> = path.into();
+        let graph = self.files.graph();
+        if graph.node(&path).is_none() {
+            return self.reachable_from(vec![path]);
+        }
+        graph.answer(Question::Reachable(path.clone()), || self.reachable_from(vec![path]))
     }
 
-    fn reachable_from(self, mut open: Vec<PathBuf>) -> BTreeSet<PathBuf> {
+    fn reachable_from(self, mut open: Vec<Arc<Path>>) -> FileSet {
         let mut seen = BTreeSet::new();
         while let Some(path) = open.pop() {
             if seen.insert(path.clone()) {
                 open.extend(self.imports(&path));
             }
         }
-        seen
+        Arc::new(seen)
+    }
+
+    /// All that these files import, together with them.
+    fn reachable_from_all(self, files: &[Arc<Path>]) -> FileSet {
+        match files {
+            [file] => self.reachable(file),
+            files => self.reachable_from(files.to_vec()),
+        }
     }
 
     /// Whether another file of the workspace imports the file, or is a flake that gives it as a module.
     pub(crate) fn is_imported(self, path: &Path) -> bool {
-        let mut around = self.around(path).into_iter().filter(|file| file != path);
-        around.any(|file| self.imports(&file).iter().any(|imported| imported == path))
+        self.files.graph().importers(path).any(|file| &**file != path)
     }
 
-    fn imports(self, path: &Path) -> Vec<PathBuf> {
-        let Some(document) = self.files.document(path) else { return Vec::new() };
-        let facts = document.facts();
-        let imports = facts.imports.iter().map(|import| &import.path);
-        let outputs = facts.flake_modules.iter().filter_map(|module| module.file.as_ref());
-        imports.chain(outputs).filter_map(|written| self.file(path, written)).collect()
+    fn imports(self, path: &Path) -> Vec<Arc<Path>> {
+        let Some(node) = self.node(path) else { return Vec::new() };
+        node.targets().iter().filter_map(|target| self.file_at(target)).collect()
+    }
+
+    /// The file at a path that another leads to.
+    fn file_at(self, target: &Arc<Path>) -> Option<Arc<Path>> {
+        if let Some(file) = self.files.graph().file_at(target) {
+            return Some(file);
+        }
+        if !self.files.is_folder(target) {
+            return self.files.exists(target).then(|| target.clone());
+        }
+        let default = target.join("default.nix");
+        self.files.exists(&default).then(|| default.into())
     }
 
     /// The existing file that `written` means in the file at `from`.
     pub(crate) fn file(self, from: &Path, written: &str) -> Option<PathBuf> {
-        match self.resolve(from, written) {
-            Resolved::File(path) => Some(path),
-            _ => None,
-        }
+        self.file_at(&target(from, written)?).map(|file| file.to_path_buf())
     }
 
     /// The file that a folder's module is in.
     pub(crate) fn root_file(self, folder: &Path) -> Option<PathBuf> {
-        ["flake.nix", "codchi.nix", "default.nix"]
+        ROOTS
             .iter()
             .map(|name| folder.join(name))
-            .find(|file| self.files.exists(file))
+            .find(|file| self.files.graph().node(file).is_some() || self.files.exists(file))
+    }
+
+    fn entries(self, path: &Path, output: Option<&str>) -> Entries {
+        if !self.files.is_folder(path) {
+            return Entries { open: vec![path.into()], root: None };
+        }
+        let Some(root) = self.root_file(path) else { return Entries::default() };
+        let Some(node) = self.node(&root) else { return Entries::default() };
+        let output = output.unwrap_or("default");
+        let outputs = node.outputs().iter().filter(|(name, _)| name == output);
+        let in_files: Vec<Arc<Path>> = outputs.filter_map(|(_, file)| self.file_at(file.as_ref()?)).collect();
+        if in_files.is_empty() {
+            // A plain module, an output that is written in place, or one that only evaluation finds.
+            return Entries { open: vec![root.into()], root: None };
+        }
+        Entries { open: in_files, root: Some(root.into()) }
     }
 
     /// The files of a module that a machine can be made of.
-    pub(crate) fn files_of(self, path: &Path, output: Option<&str>) -> BTreeSet<PathBuf> {
-        if !self.files.is_folder(path) {
-            return self.reachable(path);
-        }
-        let Some(root) = self.root_file(path) else { return BTreeSet::new() };
-        let Some(document) = self.files.document(&root) else { return BTreeSet::new() };
-        let output = output.unwrap_or("default");
-        let outputs = document.facts().flake_modules.iter().filter(|module| module.name == output);
-        let in_files: Vec<PathBuf> =
-            outputs.filter_map(|module| self.file(&root, module.file.as_ref()?)).collect();
-        if in_files.is_empty() {
-            // A plain module, an output that is written in place, or one that only evaluation finds.
-            return self.reachable(&root);
-        }
-        let mut files = self.reachable_from(in_files);
-        files.insert(root);
-        files
+    pub(crate) fn files_of(self, path: &Path, output: Option<&str>) -> FileSet {
+        let work_out = || {
+            let entries = self.entries(path, output);
+            let files = self.reachable_from_all(&entries.open);
+            match entries.root {
+                Some(root) if !files.contains(&root) => {
+                    let mut files = BTreeSet::clone(&files);
+                    files.insert(root);
+                    Arc::new(files)
+                }
+                _ => files,
+            }
+        };
+        let source = Source { path: path.to_owned(), output: output.map(str::to_owned) };
+        let graph = self.files.graph();
+        let is_known =
+            graph.node(path).is_some() || ROOTS.iter().any(|name| graph.node(&path.join(name)).is_some());
+        if is_known { graph.answer(Question::FilesOf(source), work_out) } else { work_out() }
+    }
+
+    /// Whether a file is one of a module's; cheaper than to gather them all.
+    fn holds(self, path: &Path, output: Option<&str>, file: &Path) -> bool {
+        let graph = self.files.graph();
+        let upwards = graph.upwards(file);
+        let Entries { open, root } = self.entries(path, output);
+        let leads = |entry: &Arc<Path>| match graph.node(entry) {
+            Some(_) => upwards.contains(entry),
+            None => self.reachable(entry).contains(file),
+        };
+        root.is_some_and(|root| &*root == file) || open.iter().any(leads)
     }
 
     /// The machines that the file's module is part of.
     pub(crate) fn machines<'w>(self, world: &'w World, path: &Path) -> Vec<&'w Machine> {
-        let holds =
-            |module: &MachineModule| self.files_of(&module.path, module.output.as_deref()).contains(path);
+        let holds = |module: &MachineModule| self.holds(&module.path, module.output.as_deref(), path);
         world.machines.iter().filter(|machine| machine.modules.iter().any(holds)).collect()
     }
 
@@ -187,17 +229,16 @@ impl<'a> Modules<'a> {
     /// The sources that the file is a part of: outputs of flakes and modules that nothing else imports. The file's
     /// own where there are none.
     pub(crate) fn sources(self, path: &Path) -> Vec<Source> {
-        let holds =
-            |file: &PathBuf| file != path && self.is_root(file) && self.reachable(file).contains(path);
-        let holders: Vec<PathBuf> = self.around(path).into_iter().filter(holds).collect();
-        let is_imported = |file: &PathBuf| {
-            holders.iter().any(|other| other != file && self.reachable(other).contains(file))
+        let graph = self.files.graph();
+        let roots_above = |file: &Path| {
+            let above: Vec<Arc<Path>> = graph.upwards(file).iter().cloned().collect();
+            above.into_iter().filter(|above| **above != *file && self.is_root(above)).collect::<Vec<_>>()
         };
-        let mut sources: Vec<Source> = holders
+        let mut sources: Vec<Source> = roots_above(path)
             .iter()
-            .filter(|file| !is_imported(file))
-            .flat_map(|file| self.outputs(file))
-            .filter(|source| self.files_of(&source.path, source.output.as_deref()).contains(path))
+            .filter(|holder| roots_above(holder).iter().all(|above| **above == *path))
+            .flat_map(|holder| self.outputs(holder))
+            .filter(|source| self.holds(&source.path, source.output.as_deref(), path))
             .collect();
         if sources.is_empty() {
             sources.push(self.source(path));
@@ -206,63 +247,80 @@ impl<'a> Modules<'a> {
     }
 
     /// The files that are evaluated together with this one: those of the sources that it is a part of.
-    pub(crate) fn related(self, path: &Path) -> BTreeSet<PathBuf> {
-        let mut files = self.reachable(path);
-        for source in self.sources(path) {
-            files.extend(self.files_of(&source.path, source.output.as_deref()));
-        }
-        files
+    pub(crate) fn related(self, path: &Path) -> FileSet {
+        let work_out = || {
+            let own = self.reachable(path);
+            let sources = self.sources(path);
+            let of_sources =
+                sources.iter().map(|source| self.files_of(&source.path, source.output.as_deref()));
+            union(std::iter::once(own).chain(of_sources))
+        };
+        self.files.graph().answer(Question::Related(path.into()), work_out)
     }
 
     /// All files of the workspace that may be evaluated together with this one: the file, what imports it, also by
     /// other files, the other modules of its machines, and what all of these import.
-    pub(crate) fn evaluated_with(self, world: &World, path: &Path) -> BTreeSet<PathBuf> {
-        let mut importers: HashMap<PathBuf, Vec<PathBuf>> = HashMap::new();
-        for file in self.reachable_from(self.around(path).into_iter().collect()) {
-            for imported in self.imports(&file) {
-                importers.entry(imported).or_default().push(file.clone());
-            }
+    pub(crate) fn evaluated_with(self, world: &World, path: &Path) -> FileSet {
+        let around = self.files.graph().answer(Question::Around(path.into()), || self.around(path));
+        let machines = self.machines(world, path);
+        let modules = machines.iter().flat_map(|machine| &machine.modules);
+        let others = modules.map(|module| self.files_of(&module.path, module.output.as_deref()));
+        union(std::iter::once(around).chain(others))
+    }
+
+    /// All that what leads to the file imports. Most of it hangs together at its ends, whose files are remembered.
+    fn around(self, path: &Path) -> FileSet {
+        let graph = self.files.graph();
+        let upwards = graph.upwards(path);
+        let (ends, rest): (Vec<_>, Vec<_>) =
+            upwards.iter().cloned().partition(|file| graph.importers(file).next().is_none());
+        let from_ends = union(ends.iter().map(|end| self.reachable(end)));
+        // What is only in a cycle has no end above it.
+        if rest.iter().all(|file| from_ends.contains(file)) {
+            return from_ends;
         }
-        let mut upwards = BTreeSet::new();
-        let mut open = vec![path.to_owned()];
-        while let Some(file) = open.pop() {
-            if upwards.insert(file.clone()) {
-                open.extend(importers.get(&file).into_iter().flatten().cloned());
-            }
-        }
-        let mut files = self.reachable_from(upwards.into_iter().collect());
-        for module in self.machines(world, path).iter().flat_map(|machine| &machine.modules) {
-            files.extend(self.files_of(&module.path, module.output.as_deref()));
-        }
-        files
+        union([from_ends, self.reachable_from(rest)])
     }
 
     /// Whether the file imports something that is not there or cannot be found without evaluation.
     pub(crate) fn imports_unknown(self, path: &Path, facts: &Facts) -> bool {
         let is_unknown = |written: &String| {
-            self.file(path, written).is_none_or(|file| self.files.document(&file).is_none())
+            let file = target(path, written).and_then(|target| self.file_at(&target));
+            file.is_none_or(|file| self.node(&file).is_none())
         };
         let outputs = facts.flake_modules.iter().filter_map(|module| module.file.as_ref());
         facts.imports.iter().map(|import| &import.path).chain(outputs).any(is_unknown)
     }
 
-    /// The documents of the [related](Self::related) files.
-    pub(crate) fn related_documents(self, path: &Path) -> Vec<Arc<Document>> {
-        self.related(path).iter().filter_map(|file| self.files.document(file)).collect()
+    /// What the [related](Self::related) files say.
+    pub(crate) fn related_facts(self, path: &Path) -> Vec<Arc<Facts>> {
+        self.related(path).iter().filter_map(|file| self.files.facts(file)).collect()
     }
 
     /// The sources that the file itself offers: a flake's module outputs, or the plain module.
     pub(crate) fn outputs(self, path: &Path) -> Vec<Source> {
         let plain = self.source(path);
-        let Some(document) = self.files.document(path) else { return Vec::new() };
-        let names: BTreeSet<&String> =
-            document.facts().flake_modules.iter().map(|module| &module.name).collect();
+        let Some(node) = self.node(path) else { return Vec::new() };
+        let names: BTreeSet<&String> = node.outputs().iter().map(|(name, _)| name).collect();
         if names.is_empty() {
             return vec![plain];
         }
         let output = |name: &String| (name != "default").then(|| name.clone());
         names.into_iter().map(|name| Source { path: plain.path.clone(), output: output(name) }).collect()
     }
+}
+
+/// All files of these sets; the largest one itself where it holds the others.
+fn union(sets: impl IntoIterator<Item = FileSet>) -> FileSet {
+    let mut sets: Vec<FileSet> = sets.into_iter().collect();
+    sets.sort_by_key(|set| set.len());
+    let Some(mut all) = sets.pop() else { return FileSet::default() };
+    for set in sets {
+        if !set.is_subset(&all) {
+            Arc::make_mut(&mut all).extend(set.iter().cloned());
+        }
+    }
+    all
 }
 
 /// The path without `.` and `..`, by its text alone.

@@ -14,7 +14,7 @@ pub struct Document {
     parse: rnix::Parse<rnix::Root>,
     /// Where the text was cut off for the parser, and why.
     excess: Option<SyntaxError>,
-    facts: OnceLock<Facts>,
+    facts: OnceLock<Arc<Facts>>,
     /// Apart from the facts, as it is not needed at each keystroke.
     outline: OnceLock<Vec<Binding>>,
 }
@@ -58,7 +58,20 @@ impl Document {
     /// What the text says; worked out at the first call.
     #[must_use]
     pub fn facts(&self) -> &Facts {
-        self.facts.get_or_init(|| Facts::of(&self.root()))
+        self.facts_once()
+    }
+
+    /// The same, to be kept when the text and its tree are gone.
+    #[must_use]
+    pub fn shared_facts(&self) -> Arc<Facts> {
+        self.facts_once().clone()
+    }
+
+    fn facts_once(&self) -> &Arc<Facts> {
+        self.facts.get_or_init(|| {
+            let has_syntax_errors = self.has_syntax_errors();
+            Arc::new(Facts { has_syntax_errors, ..Facts::of(&self.root()) })
+        })
     }
 
     /// The outline: attribute paths and their ranges, nested; worked out at the first call.

@@ -2,12 +2,12 @@
 
 use super::output;
 use crate::context::Context;
-use crate::files::{DiskFiles, nix_files};
+use crate::files::{Index, Trees, Wanted, list};
 use crate::lsp::world;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use anyhow::Context as _;
-use codchi_ide::{Analysis, Diagnostic, Files, Severity};
+use codchi_ide::{Analysis, Diagnostic, Facts, Files, Graph, Severity};
 use codchi_module::{Document, LineCol, TextRange, TextSize, WideEncoding};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -43,13 +43,22 @@ enum Format {
 
 /// The files that are checked, and those around them.
 struct Disk {
-    files: DiskFiles,
+    trees: Trees,
     listed: Vec<PathBuf>,
+    index: Index,
 }
 
 impl Files for Disk {
     fn document(&self, path: &Path) -> Option<Arc<Document>> {
-        self.files.document(path)
+        self.trees.document(path)
+    }
+
+    fn facts(&self, path: &Path) -> Option<Arc<Facts>> {
+        self.index.facts(path)
+    }
+
+    fn graph(&self) -> &Graph {
+        self.index.graph()
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -73,7 +82,11 @@ impl Check {
             let secrets = machines.vault().names().context("which secrets are set cannot be known")?;
             let capabilities = self.host.then(world::capabilities);
             let world = world::world(capabilities, Some(&secrets), &status);
-            let disk = Disk { files: DiskFiles::default(), listed: listed(&self.paths)? };
+            let listed = listed(&self.paths)?;
+            let machines = world.machines.iter().flat_map(|machine| &machine.modules);
+            let modules = listed.iter().cloned().chain(machines.map(|module| module.path.clone())).collect();
+            let index = Index::load(&Wanted { folders: Vec::new(), modules }, &Index::default());
+            let disk = Disk { trees: Trees::default(), listed, index };
             let analysis = Analysis::new(&disk, &world);
             let found: Vec<(PathBuf, Vec<Diagnostic>)> =
                 disk.listed.iter().map(|path| (path.clone(), analysis.diagnostics(path))).collect();
@@ -95,7 +108,7 @@ fn listed(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         let metadata =
             std::fs::metadata(&absolute).with_context(|| format!("reading {} failed", path.display()))?;
         if metadata.is_dir() {
-            files.extend(nix_files(&[absolute], FILES));
+            files.extend(list(&[absolute], FILES).files);
         } else {
             files.push(absolute);
         }

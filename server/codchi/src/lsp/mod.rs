@@ -9,6 +9,7 @@ mod convert;
 mod documentation;
 mod edit;
 mod front;
+mod indexing;
 mod lifetime;
 mod operations;
 mod position;

@@ -109,6 +109,8 @@ impl Publisher {
 
     async fn diagnostics(&self, path: PathBuf) -> Option<(Arc<OpenFile>, Vec<Diagnostic>)> {
         let shared = self.shared.clone();
+        // What is said without knowing what leads to the file may be wrong.
+        shared.indexing.settled().await;
         let work = tokio::task::spawn_blocking(move || {
             let files = shared.workspace.snapshot();
             let file = files.open_file(&path)?.clone();

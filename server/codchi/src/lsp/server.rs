@@ -5,15 +5,15 @@
 //! may block.
 
 use super::convert::Converter;
+use super::indexing::{self, Indexing};
 use super::lifetime::Lifetime;
 use super::operations::Operations;
 use super::position::{offset, text_range};
 use super::publish::{self, Changed};
 use super::session::{Session, Settings};
-use super::workspace::{Snapshot, Workspace};
+use super::workspace::{Snapshot, Workspace, path};
 use super::{commands, documentation, world};
 use crate::context::Context;
-use crate::files;
 use codchi_ide::{Analysis, Files as _, World};
 use codchi_machine::{Machines, Options};
 use codchi_module::{Document, TextSize};
@@ -24,13 +24,12 @@ use tower_lsp::jsonrpc::{Error, Result};
 use tower_lsp::lsp_types::*;
 use tower_lsp::{Client, LanguageServer, async_trait};
 
-/// So many of the workspace's Nix files are known to the analysis: more is a package collection, not a project.
-const NIX_FILES: usize = 500;
-
 /// What the server's tasks share.
 pub(crate) struct Shared {
     /// The open texts and the files below them.
     pub(crate) workspace: Workspace,
+    /// Keeps what is known of the files up to date.
+    pub(crate) indexing: Indexing,
     /// What is known about host and machines.
     pub(crate) world: watch::Sender<Arc<World>>,
     /// Says that host or machines may have changed.
@@ -93,6 +92,7 @@ impl Server {
         let (changes, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             workspace: Workspace::default(),
+            indexing: Indexing::default(),
             world: watch::Sender::default(),
             refresh: Notify::new(),
             operations: Arc::default(),
@@ -120,13 +120,13 @@ impl Server {
         self.shared.operations.cancel(&params.token);
     }
 
-    /// Answers a question about one text, as it is now, on a thread that may block; `None` for one that is no file.
+    /// Answers a question about one text, as it is now, on a thread that may block; `None` for one that is not there.
     async fn ask<T: Send + 'static>(
         &self,
         uri: &Url,
         question: impl FnOnce(&Question<'_>) -> T + Send + 'static,
     ) -> Result<Option<T>> {
-        let Ok(path) = uri.to_file_path() else { return Ok(None) };
+        let Some(path) = path(uri) else { return Ok(None) };
         let (files, world, shared) =
             (self.shared.workspace.snapshot(), self.shared.world(), self.shared.clone());
         let work = tokio::task::spawn_blocking(move || {
@@ -146,16 +146,6 @@ impl Server {
             tracing::error!("a question about {uri} failed: {error}");
             Error::internal_error()
         })
-    }
-
-    /// Lists the workspace's Nix files in the background, then looks at everything anew.
-    fn list_nix_files(&self) {
-        let shared = self.shared.clone();
-        tokio::task::spawn_blocking(move || {
-            let found = files::nix_files(&shared.session().folders, NIX_FILES);
-            shared.workspace.set_nix_files(found);
-            shared.changed(Changed::Everything);
-        });
     }
 
     /// Asks the client to tell of changes to Nix files on the disk.
@@ -213,6 +203,13 @@ fn capabilities(session: &Session) -> ServerCapabilities {
             commands: commands::name::ALL.map(Into::into).into(),
             work_done_progress_options: WorkDoneProgressOptions { work_done_progress: Some(true) },
         }),
+        workspace: Some(WorkspaceServerCapabilities {
+            workspace_folders: Some(WorkspaceFoldersServerCapabilities {
+                supported: Some(true),
+                change_notifications: Some(OneOf::Left(true)),
+            }),
+            ..WorkspaceServerCapabilities::default()
+        }),
         code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),
         ..ServerCapabilities::default()
     }
@@ -230,6 +227,7 @@ impl LanguageServer for Server {
             self.shared.set_settings(settings);
         }
         let capabilities = capabilities(&session);
+        self.shared.indexing.change_folders(|folders| folders.clone_from(&session.folders));
         // A second `initialize` is refused before it comes here.
         let _ = self.shared.session.set(session);
         Ok(InitializeResult {
@@ -249,7 +247,7 @@ impl LanguageServer for Server {
             }
         });
         tokio::spawn(world::run(self.shared.clone(), self.client.clone()));
-        self.list_nix_files();
+        tokio::spawn(indexing::run(self.shared.clone()));
         if self.shared.session().watches_files {
             self.watch_nix_files().await;
         }
@@ -262,14 +260,19 @@ impl LanguageServer for Server {
 
     async fn did_open(&self, params: DidOpenTextDocumentParams) {
         let TextDocumentItem { uri, version, text, .. } = params.text_document;
-        let Ok(path) = uri.to_file_path() else { return };
+        let Some(path) = path(&uri) else { return };
+        // One in the workspace is known together with what leads to it.
+        let is_new = path.is_absolute() && !self.shared.workspace.snapshot().index().contains(&path);
         self.shared.workspace.open(path.clone(), uri, version, text);
+        if is_new {
+            self.shared.indexing.ask();
+        }
         self.shared.changed(Changed::Text(path));
     }
 
     async fn did_change(&self, params: DidChangeTextDocumentParams) {
         let VersionedTextDocumentIdentifier { uri, version } = params.text_document;
-        let Ok(path) = uri.to_file_path() else { return };
+        let Some(path) = path(&uri) else { return };
         let encoding = self.shared.session().encoding;
         if self.shared.workspace.change(&path, version, params.content_changes, encoding) {
             self.shared.changed(Changed::Text(path));
@@ -280,17 +283,30 @@ impl LanguageServer for Server {
 
     async fn did_close(&self, params: DidCloseTextDocumentParams) {
         let uri = params.text_document.uri;
-        let Ok(path) = uri.to_file_path() else { return };
+        let Some(path) = path(&uri) else { return };
         self.shared.workspace.close(&path);
         self.shared.changed(Changed::Closed(path, uri));
     }
 
-    async fn did_change_watched_files(&self, params: DidChangeWatchedFilesParams) {
-        if params.changes.iter().any(|change| change.typ != FileChangeType::CHANGED) {
-            self.list_nix_files();
-        } else {
-            self.shared.changed(Changed::Everything);
-        }
+    async fn did_save(&self, _: DidSaveTextDocumentParams) {
+        // For file systems that cannot be watched.
+        self.shared.indexing.hint();
+    }
+
+    async fn did_change_watched_files(&self, _: DidChangeWatchedFilesParams) {
+        self.shared.indexing.hint();
+    }
+
+    async fn did_change_workspace_folders(&self, params: DidChangeWorkspaceFoldersParams) {
+        let paths = |folders: Vec<WorkspaceFolder>| -> Vec<_> {
+            folders.into_iter().filter_map(|folder| folder.uri.to_file_path().ok()).collect()
+        };
+        let (added, removed) = (paths(params.event.added), paths(params.event.removed));
+        self.shared.indexing.change_folders(|folders| {
+            folders.retain(|folder| !removed.contains(folder));
+            folders.extend(added);
+            folders.dedup();
+        });
     }
 
     async fn did_change_configuration(&self, params: DidChangeConfigurationParams) {

@@ -1,10 +1,13 @@
-//! Watches the folders that hold the machines' state, the locks and the vault.
+//! Watches the folders that hold the machines' state, the locks and the vault, and those of the workspace.
 
 use codchi_machine::Paths;
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use std::collections::BTreeSet;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tokio::net::unix::pipe::Receiver;
 
 /// State is written by renaming, so a change is a name that comes or goes; that logs grow is no change.
@@ -68,6 +71,99 @@ impl Watch {
     }
 }
 
+/// So many of a workspace's folders are watched: the host has a limit, which others need too.
+const FOLDERS: usize = 4096;
+
+/// Watches folders for Nix files that come, go or change, and for folders that do.
+pub(crate) struct FolderWatch {
+    /// Not a pipe, but waited for and read like one.
+    events: Receiver,
+    watched: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl FolderWatch {
+    /// Watches nothing yet.
+    pub(crate) fn new() -> io::Result<Self> {
+        let events: OwnedFd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        Ok(Self { events: Receiver::from_owned_fd_unchecked(events)?, watched: Mutex::default() })
+    }
+
+    /// Watches these folders, and no longer counts those that are not among them; says whether one is new.
+    pub(crate) fn add(&self, folders: BTreeSet<&Path>) -> bool {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|folder| folders.contains(folder.as_path()) && folder.is_dir());
+        let before = watched.len();
+        let what = NAMES.union(WatchFlags::CLOSE_WRITE).union(WatchFlags::ONLYDIR);
+        for folder in folders {
+            if watched.len() >= FOLDERS {
+                if before < FOLDERS {
+                    tracing::warn!("only {FOLDERS} folders are watched for changes by other programs");
+                }
+                break;
+            }
+            // A folder of a name that is known may be another one by now; the same one is watched once.
+            match inotify::add_watch(&self.events, folder, what) {
+                Ok(_) => {
+                    watched.insert(folder.to_owned());
+                }
+                Err(rustix::io::Errno::NOSPC) => {
+                    if watched.len() > before || before == 0 {
+                        tracing::warn!("the host lets us watch {} folders and no more", watched.len());
+                    }
+                    break;
+                }
+                // Not there, no folder, or not ours to read.
+                Err(_) => {}
+            }
+        }
+        watched.len() > before
+    }
+
+    /// Waits for a change that matters.
+    pub(crate) async fn changed(&self) {
+        loop {
+            if self.events.readable().await.is_err() {
+                return std::future::pending().await;
+            }
+            match self.take() {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!("changes by other programs are no longer seen: {error}");
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+
+    /// Takes what there is; says whether anything of it matters.
+    fn take(&self) -> io::Result<bool> {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut matters = false;
+        let end = self.events.try_io(|| {
+            let mut reader = inotify::Reader::new(&self.events, &mut buffer);
+            loop {
+                match reader.next() {
+                    Ok(event) => matters |= is_about_modules(&event),
+                    Err(error) => return Err::<(), _>(io::Error::from(error)),
+                }
+            }
+        });
+        match end {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(matters),
+        }
+    }
+}
+
+/// Whether an event is about a folder, a Nix file, or what git ignores; or says that events were lost.
+fn is_about_modules(event: &inotify::Event<'_>) -> bool {
+    let name = event.file_name().map(|name| name.to_bytes()).unwrap_or_default();
+    event.events().intersects(ReadFlags::ISDIR.union(ReadFlags::QUEUE_OVERFLOW))
+        || name.ends_with(b".nix")
+        || [b".gitignore".as_slice(), b".ignore"].contains(&name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +199,31 @@ mod tests {
         assert!(!changes(&watch).await, "a file grows");
         fs::rename(at("codchi/machines/a/new"), at("codchi/machines/a/machine.toml")).unwrap();
         assert!(changes(&watch).await, "a file is replaced");
+    }
+    async fn matters(watch: &FolderWatch) -> bool {
+        tokio::time::timeout(Duration::from_millis(200), watch.changed()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn nix_files_and_folders_matter_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let watch = FolderWatch::new().unwrap();
+        assert!(watch.add([folder.path()].into()));
+        assert!(!watch.add([folder.path()].into()), "it is watched already");
+
+        fs::write(at("a.txt"), "").unwrap();
+        assert!(!matters(&watch).await, "some other file");
+        fs::write(at("a.nix"), "1").unwrap();
+        assert!(matters(&watch).await, "a Nix file is written");
+        fs::rename(at("a.nix"), at("a.txt")).unwrap();
+        assert!(matters(&watch).await, "it is renamed");
+        fs::create_dir(at("sub")).unwrap();
+        assert!(matters(&watch).await, "a folder is made");
+        assert!(watch.add([folder.path(), &at("sub")].into()));
+        fs::write(at("sub/b.nix"), "1").unwrap();
+        assert!(matters(&watch).await, "a file in it is written");
+        fs::remove_dir_all(at("sub")).unwrap();
+        assert!(matters(&watch).await, "the folder is removed");
     }
 }

@@ -2,10 +2,10 @@
 
 use super::edit;
 use super::position::Encoding;
-use crate::files::DiskFiles;
-use codchi_ide::Files;
+use crate::files::{Index, Trees};
+use codchi_ide::{Facts, Files, Graph, Node};
 use codchi_module::Document;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tower_lsp::lsp_types::{TextDocumentContentChangeEvent, Url};
@@ -24,8 +24,24 @@ pub(crate) struct Workspace {
 #[derive(Clone, Default)]
 pub(crate) struct Snapshot {
     open: Arc<HashMap<PathBuf, Arc<OpenFile>>>,
-    disk: Arc<DiskFiles>,
-    nix_files: Arc<Vec<PathBuf>>,
+    index: Arc<Index>,
+    trees: Arc<Trees>,
+    /// Made at the first question about it.
+    graph: Arc<OnceLock<Arc<Graph>>>,
+    latest: Arc<Mutex<Option<Latest>>>,
+}
+
+/// The graph that was made last: most changes of a text leave it as it is, and with it all that was worked out from it.
+struct Latest {
+    disk: Arc<Graph>,
+    open: BTreeMap<Arc<Path>, Arc<Node>>,
+    graph: Arc<Graph>,
+}
+
+/// Where a text is to us: a file's path, or the URI as a relative path for a text that lies nowhere (`untitled:Untitled-1`);
+/// `None` for a file of another computer.
+pub(crate) fn path(uri: &Url) -> Option<PathBuf> {
+    if uri.scheme() == "file" { uri.to_file_path().ok() } else { Some(PathBuf::from(uri.as_str())) }
 }
 
 /// A text that the client has open.
@@ -36,16 +52,22 @@ pub(crate) struct OpenFile {
     pub(crate) version: i32,
     text: Arc<str>,
     document: OnceLock<Arc<Document>>,
+    node: OnceLock<Arc<Node>>,
 }
 
 impl OpenFile {
     fn new(uri: Url, version: i32, text: impl Into<Arc<str>>) -> Arc<Self> {
-        Arc::new(Self { uri, version, text: text.into(), document: OnceLock::new() })
+        Arc::new(Self { uri, version, text: text.into(), document: OnceLock::new(), node: OnceLock::new() })
     }
 
     /// The parsed text; takes its time at the first call.
     pub(crate) fn document(&self) -> &Arc<Document> {
         self.document.get_or_init(|| Arc::new(Document::new(self.text.clone())))
+    }
+
+    /// What it imports.
+    fn node(&self, path: &Path) -> &Arc<Node> {
+        self.node.get_or_init(|| Arc::new(Node::of(path, self.document().facts())))
     }
 }
 
@@ -57,7 +79,7 @@ impl Workspace {
 
     /// The client has opened a text.
     pub(crate) fn open(&self, path: PathBuf, uri: Url, version: i32, text: String) {
-        Arc::make_mut(&mut self.lock().open).insert(path, OpenFile::new(uri, version, text));
+        self.lock().open_mut().insert(path, OpenFile::new(uri, version, text));
     }
 
     /// The client has changed a text; `false` where it never opened it.
@@ -72,18 +94,20 @@ impl Workspace {
         let Some(file) = now.open.get(path).cloned() else { return false };
         let text = edit::apply(&file.text, changes, encoding);
         let file = OpenFile::new(file.uri.clone(), version, text);
-        Arc::make_mut(&mut now.open).insert(path.to_owned(), file);
+        now.open_mut().insert(path.to_owned(), file);
         true
     }
 
     /// The client has closed a text.
     pub(crate) fn close(&self, path: &Path) {
-        Arc::make_mut(&mut self.lock().open).remove(path);
+        self.lock().open_mut().remove(path);
     }
 
-    /// The Nix files of the workspace's folders were listed.
-    pub(crate) fn set_nix_files(&self, files: Vec<PathBuf>) {
-        self.lock().nix_files = Arc::new(files);
+    /// The files on the disk were looked at.
+    pub(crate) fn set_index(&self, index: Arc<Index>) {
+        let mut now = self.lock();
+        now.index = index;
+        now.graph = Arc::default();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Snapshot> {
@@ -101,26 +125,69 @@ impl Snapshot {
     pub(crate) fn open_paths(&self) -> impl Iterator<Item = &PathBuf> {
         self.open.keys()
     }
+
+    /// What is known of the files on the disk.
+    pub(crate) fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    fn open_mut(&mut self) -> &mut HashMap<PathBuf, Arc<OpenFile>> {
+        self.graph = Arc::default();
+        Arc::make_mut(&mut self.open)
+    }
+
+    /// The graph on the disk with what the open texts import; the latest one where that is the same.
+    fn make_graph(&self) -> Arc<Graph> {
+        let open = self.open.iter().map(|(path, file)| (path.as_path().into(), file.node(path).clone()));
+        let open: BTreeMap<Arc<Path>, Arc<Node>> = open.collect();
+        let disk = self.index.graph();
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(latest) = &*latest
+            && Arc::ptr_eq(&latest.disk, disk)
+            && latest.open == open
+        {
+            return latest.graph.clone();
+        }
+        let mut changed = open.iter().filter(|(path, node)| !disk.says(path, node)).peekable();
+        let graph = match changed.peek() {
+            None => disk.clone(),
+            Some(_) => Arc::new(disk.with(changed.map(|(path, node)| (path.clone(), node.clone())))),
+        };
+        *latest = Some(Latest { disk: disk.clone(), open, graph: graph.clone() });
+        graph
+    }
 }
 
 impl Files for Snapshot {
     fn document(&self, path: &Path) -> Option<Arc<Document>> {
         match self.open.get(path) {
             Some(file) => Some(file.document().clone()),
-            None => self.disk.document(path),
+            None => self.trees.document(path).filter(|_| path.is_absolute()),
+        }
+    }
+
+    fn facts(&self, path: &Path) -> Option<Arc<Facts>> {
+        match self.open.get(path) {
+            Some(file) => Some(file.document().shared_facts()),
+            None if self.index.contains(path) => self.index.facts(path),
+            None => self.document(path).map(|document| document.shared_facts()),
         }
     }
 
     fn exists(&self, path: &Path) -> bool {
-        self.open.contains_key(path) || path.exists()
+        self.open.contains_key(path) || (path.is_absolute() && path.exists())
     }
 
     fn is_folder(&self, path: &Path) -> bool {
-        path.is_dir()
+        path.is_absolute() && path.is_dir()
     }
 
     fn nix_files(&self) -> Vec<PathBuf> {
-        self.nix_files.to_vec()
+        self.index.listed().to_vec()
+    }
+
+    fn graph(&self) -> &Graph {
+        self.graph.get_or_init(|| self.make_graph())
     }
 }
 
@@ -145,6 +212,33 @@ mod tests {
 
         workspace.close(&path);
         assert!(workspace.snapshot().document(&path).is_none(), "there is none on the disk");
+    }
+
+    #[test]
+    fn the_graph_stays_the_same_until_a_text_imports_something_else() {
+        let workspace = Workspace::default();
+        let path = PathBuf::from("/w/a.nix");
+        let type_text = |text: &str| {
+            workspace.open(path.clone(), "file:///w/a.nix".parse().unwrap(), 1, text.to_owned());
+            let snapshot = workspace.snapshot();
+            snapshot.graph();
+            snapshot.graph.get().unwrap().clone()
+        };
+        let first = type_text("{ imports = [ ./b.nix ]; }");
+        assert!(Arc::ptr_eq(&first, &type_text("{ imports = [ ./b.nix ]; a = 1; }")));
+        assert!(!Arc::ptr_eq(&first, &type_text("{ imports = [ ./c.nix ]; a = 1; }")));
+    }
+
+    #[test]
+    fn a_text_that_lies_nowhere_is_no_file() {
+        let path = path(&"untitled:Untitled-1".parse().unwrap()).unwrap();
+        assert!(!path.is_absolute());
+        let snapshot = Workspace::default().snapshot();
+        assert!(!snapshot.exists(Path::new("Cargo.toml")) && !snapshot.is_folder(Path::new("src")));
+        assert!(
+            snapshot.document(Path::new("src/main.rs")).is_none(),
+            "no file of the current folder is meant"
+        );
     }
 
     #[test]

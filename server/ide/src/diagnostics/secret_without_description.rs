@@ -37,11 +37,11 @@ fn lacks_description(cx: &Context<'_>, secret: &SecretDeclaration) -> bool {
         |text: &Option<(String, TextRange)>| text.as_ref().is_some_and(|(text, _)| !text.trim().is_empty());
     secret.complete
         && !described(&secret.description)
-        && !cx.modules.related_documents(cx.path).iter().any(|document| {
+        && !cx.modules.related_facts(cx.path).iter().any(|facts| {
             let same = |other: &&SecretDeclaration| {
                 other.name == secret.name && other.spelling == secret.spelling && **other != *secret
             };
-            let mut others = document.facts().secrets.iter().filter(same);
+            let mut others = facts.secrets.iter().filter(same);
             others.any(|other| !other.complete || described(&other.description))
         })
 }

@@ -5,7 +5,7 @@
 //! declare anything: then only a name that is clearly mistyped is reported.
 
 use super::{Context, Finding, nearest};
-use crate::{DiagnosticCode, Document, Edit, Severity};
+use crate::{DiagnosticCode, Edit, Facts, Severity};
 use codchi_module::{FREE_NAME, OptionPath, OptionUse, Options};
 use std::path::Path;
 
@@ -38,21 +38,20 @@ impl Declared {
     /// Those of the modules that may be evaluated together with this one.
     fn around(cx: &Context<'_>) -> Self {
         let mut declared = Self { paths: Vec::new(), more: false };
-        for file in cx.modules.evaluated_with(cx.world, cx.path) {
-            if let Some(document) = cx.modules.document(&file) {
-                declared.add(cx, &file, &document);
+        for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
+            if let Some(facts) = cx.modules.facts(file) {
+                declared.add(cx, file, &facts);
             }
         }
         declared
     }
 
-    fn add(&mut self, cx: &Context<'_>, file: &Path, document: &Document) {
-        let facts = document.facts();
+    fn add(&mut self, cx: &Context<'_>, file: &Path, facts: &Facts) {
         self.paths.extend(facts.declared.iter().cloned());
         // What is half-typed may hide a declaration; in this file what it makes doubtful is left out elsewhere.
         self.more |= facts.may_declare_more
             || cx.modules.imports_unknown(file, facts)
-            || (file != cx.path && document.has_syntax_errors());
+            || (file != cx.path && facts.has_syntax_errors);
     }
 
     /// Whether the path leads to one of the options, or is below one.

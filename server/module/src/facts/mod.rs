@@ -47,6 +47,8 @@ pub struct Facts {
     pub duplicates: Vec<Duplicate>,
     /// Whether the file's value may be a NixOS module (a function or a set) rather than a package, a flake or a value.
     pub may_be_module: bool,
+    /// Whether the text is not wholly Nix: what is half-typed may hide something.
+    pub has_syntax_errors: bool,
 }
 
 /// Whether a definition takes effect.

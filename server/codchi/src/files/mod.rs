@@ -1,0 +1,129 @@
+//! Nix files on the disk: which there are, what they say, and the trees of those that were looked at last.
+
+mod index;
+mod trees;
+
+pub(crate) use index::{Index, Wanted};
+pub(crate) use trees::Trees;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Larger files are not read: no module is, and their trees would take hundreds of MB.
+const LARGEST: u64 = 4 << 20;
+
+/// By what a file is known to be the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+    /// When its name, its place or its contents changed, and which file it is: a program that restores the time of
+    /// change does not deceive us.
+    changed: (i64, i64),
+    inode: u64,
+}
+
+impl Stamp {
+    /// Of the file at `path`; `None` where there is none.
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(Self {
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+/// Reads a text; says why it is none. No more than the limit is read, whatever happens to the file meanwhile.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
+    use std::io::Read as _;
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("it is larger than {} MiB, which no module is", LARGEST >> 20));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+}
+
+/// The files and folders below some folders.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Nix files, sorted.
+    pub(crate) files: Vec<PathBuf>,
+    /// The folders that were looked at.
+    pub(crate) folders: Vec<PathBuf>,
+    /// What could not be looked at, and why.
+    pub(crate) errors: Vec<String>,
+}
+
+/// The Nix files below `folders`, without those that git ignores; at most `limit`. Links are not followed, so there are no
+/// loops.
+pub(crate) fn list(folders: &[PathBuf], limit: usize) -> Listing {
+    let mut listing = Listing::default();
+    let Some((first, rest)) = folders.split_first() else { return listing };
+    let mut walk = ignore::WalkBuilder::new(first);
+    for folder in rest {
+        walk.add(folder);
+    }
+    for entry in walk.require_git(false).build() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                listing.errors.push(error.to_string());
+                continue;
+            }
+        };
+        let Some(kind) = entry.file_type() else { continue };
+        let is_nix = entry.path().extension().is_some_and(|extension| extension == "nix");
+        if kind.is_dir() {
+            listing.folders.push(entry.into_path());
+        } else if kind.is_file() && is_nix {
+            listing.files.push(entry.into_path());
+            if listing.files.len() == limit {
+                break;
+            }
+        }
+    }
+    listing.files.sort();
+    listing.files.dedup();
+    listing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_folders_and_other_files_are_not_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in
+            [("a.nix", ""), ("sub/b.nix", ""), ("out/c.nix", ""), ("d.txt", ""), (".gitignore", "out")]
+        {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let found = list(&[folder.path().to_owned()], 100);
+        assert_eq!(found.files, [folder.path().join("a.nix"), folder.path().join("sub/b.nix")]);
+        assert_eq!(found.folders, [folder.path().to_owned(), folder.path().join("sub")]);
+    }
+
+    #[test]
+    fn links_in_a_circle_are_no_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink(at("b.nix"), at("a.nix")).unwrap();
+        std::os::unix::fs::symlink(at("a.nix"), at("b.nix")).unwrap();
+        std::os::unix::fs::symlink(folder.path(), at("here")).unwrap();
+        assert!(list(&[folder.path().to_owned()], 100).files.is_empty());
+        assert!(read(&at("a.nix")).is_err() && Stamp::of(&at("a.nix")).is_none());
+    }
+}
