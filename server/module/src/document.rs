@@ -2,6 +2,7 @@
 
 use crate::facts::outline::outline;
 use crate::limit::excess;
+use crate::literals::{Literals, literals};
 use crate::syntax::{SyntaxError, syntax_errors};
 use crate::{Binding, Facts, LineIndex};
 use rowan::ast::AstNode as _;
@@ -17,6 +18,7 @@ pub struct Document {
     facts: OnceLock<Arc<Facts>>,
     /// Apart from the facts, as it is not needed at each keystroke.
     outline: OnceLock<Vec<Binding>>,
+    literals: OnceLock<Literals>,
 }
 
 impl Document {
@@ -34,6 +36,7 @@ impl Document {
             text,
             facts: OnceLock::new(),
             outline: OnceLock::new(),
+            literals: OnceLock::new(),
         }
     }
 
@@ -70,7 +73,7 @@ impl Document {
     fn facts_once(&self) -> &Arc<Facts> {
         self.facts.get_or_init(|| {
             let has_syntax_errors = self.has_syntax_errors();
-            Arc::new(Facts { has_syntax_errors, ..Facts::of(&self.root()) })
+            Arc::new(Facts { has_syntax_errors, ..Facts::of(&self.text, &self.root()) })
         })
     }
 
@@ -78,6 +81,12 @@ impl Document {
     #[must_use]
     pub fn outline(&self) -> &[Binding] {
         self.outline.get_or_init(|| self.root().expr().map(|expr| outline(&expr)).unwrap_or_default())
+    }
+
+    /// Strings and files that are read; worked out at the first call.
+    #[must_use]
+    pub fn literals(&self) -> &Literals {
+        self.literals.get_or_init(|| literals(self.root().syntax()))
     }
 
     /// Whether the text is not Nix; cheaper than to list what is wrong.

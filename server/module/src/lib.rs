@@ -11,6 +11,7 @@ mod document;
 mod facts;
 mod limit;
 mod literal;
+mod literals;
 mod options;
 mod scope;
 mod skim;
@@ -19,10 +20,11 @@ mod syntax;
 
 pub use document::Document;
 pub use facts::{
-    Binding, Capability, Certainty, Duplicate, Facts, FlakeInput, FlakeModule, Import, Literal, OptionUse,
-    PackageUse, SecretDeclaration, SecretSpelling, SecretUse, SecretUseKind,
+    Allow, Binding, Capability, Certainty, Duplicate, Facts, FlakeInput, FlakeModule, Import, Literal,
+    OptionUse, PackageUse, SecretDeclaration, SecretSpelling, SecretUse, SecretUseKind,
 };
 pub use line_index::{LineCol, LineIndex, TextRange, TextSize, WideEncoding, WideLineCol};
+pub use literals::{Literals, ReadFile, TextLiteral};
 pub use options::{FREE_NAME, OptionDoc, OptionPath, OptionType, Options};
 pub use syntax::SyntaxError;
 

@@ -3,6 +3,7 @@
 //! Nix is lexically scoped, so a name's definition is found by walking from the name outwards. Bindings of `let` and
 //! `rec` are followed; parameters, `with` and everything that evaluation would have to tell are not.
 
+use crate::TextRange;
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LEGACY_LET, NODE_LET_IN, NODE_WITH, TOKEN_REC};
 use rnix::SyntaxNode;
 use rnix::ast::{self, Attr, Expr, HasEntry as _};
@@ -33,7 +34,11 @@ enum Definition {
     Outer(SyntaxNode),
     /// `inherit (EXPR) name;`
     Member(Expr),
-    /// A parameter, or something in parts (`name.a = …; name.b = …;`).
+    /// A parameter of a function.
+    Parameter,
+    /// All arguments of a function: `name@{ … }`.
+    Arguments,
+    /// Something in parts (`name.a = …; name.b = …;`).
     Unknown,
 }
 
@@ -43,7 +48,11 @@ enum Lookup {
     Value(Expr),
     /// An attribute of this expression, of the same name.
     Member(Expr),
-    /// Nothing that is visible, or a parameter.
+    /// A parameter.
+    Parameter,
+    /// All arguments of a function.
+    Arguments,
+    /// Nothing that is visible.
     Unknown,
     /// Nothing in the text: Nix's own, or what these `with` bring.
     Free(Vec<Expr>),
@@ -120,7 +129,7 @@ impl Scope {
                     Lookup::Free(_) if matches!(name.as_str(), "true" | "false" | "null") => {
                         Some(expr.clone())
                     }
-                    Lookup::Unknown | Lookup::Free(_) => None,
+                    _ => None,
                 }
             }
             Expr::Select(select) => {
@@ -144,7 +153,7 @@ impl Scope {
             None => match self.lookup(&inherit.syntax().parent()?, name) {
                 Lookup::Value(value) => self.spend(&value, MAX_STEPS)?,
                 Lookup::Member(set) => self.member(&set, name, MAX_STEPS)?,
-                Lookup::Unknown | Lookup::Free(_) => return None,
+                _ => return None,
             },
         };
         Some(value)
@@ -167,9 +176,9 @@ impl Scope {
             Definition::Outer(node) => match self.lookup(&node, name) {
                 Lookup::Value(value) => self.spend(&value, steps),
                 Lookup::Member(set) => self.member(&set, name, steps),
-                Lookup::Unknown | Lookup::Free(_) => None,
+                _ => None,
             },
-            Definition::Unknown => None,
+            Definition::Parameter | Definition::Arguments | Definition::Unknown => None,
         }
     }
 
@@ -226,10 +235,81 @@ impl Scope {
                     Lookup::Value(value) => self.lib_function(&value, steps),
                     Lookup::Member(set) => LibFunction::named(&name).filter(|_| is_lib(&set)),
                     Lookup::Free(withs) => LibFunction::named(&name).filter(|_| withs.iter().any(is_lib)),
-                    Lookup::Unknown => None,
+                    Lookup::Parameter | Lookup::Arguments | Lookup::Unknown => None,
                 }
             }
             _ => None,
+        }
+    }
+
+    /// The path below the module argument `argument` (`config`, `pkgs`) that an expression reads, with the range of each
+    /// name that is written at it: `config.a.b`, or `cfg.b` after `let cfg = config.a;`. `None` for anything else.
+    pub(crate) fn argument_path(&self, expr: &Expr, argument: &str) -> Option<(Vec<String>, Vec<TextRange>)> {
+        self.argument_steps(expr, argument, MAX_STEPS)
+    }
+
+    fn argument_steps(
+        &self,
+        expr: &Expr,
+        argument: &str,
+        steps: u32,
+    ) -> Option<(Vec<String>, Vec<TextRange>)> {
+        let steps = steps.checked_sub(1)?;
+        match expr {
+            Expr::Paren(paren) => self.argument_steps(&paren.expr()?, argument, steps),
+            Expr::Ident(ident) => {
+                let name = ident_text(ident)?;
+                match self.lookup(ident.syntax(), &name) {
+                    Lookup::Value(value) => {
+                        Some((self.argument_steps(&value, argument, steps)?.0, Vec::new()))
+                    }
+                    Lookup::Member(set) => {
+                        let arguments = matches!(&set, Expr::Ident(set) if self.is_arguments(set));
+                        if arguments && name == argument {
+                            return Some((Vec::new(), Vec::new()));
+                        }
+                        let mut path = self.argument_steps(&set, argument, steps)?.0;
+                        path.push(name);
+                        Some((path, Vec::new()))
+                    }
+                    Lookup::Parameter | Lookup::Free(_) if name == argument => Some((Vec::new(), Vec::new())),
+                    _ => None,
+                }
+            }
+            Expr::Select(select) => {
+                let base = select.expr()?;
+                let attrs: Vec<_> = select.attrpath()?.attrs().collect();
+                let arguments = matches!(&base, Expr::Ident(ident) if self.is_arguments(ident));
+                let is_argument = attrs.first().and_then(attr_name).as_deref() == Some(argument);
+                let ((mut path, mut ranges), skip) = if arguments && is_argument {
+                    ((Vec::new(), Vec::new()), 1)
+                } else {
+                    (self.argument_steps(&base, argument, steps)?, 0)
+                };
+                for attr in attrs.iter().skip(skip) {
+                    // What is computed ends what is known.
+                    let Some(name) = attr_name(attr) else { break };
+                    path.push(name);
+                    ranges.push(attr.syntax().text_range());
+                }
+                Some((path, ranges))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a name is that of all arguments of a function.
+    fn is_arguments(&self, ident: &ast::Ident) -> bool {
+        ident_text(ident).is_some_and(|name| matches!(self.lookup(ident.syntax(), &name), Lookup::Arguments))
+    }
+
+    /// Whether a name that no scope binds may come from a `with` of the module argument `argument`.
+    pub(crate) fn is_from_with(&self, ident: &ast::Ident, name: &str, argument: &str) -> bool {
+        match self.lookup(ident.syntax(), name) {
+            Lookup::Free(withs) => withs
+                .iter()
+                .any(|with| self.argument_path(with, argument).is_some_and(|(path, _)| path.is_empty())),
+            _ => false,
         }
     }
 
@@ -268,6 +348,8 @@ impl Scope {
             Definition::Value(value) => Lookup::Value(value.clone()),
             Definition::Member(set) => Lookup::Member(set.clone()),
             Definition::Outer(node) => self.lookup(node, name),
+            Definition::Parameter => Lookup::Parameter,
+            Definition::Arguments => Lookup::Arguments,
             Definition::Unknown => Lookup::Unknown,
         }
     }
@@ -325,15 +407,19 @@ fn entries(entries: impl Iterator<Item = ast::Entry>, node: &SyntaxNode) -> Name
 }
 
 fn parameters(lambda: &ast::Lambda) -> Names {
-    let idents: Vec<_> = match lambda.param() {
-        Some(ast::Param::IdentParam(param)) => param.ident().into_iter().collect(),
+    let (idents, arguments): (Vec<_>, _) = match lambda.param() {
+        Some(ast::Param::IdentParam(param)) => (param.ident().into_iter().collect(), None),
         Some(ast::Param::Pattern(pattern)) => {
             let bound = pattern.pat_bind().and_then(|bind| bind.ident());
-            pattern.pat_entries().filter_map(|entry| entry.ident()).chain(bound).collect()
+            (pattern.pat_entries().filter_map(|entry| entry.ident()).collect(), bound)
         }
-        None => Vec::new(),
+        None => (Vec::new(), None),
     };
-    idents.iter().filter_map(ident_text).map(|name| (name, Definition::Unknown)).collect()
+    let named = |definition: Definition| {
+        move |ident: &ast::Ident| ident_text(ident).map(|name| (name, definition.clone()))
+    };
+    let parameters = idents.iter().filter_map(named(Definition::Parameter));
+    parameters.chain(arguments.iter().filter_map(named(Definition::Arguments))).collect()
 }
 
 /// Whether an expression is nixpkgs' `lib` or a part of it, by its name.

@@ -1,12 +1,16 @@
 //! The facts of one file.
 
+mod allows;
 mod declared;
+mod duplicates;
 mod flake;
 mod imports;
+mod inputs;
 mod kind;
 mod lists;
 pub(crate) mod outline;
 mod secrets;
+mod uses;
 mod walk;
 
 use crate::scope::Scope;
@@ -45,6 +49,8 @@ pub struct Facts {
     pub packages: Vec<PackageUse>,
     /// Names that one set, `let` or function binds twice, which Nix refuses; in order of the text.
     pub duplicates: Vec<Duplicate>,
+    /// Comments that say which diagnostics are not wanted, in order of the text.
+    pub allows: Vec<Allow>,
     /// Whether the file's value may be a NixOS module (a function or a set) rather than a package, a flake or a value.
     pub may_be_module: bool,
     /// Whether the text is not wholly Nix: what is half-typed may hide something.
@@ -226,6 +232,15 @@ pub struct Duplicate {
     pub binding: TextRange,
 }
 
+/// A comment `# codchi: allow CODE, CODE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allow {
+    /// The codes as written, and where each is.
+    pub codes: Vec<(String, TextRange)>,
+    /// The line for which it is said: its own, or the next one with code where it stands alone.
+    pub lines: TextRange,
+}
+
 /// An entry of the outline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
@@ -240,9 +255,8 @@ pub struct Binding {
 }
 
 impl Facts {
-    /// Works the facts out; linear in the size of the text.
-    #[must_use]
-    pub fn of(root: &rnix::Root) -> Self {
+    /// Works the facts out, given the text and its tree; linear in the size of the text.
+    pub(crate) fn of(text: &str, root: &rnix::Root) -> Self {
         let Some(expr) = root.expr() else { return Self::default() };
         let scope = Scope::new(usize::from(root.syntax().text_range().len()));
         let mut walk = Walk::new(&scope);
@@ -260,6 +274,15 @@ impl Facts {
                 false
             }
         };
-        Self { may_be_module, ..walk.finish() }
+        let uses = uses::uses(&scope, root.syntax());
+        Self {
+            may_be_module,
+            allows: allows::allows(text, root.syntax()),
+            flake_inputs: inputs::inputs(&scope, &expr),
+            secret_uses: uses.secrets,
+            packages: uses.packages,
+            duplicates: duplicates::duplicates(root.syntax()),
+            ..walk.finish()
+        }
     }
 }

@@ -43,6 +43,9 @@ impl<'a> Walk<'a> {
         facts
             .options
             .sort_by_key(|option| option.segments.first().copied().unwrap_or(option.value_range).start());
+        facts
+            .settings
+            .sort_by_key(|option| option.segments.first().copied().unwrap_or(option.value_range).start());
         facts.capabilities.sort_by_key(|capability| capability.range.start());
         facts.imports.sort_by_key(|import| import.range.start());
         facts.secrets = self.secrets.finish();
@@ -178,7 +181,7 @@ impl<'a> Walk<'a> {
                 self.secrets.unseen(&self.path);
                 return None;
             };
-            if self.path.is_empty() && name != "codchi" {
+            if self.path.is_empty() && is_no_setting(&name) {
                 return None;
             }
             let name_range = attr.syntax().text_range();
@@ -204,7 +207,7 @@ impl<'a> Walk<'a> {
             self.secrets.unseen(&self.path);
             return;
         };
-        if self.path.is_empty() && name != "codchi" {
+        if self.path.is_empty() && is_no_setting(&name) {
             return;
         }
         let value = self.scope.inherited(inherit, &name);
@@ -342,7 +345,9 @@ impl<'a> Walk<'a> {
         if self.path.is_empty() {
             return;
         }
-        self.facts.options.push(OptionUse {
+        let is_codchi = self.path.first().is_some_and(|name| name == "codchi");
+        let found = if is_codchi { &mut self.facts.options } else { &mut self.facts.settings };
+        found.push(OptionUse {
             path: OptionPath(self.path.clone()),
             segments: place.segments.clone(),
             value_range,
@@ -350,4 +355,9 @@ impl<'a> Walk<'a> {
             certainty,
         });
     }
+}
+
+/// Whether a name at a module's top is of the module system, not an option.
+fn is_no_setting(name: &str) -> bool {
+    matches!(name, "_module" | "_file" | "_class" | "key" | "disabledModules" | "meta" | "freeformType")
 }

@@ -8,6 +8,7 @@ mod robust;
 mod scopes;
 mod secrets;
 mod syntax;
+mod uses;
 
 use crate::{Document, Facts, Literal, TextRange};
 use expect_test::Expect;

@@ -1,0 +1,163 @@
+//! What a file uses: user secrets and packages, wherever they are named.
+
+use super::{PackageUse, SecretSpelling, SecretUse, SecretUseKind};
+use crate::scope::{Scope, attr_name, ident_text};
+use crate::{TextRange, TextSize};
+use rnix::SyntaxKind::{self, TOKEN_STRING_CONTENT};
+use rnix::SyntaxNode;
+use rnix::ast::{self, Expr};
+use rowan::WalkEvent;
+use rowan::ast::AstNode as _;
+
+/// What the environment variables of secrets begin with.
+const PREFIX: &str = "CODCHI_";
+
+/// What is used, in order of the text.
+#[derive(Default)]
+pub(super) struct Uses {
+    pub(super) secrets: Vec<SecretUse>,
+    pub(super) packages: Vec<PackageUse>,
+}
+
+/// All uses below `root`.
+pub(super) fn uses(scope: &Scope, root: &SyntaxNode) -> Uses {
+    let mut uses = Uses::default();
+    // How many `with` that may bring packages are around.
+    let mut withs = 0_u32;
+    for event in root.preorder() {
+        match event {
+            WalkEvent::Enter(node) => match node.kind() {
+                SyntaxKind::NODE_WITH => withs += 1,
+                SyntaxKind::NODE_STRING => uses.string(&node),
+                SyntaxKind::NODE_SELECT => uses.select(scope, &node, withs > 0),
+                SyntaxKind::NODE_IDENT if withs > 0 => uses.ident(scope, &node),
+                SyntaxKind::NODE_INHERIT => uses.inherit(scope, &node),
+                _ => {}
+            },
+            WalkEvent::Leave(node) => {
+                if node.kind() == SyntaxKind::NODE_WITH {
+                    withs -= 1;
+                }
+            }
+        }
+    }
+    uses.secrets.sort_by_key(|secret| secret.range.start());
+    uses.packages.sort_by_key(|package| package.range.start());
+    uses
+}
+
+impl Uses {
+    fn string(&mut self, string: &SyntaxNode) {
+        for token in string.children_with_tokens().filter_map(rowan::NodeOrToken::into_token) {
+            if token.kind() == TOKEN_STRING_CONTENT && token.text().contains(PREFIX) {
+                self.variables(token.text(), token.text_range().start());
+            }
+        }
+    }
+
+    /// `$CODCHI_NAME` and `${CODCHI_NAME…}`; the latter is written `''${…}` or `\${…}`, so the backslash or the quotes are
+    /// before the dollar.
+    fn variables(&mut self, text: &str, start: TextSize) {
+        for (at, _) in text.match_indices(PREFIX) {
+            let before = &text[..at];
+            let name = &text[at + PREFIX.len()..];
+            let len = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
+            let braced = before.trim_end_matches(['#', '!']).strip_suffix('{');
+            let before = braced.unwrap_or(before);
+            // An even number of `$` in a row is the shell's process id and plain text.
+            let dollars = before.chars().rev().take_while(|&c| c == '$').count();
+            let (Some(name), true) = (name.get(..len), dollars % 2 == 1) else { continue };
+            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+                continue;
+            }
+            let (Ok(offset), Ok(len)) = (TextSize::try_from(at + PREFIX.len()), TextSize::try_from(len))
+            else {
+                continue;
+            };
+            let range = TextRange::at(start + offset, len);
+            self.secrets.push(SecretUse { name: name.to_owned(), range, kind: SecretUseKind::Variable });
+        }
+    }
+
+    fn select(&mut self, scope: &Scope, node: &SyntaxNode, in_with: bool) {
+        let Some(select) = ast::Select::cast(node.clone()) else { return };
+        let expr = Expr::Select(select.clone());
+        if let Some((path, ranges)) = scope.argument_path(&expr, "pkgs") {
+            self.package(path, &ranges);
+        } else if let Some((path, ranges)) = scope.argument_path(&expr, "config") {
+            self.config(&path, &ranges);
+        } else if in_with
+            && let Some(Expr::Ident(base)) = select.expr()
+            && let Some(name) = ident_text(&base)
+            && scope.is_from_with(&base, &name, "pkgs")
+            && let Some(attrs) = select.attrpath()
+        {
+            let mut path = vec![name];
+            path.extend(attrs.attrs().map_while(|attr| attr_name(&attr)));
+            let range = select.syntax().text_range();
+            self.packages.push(PackageUse { path, range });
+        }
+    }
+
+    fn ident(&mut self, scope: &Scope, node: &SyntaxNode) {
+        let is_name = node.parent().is_none_or(|parent| {
+            matches!(
+                parent.kind(),
+                SyntaxKind::NODE_ATTRPATH
+                    | SyntaxKind::NODE_INHERIT
+                    | SyntaxKind::NODE_SELECT
+                    | SyntaxKind::NODE_PAT_ENTRY
+                    | SyntaxKind::NODE_PAT_BIND
+                    | SyntaxKind::NODE_IDENT_PARAM
+                    | SyntaxKind::NODE_WITH
+            )
+        });
+        // Functions and conditions come from elsewhere as often as not; packages stand in lists.
+        let in_list = node.parent().is_some_and(|parent| parent.kind() == SyntaxKind::NODE_LIST);
+        let Some(ident) = ast::Ident::cast(node.clone()).filter(|_| !is_name && in_list) else { return };
+        let Some(name) = ident_text(&ident) else { return };
+        if scope.is_from_with(&ident, &name, "pkgs") {
+            self.packages.push(PackageUse { path: vec![name], range: node.text_range() });
+        }
+    }
+
+    fn inherit(&mut self, scope: &Scope, node: &SyntaxNode) {
+        let Some(inherit) = ast::Inherit::cast(node.clone()) else { return };
+        let Some(from) = inherit.from().and_then(|from| from.expr()) else { return };
+        let packages = scope.argument_path(&from, "pkgs").map(|(path, _)| path);
+        let config = scope.argument_path(&from, "config").map(|(path, _)| path);
+        for attr in inherit.attrs() {
+            let Some(name) = attr_name(&attr) else { continue };
+            let range = attr.syntax().text_range();
+            let below = |path: &Vec<String>| path.iter().cloned().chain([name.clone()]).collect::<Vec<_>>();
+            if let Some(path) = &packages {
+                self.packages.push(PackageUse { path: below(path), range });
+            } else if let Some(path) = &config {
+                self.config(&below(path), &[range]);
+            }
+        }
+    }
+
+    fn package(&mut self, path: Vec<String>, ranges: &[TextRange]) {
+        if let (Some(first), Some(last), false) = (ranges.first(), ranges.last(), path.is_empty()) {
+            self.packages.push(PackageUse { path, range: first.cover(*last) });
+        }
+    }
+
+    /// `config.PATH`, where `ranges` are those of its last names.
+    fn config(&mut self, path: &[String], ranges: &[TextRange]) {
+        let names: Vec<&str> = path.iter().map(String::as_str).collect();
+        let ["codchi", "secrets", rest @ ..] = names.as_slice() else { return };
+        let (name, spelling, at) = match rest {
+            ["env" | "file"] | [] => return,
+            ["env", name, ..] => (name, SecretSpelling::Env, 3),
+            ["file", name, ..] => (name, SecretSpelling::File, 3),
+            [name, ..] => (name, SecretSpelling::Plain, 2),
+        };
+        // Where the name is written elsewhere, it is found there.
+        let Some(index) = (at + ranges.len()).checked_sub(path.len()) else { return };
+        let Some(&range) = ranges.get(index) else { return };
+        let kind = SecretUseKind::Config(spelling);
+        self.secrets.push(SecretUse { name: (*name).to_owned(), range, kind });
+    }
+}

@@ -1,0 +1,300 @@
+//! What is used: secrets, packages, other options, inputs; and what is said twice.
+
+use super::{at, check, literal, mark};
+use crate::{Document, SecretUseKind};
+use expect_test::expect;
+use std::fmt::Write as _;
+
+fn secrets(document: &Document) -> String {
+    let mut out = String::new();
+    for used in &document.facts().secret_uses {
+        assert_eq!(at(document, used.range).trim_matches('"'), used.name);
+        let _ = match used.kind {
+            SecretUseKind::Variable => writeln!(out, "${}", used.name),
+            SecretUseKind::Config(spelling) => writeln!(out, "{spelling:?} {}", used.name),
+        };
+    }
+    out
+}
+
+fn packages(document: &Document) -> String {
+    let packages = document.facts().packages.iter();
+    packages.map(|used| format!("{} at `{}`\n", used.path.join("."), at(document, used.range))).collect()
+}
+
+fn duplicates(document: &Document) -> String {
+    let mut out = String::new();
+    for duplicate in &document.facts().duplicates {
+        let (first, second) = (at(document, duplicate.first), at(document, duplicate.second));
+        let line = document.lines().line_col(duplicate.second.start()).line;
+        let _ = writeln!(out, "{}: `{first}` and `{second}` on line {line}", duplicate.path.join("."));
+    }
+    out
+}
+
+fn settings(document: &Document) -> String {
+    let mut out = String::new();
+    for option in &document.facts().settings {
+        let _ = writeln!(out, "{} ={} {}", option.path, mark(option.certainty), literal(&option.value));
+    }
+    out
+}
+
+fn inputs(document: &Document) -> String {
+    let inputs = document.facts().flake_inputs.iter();
+    inputs
+        .map(|input| {
+            let url = input.url.as_ref().map(|(url, _)| url);
+            format!("{} {url:?} {:?}\n", at(document, input.range), input.follows)
+        })
+        .collect()
+}
+
+fn allows(document: &Document) -> String {
+    let mut out = String::new();
+    for allow in &document.facts().allows {
+        let codes: Vec<_> = allow
+            .codes
+            .iter()
+            .map(|(code, range)| {
+                assert_eq!(at(document, *range), code);
+                code.as_str()
+            })
+            .collect();
+        let _ = writeln!(out, "{} in `{}`", codes.join(" "), at(document, allow.lines).trim());
+    }
+    out
+}
+
+fn strings(document: &Document) -> String {
+    let literals = document.literals();
+    let mut out = String::new();
+    for string in &literals.strings {
+        let parts: Vec<_> = string.parts.iter().map(|part| at(document, *part)).collect();
+        let _ = writeln!(out, "{:?} {parts:?}", string.name);
+    }
+    for read in &literals.reads {
+        let _ = writeln!(out, "reads {}", read.path);
+    }
+    out
+}
+
+#[test]
+fn secrets_are_used_as_variables_in_strings() {
+    check(
+        secrets,
+        r#"{ a = "$CODCHI_A \${CODCHI_B} ${x} $$CODCHI_NO CODCHI_NO $CODCHI_ $CODCHI_1 x"; b = ''
+          curl -H "$CODCHI_C" ''${CODCHI_D:-} ''${#CODCHI_E}
+        ''; }
+        # $CODCHI_NO"#,
+        expect![[r#"
+            $A
+            $B
+            $C
+            $D
+            $E
+        "#]],
+    );
+}
+
+#[test]
+fn secrets_are_used_as_configuration() {
+    check(
+        secrets,
+        r#"{ config, ... }@args:
+        let cfg = config.codchi; inherit (config.codchi) secrets; inherit (config.codchi.secrets) D; in {
+          a = config.codchi.secrets.A.path;
+          b = cfg.secrets.env.B;
+          c = secrets.file.C.path or null;
+          e = args.config.codchi.secrets."E".path;
+          f = other.config.codchi.secrets.NO.path;
+          g = config.codchi.secrets.env;
+          h = config.codchi.secrets.${name}.path;
+        }"#,
+        expect![[r#"
+            Plain D
+            Plain A
+            Env B
+            File C
+            Plain E
+        "#]],
+    );
+    check(
+        secrets,
+        "config: map (config: config.codchi.secrets.A) x",
+        expect![
+            "
+        Plain A
+    "
+        ],
+    );
+    check(secrets, "let config = { }; in config.codchi.secrets.NO.path", expect![""]);
+}
+
+#[test]
+fn packages_are_named_below_pkgs_and_in_lists_of_with() {
+    check(
+        packages,
+        r#"{ pkgs, lib, ... }@args: let inherit (pkgs) git; ps = pkgs.python3Packages; in {
+          a = with pkgs; [ hello cudaPackages.cudatoolkit (python3.withPackages (p: [ p.numpy ])) ];
+          b = [ pkgs.vim args.pkgs.jq ps.numpy ];
+          c = with lib; with pkgs; [ curl lib.x ];
+          d = with lib; [ no ];
+          e = lib.getExe pkgs.bash;
+        }"#,
+        expect![[r#"
+            git at `git`
+            python3Packages at `python3Packages`
+            hello at `hello`
+            cudaPackages.cudatoolkit at `cudaPackages.cudatoolkit`
+            python3.withPackages at `python3.withPackages`
+            vim at `vim`
+            jq at `jq`
+            python3Packages.numpy at `numpy`
+            curl at `curl`
+            bash at `bash`
+        "#]],
+    );
+    check(packages, "let pkgs = { }; in [ pkgs.no ]", expect![""]);
+}
+
+#[test]
+fn other_options_are_settings() {
+    check(
+        settings,
+        r#"{ lib, config, ... }: {
+          imports = [ ];
+          _module.args.x = 1;
+          options.mine.enable = lib.mkEnableOption "it";
+          config = lib.mkMerge [
+            { boot.loader.grub.enable = true; codchi.gpu.enable = true; }
+            (lib.mkIf config.mine.enable { services = { docker.enable = true; }; })
+          ];
+        }"#,
+        expect![[r#"
+            boot.loader.grub.enable = Bool(true)
+            services =? Set
+            services.docker.enable =? Bool(true)
+        "#]],
+    );
+}
+
+#[test]
+fn what_nix_refuses_is_a_duplicate_and_what_it_merges_is_not() {
+    check(
+        duplicates,
+        "{ a = 1;\n a = 2; }",
+        expect![
+            "
+        a: `a` and `a` on line 1
+    "
+        ],
+    );
+    check(
+        duplicates,
+        "{ a.b = 1;\n a = { b = 2; c = 3; }; }",
+        expect![
+            "
+        a.b: `a.b` and `b` on line 1
+    "
+        ],
+    );
+    check(duplicates, "{ a = { b = 1; };\n a.c = 2; a = { d.e = 1; }; a.d.f = 2; }", expect![""]);
+    check(
+        duplicates,
+        "{ a = x;\n a.b = 2; }",
+        expect![
+            "
+        a: `a` and `a.b` on line 1
+    "
+        ],
+    );
+    check(
+        duplicates,
+        "{ inherit a;\n a = 1;\n inherit (x) a b; inherit b; }",
+        expect![
+            "
+        a: `a` and `a` on line 1
+        a: `a` and `a` on line 2
+        b: `b` and `b` on line 2
+    "
+        ],
+    );
+    check(
+        duplicates,
+        "let a = 1;\n a = 2; in { ${a} = 1; ${b} = 2; ${a} = 3; }",
+        expect![
+            "
+        a: `a` and `a` on line 1
+    "
+        ],
+    );
+    check(
+        duplicates,
+        "{ a, b,\n a }@b: { x = { y = 1;\n y = 2; }; }",
+        expect![
+            "
+        a: `a` and `a` on line 1
+        b: `b` and `b` on line 1
+        x.y: `y` and `y` on line 2
+    "
+        ],
+    );
+}
+
+#[test]
+fn inputs_of_a_flake_have_their_urls() {
+    check(
+        inputs,
+        r#"{
+          inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+          inputs = {
+            a = { url = "path:./a"; inputs.nixpkgs.follows = "nixpkgs"; };
+            b.follows = "a/b";
+          };
+          outputs = { self, ... }: { };
+        }"#,
+        expect![[r#"
+            nixpkgs Some("github:NixOS/nixpkgs/nixos-unstable") None
+            a Some("path:./a") None
+            b None Some("a/b")
+        "#]],
+    );
+    check(inputs, "{ inputs.a.url = \"b\"; }", expect![""]);
+}
+
+#[test]
+fn comments_allow_codes_on_their_line_or_the_next() {
+    check(
+        allows,
+        "{
+          a = 1; # codchi: allow secret-in-store, no-effect because of x
+          # codchi: allow wrong-type: it is right
+
+          # another comment
+          b = \"# codchi: allow no\";
+          c = 1; # see codchi: allow no
+          # codchi: allow wrong-type
+        }",
+        expect![[r##"
+            secret-in-store no-effect in `a = 1; # codchi: allow secret-in-store, no-effect because of x`
+            wrong-type in `b = "# codchi: allow no";`
+            wrong-type in `}`
+        "##]],
+    );
+}
+
+#[test]
+fn strings_have_their_parts_and_the_name_they_are_for() {
+    check(
+        strings,
+        r#"{ a.token = "x${y}z"; b."name" = [ ''p'' ]; c = builtins.readFile ./id_rsa; d = lib.fileContents "/k"; }"#,
+        expect![[r#"
+            Some("token") ["x", "z"]
+            Some("name") ["p"]
+            Some("d") ["/k"]
+            reads ./id_rsa
+            reads /k
+        "#]],
+    );
+}
