@@ -8,3 +8,4 @@
 
 pub mod binary;
 pub mod lsp;
+pub mod workspace;

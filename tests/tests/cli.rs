@@ -2,18 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use codchi_tests::binary::Home;
-use expect_test::expect;
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
 const WRONG: &str = r#"{ ... }: {
   codchi.requiredCapabilites = [ ];
-}
-"#;
-
-const SECRET: &str = r#"{ ... }: {
-  codchi.secrets.TOKEN.description = "The token of the registry";
 }
 "#;
 
@@ -40,57 +34,6 @@ fn run_with(home: &Home, arguments: &[&str], input: &[u8]) -> Ran {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     child.wait_with_output().unwrap().into()
-}
-
-#[test]
-fn check_prints_the_source_and_fails_where_there_are_errors() {
-    let home = Home::new();
-    home.write("project/codchi.nix", WRONG);
-    let ran = run(&home, &["check", "project"]);
-    assert_eq!(ran.code, 1);
-    assert_eq!(ran.stderr, "");
-    expect![[r#"
-        error[unknown-option]: There is no option `codchi.requiredCapabilites`. Did you mean `codchi.requiredCapabilities`?
-         --> project/codchi.nix:2:10
-          |
-        2 |   codchi.requiredCapabilites = [ ];
-          |          ^^^^^^^^^^^^^^^^^^^
-
-        1 error, 0 warnings in 1 file
-    "#]]
-    .assert_eq(&ran.stdout);
-}
-
-#[test]
-fn check_succeeds_where_there_are_only_warnings() {
-    let home = Home::new();
-    home.write("codchi.nix", SECRET);
-    let ran = run(&home, &["check", "codchi.nix"]);
-    assert_eq!(ran.code, 0);
-    assert!(ran.stdout.contains("warning[secret-not-set]"), "{}", ran.stdout);
-    assert!(run_with(&home, &["secret", "set", "TOKEN"], b"x").code == 0);
-    assert_eq!(run(&home, &["check", "codchi.nix"]).stdout, "0 errors, 0 warnings in 1 file\n");
-}
-
-#[test]
-fn check_gives_json_that_counts_from_one_in_characters() {
-    let home = Home::new();
-    let path = home.write("codchi.nix", &WRONG.replace("  codchi", "/* 𝄞 */ codchi"));
-    let ran = run(&home, &["check", "--format", "json", "."]);
-    assert_eq!(ran.code, 1);
-    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(found[0]["path"], path.display().to_string());
-    assert_eq!((&found[0]["code"], &found[0]["severity"]), (&"unknown-option".into(), &"error".into()));
-    assert_eq!(found[0]["range"]["start"], serde_json::json!({ "line": 2, "column": 16 }));
-}
-
-#[test]
-fn check_says_which_path_it_cannot_read() {
-    let home = Home::new();
-    let ran = run(&home, &["check", "nowhere"]);
-    assert_eq!(ran.code, 1);
-    assert!(ran.stderr.starts_with("error: reading nowhere failed"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("Caused by:"), "{}", ran.stderr);
 }
 
 #[test]

@@ -81,11 +81,17 @@ pub(crate) enum Command {
 /// Runs a command and tells what went wrong.
 pub(crate) async fn run(command: Command, paths: Paths) -> ExitCode {
     crate::log::start(&paths, None);
+    let is_check = matches!(command, Command::Check(_));
     match dispatch(command, paths).await {
         Ok(code) => code,
         Err(error) if error.is::<OutputClosed>() => ExitCode::SUCCESS,
         Err(error) if matches!(error.downcast_ref(), Some(MachineError::Cancelled)) => {
             ExitCode::from(INTERRUPTED)
+        }
+        // That nothing could be checked is something else than that something was found.
+        Err(error) if is_check => {
+            let _ = fail(&error);
+            ExitCode::from(check::UNREAD)
         }
         Err(error) => fail(&error),
     }

@@ -32,7 +32,7 @@ pub(crate) struct Index {
     entries: HashMap<Arc<Path>, Arc<Entry>>,
     listed: Vec<PathBuf>,
     folders: Vec<PathBuf>,
-    errors: Vec<String>,
+    errors: Vec<(PathBuf, String)>,
     graph: Arc<Graph>,
 }
 
@@ -111,7 +111,7 @@ impl Index {
     }
 
     /// What of the folders could not be looked at, and why.
-    pub(crate) fn errors(&self) -> &[String] {
+    pub(crate) fn errors(&self) -> &[(PathBuf, String)] {
         &self.errors
     }
 

@@ -61,7 +61,7 @@ pub(crate) struct Listing {
     /// The folders that were looked at.
     pub(crate) folders: Vec<PathBuf>,
     /// What could not be looked at, and why.
-    pub(crate) errors: Vec<String>,
+    pub(crate) errors: Vec<(PathBuf, String)>,
 }
 
 /// The Nix files below `folders`, without those that git ignores; at most `limit`. Links are not followed, so there are no
@@ -77,7 +77,7 @@ pub(crate) fn list(folders: &[PathBuf], limit: usize) -> Listing {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                listing.errors.push(error.to_string());
+                listing.errors.push(named(&error));
                 continue;
             }
         };
@@ -95,6 +95,18 @@ pub(crate) fn list(folders: &[PathBuf], limit: usize) -> Listing {
     listing.files.sort();
     listing.files.dedup();
     listing
+}
+
+/// The path that an error is about, and why.
+fn named(error: &ignore::Error) -> (PathBuf, String) {
+    match error {
+        ignore::Error::WithPath { path, err } => {
+            let why = err.io_error().map_or_else(|| err.to_string(), ToString::to_string);
+            (path.clone(), why)
+        }
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => named(err),
+        other => (PathBuf::new(), other.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,23 @@ pub(crate) fn path(paths: &Paths) -> PathBuf {
     paths.cache.join("docs").join(concat!("diagnostics-", env!("CARGO_PKG_VERSION"), ".md"))
 }
 
+/// The diagnostics' codes, each with what it says in short: the rows of the page's table.
+pub(crate) fn codes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PAGE.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| [`")?.split('|').map(str::trim);
+        let (code, _) = cells.next()?.split_once('`')?;
+        Some((code, cells.nth(1)?))
+    })
+}
+
+/// What the page says about a code.
+pub(crate) fn section(code: &str) -> &'static str {
+    let sections = PAGE.split("\n## ").skip(1);
+    let found =
+        sections.filter_map(|section| section.split_once('\n')).find(|(title, _)| title.trim() == code);
+    found.map(|(_, text)| text.trim()).unwrap_or_default()
+}
+
 /// Makes sure that it is there.
 pub(crate) fn write(path: &Path) -> io::Result<()> {
     if std::fs::read_to_string(path).is_ok_and(|page| page == PAGE) {
@@ -29,6 +46,14 @@ pub(crate) fn write(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_of_the_table_has_its_section() {
+        assert!(codes().any(|(code, short)| code == "syntax" && short == "the text is not Nix"));
+        for (code, _) in codes() {
+            assert!(section(code).starts_with("**What.**"), "{code}");
+        }
+    }
 
     #[test]
     fn the_page_is_there_and_is_ours() {

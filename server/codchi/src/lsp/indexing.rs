@@ -87,8 +87,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         // A panic is logged by the hook; then what was known has to do.
         if let Ok((index, added, is_new)) = work.await {
             watch = added;
-            for error in index.errors() {
-                tracing::debug!("{error}");
+            for (path, why) in index.errors() {
+                tracing::debug!("{} cannot be looked at: {why}", path.display());
             }
             shared.workspace.set_index(Arc::new(index));
             if is_new {

@@ -6,7 +6,7 @@
 mod client;
 mod commands;
 mod convert;
-mod documentation;
+pub(crate) mod documentation;
 mod edit;
 mod front;
 mod indexing;
