@@ -132,7 +132,11 @@ export class Ctx implements vscode.Disposable {
 
   private newClient(program: string, remote: RemoteFolder | undefined): LanguageClient {
     const options: LanguageClientOptions = {
-      documentSelector: [{ language: "nix", scheme: remote === undefined ? "file" : "vscode-remote" }],
+      documentSelector: [
+        { language: "nix", scheme: remote === undefined ? "file" : "vscode-remote" },
+        // A new file that has no name yet.
+        ...(remote === undefined ? [{ language: "nix", scheme: "untitled" }] : []),
+      ],
       ...(remote === undefined
         ? {}
         : {

@@ -178,7 +178,8 @@ impl Graph {
     }
 
     /// The file and all that lead to it, directly or not.
-    pub(crate) fn upwards(&self, path: &Path) -> FileSet {
+    #[must_use]
+    pub fn upwards(&self, path: &Path) -> FileSet {
         let path: Arc<Path> = path.into();
         self.answer(Question::Upwards(path.clone()), || {
             let mut seen = BTreeSet::new();

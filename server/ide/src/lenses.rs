@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(crate) fn lenses(files: &dyn Files, world: &World, path: &Path) -> Vec<Lens> {
-    let Some(document) = files.document(path) else { return Vec::new() };
+    // No machine can be made of a text that lies nowhere.
+    let Some(document) = files.document(path).filter(|_| path.is_absolute()) else { return Vec::new() };
     let facts = document.facts();
     let modules = Modules::new(files);
     if !facts.flake_modules.is_empty() {

@@ -123,7 +123,7 @@ impl<S: Service<Request>> Service<Request> for Watched<S> {
             }
             method => method == "exit",
         };
-        let future = self.service.call(without_null(request));
+        let future = self.service.call(as_the_service_reads(request));
         if exit {
             self.lifetime.end(End::Exit);
         }
@@ -131,13 +131,24 @@ impl<S: Service<Request>> Service<Request> for Watched<S> {
     }
 }
 
-/// `shutdown` and `exit` take no parameters, but some clients send `null`, which the service refuses.
-fn without_null(request: Request) -> Request {
-    if request.params() != Some(&serde_json::Value::Null) {
+/// The request as the service understands it: `shutdown` and `exit` take no parameters, but some clients send `null`, which
+/// the service refuses; and it reads `workspace.diagnostics` of a client's capabilities by another name.
+fn as_the_service_reads(request: Request) -> Request {
+    let is_null = request.params() == Some(&serde_json::Value::Null);
+    if !is_null && request.method() != "initialize" {
         return request;
     }
-    let (method, id, _) = request.into_parts();
-    let request = Request::build(method);
+    let (method, id, params) = request.into_parts();
+    let mut request = Request::build(method);
+    if let Some(mut params) = params.filter(|params| !params.is_null()) {
+        if let Some(workspace) =
+            params.pointer_mut("/capabilities/workspace").and_then(|it| it.as_object_mut())
+            && let Some(diagnostics) = workspace.get("diagnostics").cloned()
+        {
+            workspace.insert("diagnostic".to_owned(), diagnostics);
+        }
+        request = request.params(params);
+    }
     match id {
         Some(id) => request.id(id).finish(),
         None => request.finish(),

@@ -14,6 +14,7 @@ mod lifetime;
 mod operations;
 mod position;
 mod publish;
+mod pull;
 mod server;
 mod session;
 mod transport;

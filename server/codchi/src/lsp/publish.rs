@@ -1,5 +1,6 @@
 //! Diagnostics, pushed for every open text whenever it or anything it depends on changes.
 
+use super::client::send;
 use super::convert::Converter;
 use super::server::Shared;
 use super::workspace::OpenFile;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tower_lsp::Client;
+use tower_lsp::lsp_types::request::WorkspaceDiagnosticRefresh;
 use tower_lsp::lsp_types::{Diagnostic, Url};
 
 /// How long the texts that did not change themselves wait for a pause in typing.
@@ -29,11 +31,19 @@ pub(crate) enum Changed {
 /// Pushes diagnostics until the channel's other end is gone. Only the latest version of a text is looked at, however
 /// many changes came while an earlier one was.
 pub(crate) async fn run(shared: Arc<Shared>, client: Client, mut changes: mpsc::UnboundedReceiver<Changed>) {
+    // Nothing changes before the client has said what it does.
+    let Some(first_change) = changes.recv().await else { return };
+    if shared.session().pulls {
+        return refresh(&shared, &client, first_change, changes).await;
+    }
     let mut publisher = Publisher { shared, client, published: HashMap::new() };
     // Texts that changed, and texts that may depend on something that did.
     let (mut first, mut later) = (BTreeSet::new(), BTreeSet::new());
+    let mut waiting = Some(first_change);
     loop {
-        let change = if !first.is_empty() {
+        let change = if waiting.is_some() {
+            waiting.take()
+        } else if !first.is_empty() {
             changes.try_recv().ok()
         } else if !later.is_empty() {
             match tokio::time::timeout(PAUSE, changes.recv()).await {
@@ -73,6 +83,31 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client, mut changes: mpsc::
                 }
             }
         }
+    }
+}
+
+/// Asks a client that pulls to do so whenever something changed that it does not know of.
+async fn refresh(
+    shared: &Shared,
+    client: &Client,
+    first: Changed,
+    mut changes: mpsc::UnboundedReceiver<Changed>,
+) {
+    let mut change = Some(first);
+    loop {
+        let next = match change.take() {
+            Some(change) => Some(change),
+            None => changes.recv().await,
+        };
+        let Some(next) = next else { return };
+        if !shared.session().refreshes_diagnostics || !matches!(next, Changed::Everything) {
+            continue;
+        }
+        tokio::time::sleep(PAUSE).await;
+        while changes.try_recv().is_ok() {}
+        // Spawned, as a client may answer when it likes.
+        let client = client.clone();
+        tokio::spawn(async move { send::<WorkspaceDiagnosticRefresh>(&client, ()).await });
     }
 }
 

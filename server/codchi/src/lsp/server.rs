@@ -12,12 +12,13 @@ use super::position::{offset, text_range};
 use super::publish::{self, Changed};
 use super::session::{Session, Settings};
 use super::workspace::{Snapshot, Workspace, path};
-use super::{commands, documentation, world};
+use super::{commands, documentation, pull, world};
 use crate::context::Context;
 use codchi_ide::{Analysis, Files as _, World};
 use codchi_machine::{Machines, Options};
 use codchi_module::{Document, TextSize};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tower_lsp::jsonrpc::{Error, Result};
@@ -41,6 +42,10 @@ pub(crate) struct Shared {
     settings: Mutex<Settings>,
     session: OnceLock<Session>,
     changes: mpsc::UnboundedSender<Changed>,
+    /// Counts the changes.
+    pub(crate) generation: watch::Sender<u64>,
+    /// Whether the diagnostics of the whole workspace were told once.
+    pub(crate) answered_workspace: AtomicBool,
 }
 
 impl Shared {
@@ -75,6 +80,7 @@ impl Shared {
 
     /// Tells the publisher. After the session's end nobody listens, which is fine.
     pub(crate) fn changed(&self, change: Changed) {
+        self.generation.send_modify(|count| *count += 1);
         let _ = self.changes.send(change);
     }
 }
@@ -100,6 +106,8 @@ impl Server {
             settings: Mutex::default(),
             session: OnceLock::new(),
             changes,
+            generation: watch::Sender::default(),
+            answered_workspace: AtomicBool::new(false),
         });
         tokio::spawn(publish::run(shared.clone(), client.clone(), receiver));
         Self { client, shared, lifetime }
@@ -203,6 +211,15 @@ fn capabilities(session: &Session) -> ServerCapabilities {
             commands: commands::name::ALL.map(Into::into).into(),
             work_done_progress_options: WorkDoneProgressOptions { work_done_progress: Some(true) },
         }),
+        // A client that knows nothing of it gets diagnostics pushed.
+        diagnostic_provider: session.pulls.then(|| {
+            DiagnosticServerCapabilities::Options(DiagnosticOptions {
+                identifier: Some("codchi".into()),
+                inter_file_dependencies: true,
+                workspace_diagnostics: true,
+                ..DiagnosticOptions::default()
+            })
+        }),
         workspace: Some(WorkspaceServerCapabilities {
             workspace_folders: Some(WorkspaceFoldersServerCapabilities {
                 supported: Some(true),
@@ -286,6 +303,17 @@ impl LanguageServer for Server {
         let Some(path) = path(&uri) else { return };
         self.shared.workspace.close(&path);
         self.shared.changed(Changed::Closed(path, uri));
+    }
+
+    async fn diagnostic(&self, params: DocumentDiagnosticParams) -> Result<DocumentDiagnosticReportResult> {
+        pull::document(self, params).await
+    }
+
+    async fn workspace_diagnostic(
+        &self,
+        params: WorkspaceDiagnosticParams,
+    ) -> Result<WorkspaceDiagnosticReportResult> {
+        pull::workspace(self, params).await
     }
 
     async fn did_save(&self, _: DidSaveTextDocumentParams) {

@@ -18,6 +18,12 @@ pub(crate) struct Session {
     pub(crate) watches_files: bool,
     /// It can be asked to fetch lenses anew.
     pub(crate) refreshes_lenses: bool,
+    /// It asks for diagnostics itself, and gets none unasked.
+    pub(crate) pulls: bool,
+    /// It takes diagnostics of other texts together with those of the one it asks about.
+    pub(crate) related_documents: bool,
+    /// It can be asked to fetch diagnostics anew.
+    pub(crate) refreshes_diagnostics: bool,
     /// It understands links from where a definition is asked for.
     pub(crate) definition_links: bool,
     /// It fills in the places of a completion that are left open.
@@ -72,6 +78,16 @@ impl Session {
             refreshes_lenses: workspace
                 .and_then(|workspace| workspace.code_lens.as_ref())
                 .and_then(|lens| lens.refresh_support)
+                .unwrap_or(false),
+            pulls: text_document.as_ref().is_some_and(|text| text.diagnostic.is_some()),
+            related_documents: text_document
+                .as_ref()
+                .and_then(|text| text.diagnostic.as_ref())
+                .and_then(|diagnostic| diagnostic.related_document_support)
+                .unwrap_or(false),
+            refreshes_diagnostics: workspace
+                .and_then(|workspace| workspace.diagnostic.as_ref())
+                .and_then(|diagnostic| diagnostic.refresh_support)
                 .unwrap_or(false),
             definition_links: text_document
                 .as_ref()
