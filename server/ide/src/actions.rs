@@ -36,9 +36,12 @@ mod tests {
         check(
             "{ codchi.secrets.TOK$0EN.description = \"The token\"; }",
             expect![[r#"
-            * Set secret TOKEN…
-              SetSecret { name: "TOKEN", description: "The token", machine: None }
-        "#]],
+                * Set secret TOKEN…
+                  SetSecret { name: "TOKEN", description: "The token", machine: None }
+                  Allow `secret-not-set` on this line
+                # codchi: allow secret-not-set
+                { codchi.secrets.TOKEN.description = "The token"; }
+            "#]],
         );
         check(
             "//- /made/codchi.nix\n{ codchi.secrets.TOK$0EN.description = \"The token\"; }",
@@ -47,6 +50,9 @@ mod tests {
                   SetSecret { name: "TOKEN", description: "The token", machine: None }
                   Set secret TOKEN for the machine hello only…
                   SetSecret { name: "TOKEN", description: "The token", machine: Some("hello") }
+                  Allow `secret-not-set` on this line
+                # codchi: allow secret-not-set
+                { codchi.secrets.TOKEN.description = "The token"; }
             "#]],
         );
     }
@@ -56,22 +62,31 @@ mod tests {
         check(
             "{ codchi.gpu.enabl$0 = true; }",
             expect![[r#"
-            * Did you mean `enable`?
-            { codchi.gpu.enable = true; }
-        "#]],
+                * Did you mean `enable`?
+                { codchi.gpu.enable = true; }
+                  Allow `unknown-option` on this line
+                # codchi: allow unknown-option
+                { codchi.gpu.enabl = true; }
+            "#]],
         );
         check(
             "{ codchi.requiredCapabilities = [ \"cudd$0a\" ]; }",
             expect![[r#"
-            * Did you mean `cuda`?
-            { codchi.requiredCapabilities = [ "cuda" ]; }
-        "#]],
+                * Did you mean `cuda`?
+                { codchi.requiredCapabilities = [ "cuda" ]; }
+                  Allow `capability-unknown` on this line
+                # codchi: allow capability-unknown
+                { codchi.requiredCapabilities = [ "cudda" ]; }
+            "#]],
         );
         check(
             "{ codchi.secrets.A = { description = \"a\"; required = false; deliver = [ \"fil$0\" ]; }; }",
             expect![[r#"
                 * Did you mean `"file"`?
                 { codchi.secrets.A = { description = "a"; required = false; deliver = [ "file" ]; }; }
+                  Allow `wrong-type` on this line
+                # codchi: allow wrong-type
+                { codchi.secrets.A = { description = "a"; required = false; deliver = [ "fil" ]; }; }
             "#]],
         );
     }
@@ -81,16 +96,22 @@ mod tests {
         check(
             "{ codchi.gpu.enable = \"tr$0ue\"; }",
             expect![[r#"
-            * Write `true` without quotes
-            { codchi.gpu.enable = true; }
-        "#]],
+                * Write `true` without quotes
+                { codchi.gpu.enable = true; }
+                  Allow `wrong-type` on this line
+                # codchi: allow wrong-type
+                { codchi.gpu.enable = "true"; }
+            "#]],
         );
         check(
             "{ codchi.requiredCapabilities = \"gp$0u\"; }",
             expect![[r#"
-            * Make it a list
-            { codchi.requiredCapabilities = [ "gpu" ]; }
-        "#]],
+                * Make it a list
+                { codchi.requiredCapabilities = [ "gpu" ]; }
+                  Allow `wrong-type` on this line
+                # codchi: allow wrong-type
+                { codchi.requiredCapabilities = "gpu"; }
+            "#]],
         );
     }
 
@@ -101,6 +122,9 @@ mod tests {
             expect![[r#"
                 * Add a description
                 { codchi.secrets.file.A.description = "What A is and where to get it"; codchi.secrets.file.A.required = false; }
+                  Allow `secret-without-description` on this line
+                # codchi: allow secret-without-description
+                { codchi.secrets.file.A.required = false; }
             "#]],
         );
         check(
@@ -115,35 +139,56 @@ mod tests {
                     };
                   };
                 }
+                  Allow `secret-without-description` on this line
+                {
+                  codchi.secrets = {
+                    # codchi: allow secret-without-description
+                    A = {
+                      required = false;
+                    };
+                  };
+                }
             "#]],
         );
         check(
             "{ codchi.secrets.A$0 = { required = false; }; }",
             expect![[r#"
-            * Add a description
-            { codchi.secrets.A = { description = "What A is and where to get it"; required = false; }; }
-        "#]],
+                * Add a description
+                { codchi.secrets.A = { description = "What A is and where to get it"; required = false; }; }
+                  Allow `secret-without-description` on this line
+                # codchi: allow secret-without-description
+                { codchi.secrets.A = { required = false; }; }
+            "#]],
         );
         check(
             "{ codchi.secrets.A$0 = {}; codchi.secrets.A.required = false; }",
             expect![[r#"
-            * Add a description
-            { codchi.secrets.A = { description = "What A is and where to get it"; }; codchi.secrets.A.required = false; }
-        "#]],
+                * Add a description
+                { codchi.secrets.A = { description = "What A is and where to get it"; }; codchi.secrets.A.required = false; }
+                  Allow `secret-without-description` on this line
+                # codchi: allow secret-without-description
+                { codchi.secrets.A = {}; codchi.secrets.A.required = false; }
+            "#]],
         );
         check(
             "{ codchi.secrets = { A$0.required = false; }; }",
             expect![[r#"
                 * Add a description
                 { codchi.secrets = { A.description = "What A is and where to get it"; A.required = false; }; }
+                  Allow `secret-without-description` on this line
+                # codchi: allow secret-without-description
+                { codchi.secrets = { A.required = false; }; }
             "#]],
         );
         check(
             "{ codchi.secrets.A$0 = { description = \"\"; required = false; }; }",
             expect![[r#"
-            * Add a description
-            { codchi.secrets.A = { description = "What A is and where to get it"; required = false; }; }
-        "#]],
+                * Add a description
+                { codchi.secrets.A = { description = "What A is and where to get it"; required = false; }; }
+                  Allow `secret-without-description` on this line
+                # codchi: allow secret-without-description
+                { codchi.secrets.A = { description = ""; required = false; }; }
+            "#]],
         );
     }
 
@@ -154,6 +199,9 @@ mod tests {
             expect![[r#"
                 * Rename to `my_token`
                 { codchi.secrets.my_token = { description = "a"; required = false; }; }
+                  Allow `secret-name-invalid` on this line
+                # codchi: allow secret-name-invalid
+                { codchi.secrets.my-token = { description = "a"; required = false; }; }
             "#]],
         );
     }

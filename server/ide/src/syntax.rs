@@ -4,7 +4,7 @@
 //! parse. Invariant: no node outlives the call that made it.
 
 use codchi_module::{FREE_NAME, OptionPath};
-use rnix::ast::{Attr, Attrpath, AttrpathValue, Expr, InterpolPart, Select, Str};
+use rnix::ast::{Attr, AttrSet, Attrpath, AttrpathValue, Expr, HasEntry as _, InterpolPart, Select, Str};
 use rnix::{SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize, TokenAtOffset};
 use rowan::ast::AstNode;
 
@@ -127,6 +127,49 @@ pub(crate) fn string(text: &Str) -> Option<String> {
         }
     }
     Some(content)
+}
+
+/// The set in which a module's definitions are, where they are all at its top: the module's own, or that of its `config`.
+pub(crate) fn module_set(expr: Expr) -> Option<AttrSet> {
+    match expr {
+        Expr::AttrSet(set) => {
+            let named = |wanted: &str| {
+                set.attrpath_values()
+                    .find(|binding| names(binding) == [wanted])
+                    .map(|binding| binding.value())
+            };
+            if named("outputs").is_some() {
+                return None;
+            }
+            match named("config") {
+                Some(config) => module_set(config?),
+                None => Some(set),
+            }
+        }
+        Expr::Lambda(lambda) => module_set(lambda.body()?),
+        Expr::Paren(paren) => module_set(paren.expr()?),
+        Expr::LetIn(let_in) => module_set(let_in.body()?),
+        Expr::With(with) => module_set(with.body()?),
+        _ => None,
+    }
+}
+
+/// Where a binding can be added at the beginning of a set, and what comes before it there: a line's end and its indentation,
+/// or a space.
+pub(crate) fn first_place(set: &AttrSet, text: &str) -> Option<(TextSize, String)> {
+    let open = set.l_curly_token()?.text_range().end();
+    let first = match set.syntax().children().next() {
+        Some(first) => first.text_range().start(),
+        None => return Some((open, " ".to_owned())),
+    };
+    let between = text.get(usize::from(open)..usize::from(first))?;
+    // A comment above the first binding belongs to it.
+    let lines = between.split_inclusive('\n').skip(1);
+    let indentation = between.contains('\n').then(|| {
+        let line = lines.last().unwrap_or_default();
+        line.chars().take_while(|c| c.is_whitespace() && *c != '\n').collect::<String>()
+    });
+    Some((open, indentation.map_or_else(|| " ".to_owned(), |indentation| format!("\n{indentation}"))))
 }
 
 /// Whether a binding gives a local name (`let … in`).

@@ -25,6 +25,71 @@ pub enum DiagnosticCode {
     CapabilityMissing,
     /// An imported path that does not exist.
     ImportNotFound,
+    /// An option that has a successor.
+    DeprecatedOption,
+    /// The same name twice in one set.
+    DuplicateDefinition,
+    /// A secret is used that nothing declares.
+    SecretUndeclared,
+    /// A credential that would be in the Nix store.
+    SecretInStore,
+    /// Something is set that needs a capability which is not asked for.
+    CapabilityUndeclared,
+    /// An option that does nothing in a code machine.
+    NoEffect,
+    /// A machine names a module output that the flake does not have (any more).
+    FlakeOutputMissing,
+}
+
+impl DiagnosticCode {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 16] = [
+        Self::Syntax,
+        Self::UnknownOption,
+        Self::WrongType,
+        Self::DeprecatedOption,
+        Self::DuplicateDefinition,
+        Self::SecretNotSet,
+        Self::SecretUndeclared,
+        Self::SecretWithoutDescription,
+        Self::SecretNameInvalid,
+        Self::SecretInStore,
+        Self::CapabilityUnknown,
+        Self::CapabilityMissing,
+        Self::CapabilityUndeclared,
+        Self::NoEffect,
+        Self::ImportNotFound,
+        Self::FlakeOutputMissing,
+    ];
+
+    /// Its name, as it is shown and configured: `secret-not-set`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+            Self::UnknownOption => "unknown-option",
+            Self::WrongType => "wrong-type",
+            Self::DeprecatedOption => "deprecated-option",
+            Self::DuplicateDefinition => "duplicate-definition",
+            Self::SecretNotSet => "secret-not-set",
+            Self::SecretUndeclared => "secret-undeclared",
+            Self::SecretWithoutDescription => "secret-without-description",
+            Self::SecretNameInvalid => "secret-name-invalid",
+            Self::SecretInStore => "secret-in-store",
+            Self::CapabilityUnknown => "capability-unknown",
+            Self::CapabilityMissing => "capability-missing",
+            Self::CapabilityUndeclared => "capability-undeclared",
+            Self::NoEffect => "no-effect",
+            Self::ImportNotFound => "import-not-found",
+            Self::FlakeOutputMissing => "flake-output-missing",
+        }
+    }
+
+    /// The code of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.name() == name)
+    }
 }
 
 /// How bad it is.

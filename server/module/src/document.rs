@@ -2,7 +2,6 @@
 
 use crate::facts::outline::outline;
 use crate::limit::excess;
-use crate::literals::{Literals, literals};
 use crate::syntax::{SyntaxError, syntax_errors};
 use crate::{Binding, Facts, LineIndex};
 use rowan::ast::AstNode as _;
@@ -18,7 +17,6 @@ pub struct Document {
     facts: OnceLock<Arc<Facts>>,
     /// Apart from the facts, as it is not needed at each keystroke.
     outline: OnceLock<Vec<Binding>>,
-    literals: OnceLock<Literals>,
 }
 
 impl Document {
@@ -36,7 +34,6 @@ impl Document {
             text,
             facts: OnceLock::new(),
             outline: OnceLock::new(),
-            literals: OnceLock::new(),
         }
     }
 
@@ -81,12 +78,6 @@ impl Document {
     #[must_use]
     pub fn outline(&self) -> &[Binding] {
         self.outline.get_or_init(|| self.root().expr().map(|expr| outline(&expr)).unwrap_or_default())
-    }
-
-    /// Strings and files that are read; worked out at the first call.
-    #[must_use]
-    pub fn literals(&self) -> &Literals {
-        self.literals.get_or_init(|| literals(self.root().syntax()))
     }
 
     /// Whether the text is not Nix; cheaper than to list what is wrong.

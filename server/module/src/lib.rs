@@ -11,7 +11,6 @@ mod document;
 mod facts;
 mod limit;
 mod literal;
-mod literals;
 mod options;
 mod scope;
 mod skim;
@@ -24,7 +23,6 @@ pub use facts::{
     OptionUse, PackageUse, SecretDeclaration, SecretSpelling, SecretUse, SecretUseKind,
 };
 pub use line_index::{LineCol, LineIndex, TextRange, TextSize, WideEncoding, WideLineCol};
-pub use literals::{Literals, ReadFile, TextLiteral};
 pub use options::{FREE_NAME, OptionDoc, OptionPath, OptionType, Options};
 pub use syntax::SyntaxError;
 

@@ -46,8 +46,26 @@ impl Converter<'_> {
             code: Some(lsp::NumberOrString::String(code)),
             source: Some("codchi".into()),
             message: diagnostic.message.clone(),
+            tags: (!diagnostic.tags.is_empty()).then(|| {
+                diagnostic
+                    .tags
+                    .iter()
+                    .map(|tag| match tag {
+                        ide::Tag::Unnecessary => lsp::DiagnosticTag::UNNECESSARY,
+                        ide::Tag::Deprecated => lsp::DiagnosticTag::DEPRECATED,
+                    })
+                    .collect()
+            }),
+            related_information: (!diagnostic.related.is_empty())
+                .then(|| diagnostic.related.iter().filter_map(|related| self.related(related)).collect()),
             ..lsp::Diagnostic::default()
         }
+    }
+
+    fn related(&self, related: &ide::Related) -> Option<lsp::DiagnosticRelatedInformation> {
+        let (uri, range) = self.place(&related.path, related.range)?;
+        let location = lsp::Location { uri, range };
+        Some(lsp::DiagnosticRelatedInformation { location, message: related.message.clone() })
     }
 
     /// A range in any file; `None` where the file cannot be read (any more).

@@ -3,11 +3,20 @@
 //! Invariant: what only evaluation can know is not reported, nor what half-typed text makes doubtful.
 
 mod capability_missing;
+mod capability_undeclared;
 mod capability_unknown;
+mod deprecated_option;
+mod duplicate_definition;
+mod flake_output_missing;
 mod import_not_found;
+mod no_effect;
+mod rules;
+mod secret_in_store;
 mod secret_name_invalid;
 mod secret_not_set;
+mod secret_undeclared;
 mod secret_without_description;
+mod settings;
 mod syntax;
 mod unknown_option;
 mod wrong_type;
@@ -57,9 +66,17 @@ pub(crate) fn findings(files: &dyn Files, world: &World, path: &Path) -> Vec<Fin
     capability_unknown::find(&cx, &mut semantic);
     capability_missing::find(&cx, &mut semantic);
     import_not_found::find(&cx, &mut semantic);
+    deprecated_option::find(&cx, &mut semantic);
+    duplicate_definition::find(&cx, &mut semantic);
+    secret_undeclared::find(&cx, &mut semantic);
+    secret_in_store::find(&cx, &mut semantic);
+    capability_undeclared::find(&cx, &mut semantic);
+    no_effect::find(&cx, &mut semantic);
+    flake_output_missing::find(&cx, &mut semantic);
     if !semantic.is_empty() {
         let suspects = Suspects::of(&document, &errors);
         semantic.retain(|finding| !suspects.contain(finding.basis));
+        rules::apply(&cx, &mut semantic);
     }
 
     let mut all = semantic;
@@ -84,14 +101,12 @@ impl Finding {
     }
 
     /// Adds another place that it is about.
-    #[expect(dead_code, reason = "for the diagnostics that speak of two places")]
     fn related(mut self, path: &Path, range: TextRange, message: impl Into<String>) -> Self {
         self.diagnostic.related.push(Related { path: path.to_owned(), range, message: message.into() });
         self
     }
 
     /// Says how the range may be shown.
-    #[expect(dead_code, reason = "for the diagnostics that have a tag")]
     fn tagged(mut self, tag: Tag) -> Self {
         self.diagnostic.tags.push(tag);
         self

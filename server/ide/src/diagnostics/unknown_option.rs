@@ -190,7 +190,12 @@ mod tests {
 
     #[test]
     fn what_is_below_an_option_of_free_form_is_not_checked() {
-        check(r#"{ codchi.welcome = { text = "hi"; whatever.it.is = 1; }; }"#, expect![[r#""#]]);
+        check(
+            r#"{ codchi.welcome = { text = "hi"; whatever.it.is = 1; }; }"#,
+            expect![[r#"
+            warning deprecated-option at `welcome`: `codchi.welcome` is deprecated. Use `codchi.initScript` for what the user should see or do after the machine was created.
+        "#]],
+        );
         check(r"{ pkgs, ... }: { codchi.java.jdks.seventeen = pkgs.jdk17; }", expect![[r#""#]]);
     }
 

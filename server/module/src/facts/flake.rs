@@ -40,6 +40,7 @@ impl Walk<'_> {
 
     fn outputs(&mut self, expr: &Expr, place: &Place, depth: u32) {
         if depth >= MAX_DEPTH {
+            self.facts.flake_modules_unseen = true;
             return;
         }
         let (depth, scope) = (depth + 1, self.scope);
@@ -71,13 +72,18 @@ impl Walk<'_> {
                     if let [_, module] = arguments.as_slice() {
                         self.outputs(module, &Place::FlakeParts, depth);
                     }
+                    // Its imports may give some, too.
+                    self.facts.flake_modules_unseen = true;
                 }
-                _ => {}
+                _ => self.facts.flake_modules_unseen = true,
             },
             Expr::Ident(_) | Expr::Select(_) => {
-                inner(scope.follow(expr).filter(|value| !matches!(value, Expr::Ident(_))));
+                match scope.follow(expr).filter(|value| !matches!(value, Expr::Ident(_))) {
+                    Some(value) => inner(Some(value)),
+                    None => self.facts.flake_modules_unseen = true,
+                }
             }
-            _ => {}
+            _ => self.facts.flake_modules_unseen = true,
         }
     }
 
@@ -93,8 +99,9 @@ impl Walk<'_> {
                 ast::Entry::Inherit(inherit) => {
                     for attr in inherit.attrs() {
                         let value = attr_name(&attr).and_then(|name| self.scope.inherited(&inherit, &name));
-                        if let Some(value) = value {
-                            self.output(place, &[attr], &value, depth);
+                        match value {
+                            Some(value) => self.output(place, &[attr], &value, depth),
+                            None => self.facts.flake_modules_unseen = true,
                         }
                     }
                 }
@@ -105,7 +112,10 @@ impl Walk<'_> {
     fn output(&mut self, place: &Place, attrs: &[ast::Attr], value: &Expr, depth: u32) {
         let mut place = place.clone();
         for (i, attr) in attrs.iter().enumerate() {
-            let Some(name) = attr_name(attr) else { return };
+            let Some(name) = attr_name(attr) else {
+                self.facts.flake_modules_unseen = true;
+                return;
+            };
             place = match place {
                 Place::FlakeParts if name == "flake" => Place::Outputs,
                 Place::Outputs if KINDS.contains(&name.as_str()) => Place::Kind(name),

@@ -32,12 +32,16 @@ pub struct Facts {
     pub may_declare_more: bool,
     /// Declared user secrets.
     pub secrets: Vec<SecretDeclaration>,
+    /// Whether there may be declarations of secrets that are not in `secrets`: a set that they are in is not visible.
+    pub secrets_unseen: bool,
     /// Capabilities named in `codchi.requiredCapabilities` and `optionalCapabilities`.
     pub capabilities: Vec<Capability>,
     /// Paths in `imports` lists.
     pub imports: Vec<Import>,
     /// Module outputs, where the file is a flake.
     pub flake_modules: Vec<FlakeModule>,
+    /// Whether it may have module outputs that are not in `flake_modules`, where the file is a flake.
+    pub flake_modules_unseen: bool,
     /// Inputs, where the file is a flake.
     pub flake_inputs: Vec<FlakeInput>,
     /// Definitions of all other options whose path is known, as far as the module is visible, in order of the text;

@@ -101,6 +101,9 @@ impl Secrets {
 
     /// Something is defined at the path that cannot be seen into, so that it may add to everything below.
     pub(super) fn unseen(&mut self, path: &[String]) {
+        if path.first().is_some_and(|name| name != "codchi") {
+            return;
+        }
         // What is deeper than a secret is one of its options, whose values are looked at one by one.
         let in_secret = secret_at(path).is_some_and(|(_, len)| path.len() > len);
         if !in_secret && !self.unseen.contains(path) {
@@ -124,6 +127,18 @@ impl Secrets {
             }
             _ => {}
         }
+    }
+
+    /// Whether something that cannot be seen into may declare secrets.
+    pub(super) fn hides_some(&self) -> bool {
+        let places: [&[&str]; 5] = [
+            &[],
+            &["codchi"],
+            &["codchi", "secrets"],
+            &["codchi", "secrets", "env"],
+            &["codchi", "secrets", "file"],
+        ];
+        self.unseen.iter().any(|path| places.iter().any(|place| path.iter().eq(place.iter())))
     }
 
     /// The declarations in order of the text.

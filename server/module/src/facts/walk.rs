@@ -48,6 +48,7 @@ impl<'a> Walk<'a> {
             .sort_by_key(|option| option.segments.first().copied().unwrap_or(option.value_range).start());
         facts.capabilities.sort_by_key(|capability| capability.range.start());
         facts.imports.sort_by_key(|import| import.range.start());
+        facts.secrets_unseen = self.secrets.hides_some();
         facts.secrets = self.secrets.finish();
         facts
     }

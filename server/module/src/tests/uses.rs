@@ -66,19 +66,6 @@ fn allows(document: &Document) -> String {
     out
 }
 
-fn strings(document: &Document) -> String {
-    let literals = document.literals();
-    let mut out = String::new();
-    for string in &literals.strings {
-        let parts: Vec<_> = string.parts.iter().map(|part| at(document, *part)).collect();
-        let _ = writeln!(out, "{:?} {parts:?}", string.name);
-    }
-    for read in &literals.reads {
-        let _ = writeln!(out, "reads {}", read.path);
-    }
-    out
-}
-
 #[test]
 fn secrets_are_used_as_variables_in_strings() {
     check(
@@ -281,20 +268,5 @@ fn comments_allow_codes_on_their_line_or_the_next() {
             wrong-type in `b = "# codchi: allow no";`
             wrong-type in `}`
         "##]],
-    );
-}
-
-#[test]
-fn strings_have_their_parts_and_the_name_they_are_for() {
-    check(
-        strings,
-        r#"{ a.token = "x${y}z"; b."name" = [ ''p'' ]; c = builtins.readFile ./id_rsa; d = lib.fileContents "/k"; }"#,
-        expect![[r#"
-            Some("token") ["x", "z"]
-            Some("name") ["p"]
-            Some("d") ["/k"]
-            reads ./id_rsa
-            reads /k
-        "#]],
     );
 }

@@ -1,0 +1,303 @@
+//! `secret-in-store`: a credential that is written into a module, or read into it from a file. Whatever an evaluation sees may
+//! end up in the Nix store, which everybody on the computer and in the machine can read.
+//!
+//! Found by the shapes in the table below, and by a name (`password`, `token`, …) that is given a value which looks random.
+//! No part of the value is ever in the message.
+
+use super::{Context, Finding};
+use crate::syntax::{names, tokens_at};
+use crate::{DiagnosticCode, Severity, TextRange, TextSize};
+use regex::{Regex, RegexSet};
+use rnix::ast::{Apply, AttrpathValue};
+use rnix::{SyntaxKind, SyntaxNode, SyntaxToken};
+use rowan::ast::AstNode as _;
+use std::sync::LazyLock;
+
+/// What a credential is, and how it looks. Prefixes and lengths are those that the issuers document.
+const SHAPES: &[(&str, &str)] = &[
+    ("a GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,251}\b"),
+    ("a GitHub token", r"\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b"),
+    ("a GitLab token", r"\bgl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|oas|soat)-[A-Za-z0-9_-]{20,}"),
+    ("an AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
+    ("a Slack token", r"\bxox[abeprs]-[A-Za-z0-9-]{10,}"),
+    ("a Slack webhook", r"hooks\.slack\.com/services/T[A-Za-z0-9]{8,}/B[A-Za-z0-9]{8,}/[A-Za-z0-9]{20,}"),
+    ("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
+    ("a PyPI token", r"\bpypi-AgE[A-Za-z0-9_-]{50,}"),
+    ("a crates.io token", r"\bcio[A-Za-z0-9]{32}\b"),
+    ("a Docker Hub token", r"\bdckr_(?:pat|oat)_[A-Za-z0-9_-]{27,}"),
+    ("a Google API key", r"\bAIza[A-Za-z0-9_-]{35}\b"),
+    ("a Stripe key", r"\b[sr]k_live_[A-Za-z0-9]{20,}"),
+    ("a SendGrid key", r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b"),
+    ("a Hugging Face token", r"\bhf_[A-Za-z]{34}\b"),
+    ("an Anthropic key", r"\bsk-ant-[a-z0-9]{3,}-[A-Za-z0-9_-]{40,}"),
+    ("an OpenAI key", r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}"),
+    ("a DigitalOcean token", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
+    ("a Vault token", r"\bhv[sbr]\.[A-Za-z0-9_-]{24,}"),
+    ("an age secret key", r"\bAGE-SECRET-KEY-1[A-Z0-9]{58}\b"),
+    ("a private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
+    ("a JSON web token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
+    ("a password in a URL", r#"\b[a-z][a-z0-9+.-]*://[^\s:/@"'$<>{}]+:[^\s@"'$<>{}/]{4,}@[A-Za-z0-9\[]"#),
+];
+
+/// Names of options and variables whose values are credentials.
+const NAME: &str = r"(?i)(?:^|[_.-]|[a-z])(?:password|passwd|passphrase|secret|token|api_?key|access_?key|secret_?key|private_?key|credential)s?$";
+
+/// Names like these hold no credential but where one is, or its hash.
+const NO_NAME: &str =
+    r"(?i)(?:hash|file|path|command|cmd|dir|public|name|url|type|length|id|algorithm|env|prompt)";
+
+/// Files that hold a credential.
+const KEY_FILE: &str = r"(?i)(?:^|/)(?:id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|[^/]*\.(?:key|pem|p12|pfx|kdbx|jks|age)|\.env(?:\.[^/]*)?|\.netrc|\.npmrc|\.pypirc|[^/]*(?:password|passwd|secret|token|credential|private)[^/.]*(?:\.txt|\.json|\.key)?)$";
+
+/// Words of values that stand for one.
+const PLACEHOLDER: &str = r"(?i)example|changeme|change-me|placeholder|dummy|redacted|your[-_]|insert|todo|xxxx|\*\*\*|\.\.\.|1234567890|abcdefgh|0{8}|fake";
+
+struct Patterns {
+    any: RegexSet,
+    shapes: Vec<Regex>,
+    name: Regex,
+    no_name: Regex,
+    named: Regex,
+    read: Regex,
+    key_file: Regex,
+    placeholder: Regex,
+}
+
+static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| Patterns::new().ok());
+
+impl Patterns {
+    fn new() -> Result<Self, regex::Error> {
+        Ok(Self {
+            any: RegexSet::new(SHAPES.iter().map(|(_, shape)| shape))?,
+            shapes: SHAPES.iter().map(|(_, shape)| Regex::new(shape)).collect::<Result<_, _>>()?,
+            name: Regex::new(NAME)?,
+            no_name: Regex::new(NO_NAME)?,
+            named: Regex::new(
+                r#"(?i)(?:password|passwd|passphrase|secret|token|key|credential)s?"?\s*=\s*"([^"\s$]{12,})"\s*;"#,
+            )?,
+            read: Regex::new(r"\b(?:readFile|fileContents|importJSON|importTOML)\b")?,
+            key_file: Regex::new(KEY_FILE)?,
+            placeholder: Regex::new(PLACEHOLDER)?,
+        })
+    }
+}
+
+pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
+    let Some(patterns) = PATTERNS.as_ref() else { return };
+    let text = cx.document.text();
+    // The whole text at once: most files have none, and then no tree is looked at.
+    let mut found: Vec<(TextRange, String)> = Vec::new();
+    for shape in patterns.any.matches(text) {
+        for matched in patterns.shapes[shape].find_iter(text) {
+            if stands_for_one(patterns, matched.as_str()) {
+                continue;
+            }
+            if let Some(range) = string_at(cx, matched.start(), matched.end()) {
+                found.push((range, format!("This looks like {}", SHAPES[shape].0)));
+            }
+        }
+    }
+    for matched in patterns.named.captures_iter(text) {
+        let Some(value) = matched.get(1) else { continue };
+        found.extend(named(cx, patterns, value.start(), value.as_str()));
+    }
+    for matched in patterns.read.find_iter(text) {
+        found.extend(read(cx, patterns, matched.start()));
+    }
+    if found.is_empty() || !cx.modules.is_codchi(cx.path) {
+        return;
+    }
+    found.sort_by_key(|(range, _)| range.start());
+    found.dedup_by(|(later, _), (earlier, _)| earlier.intersect(*later).is_some());
+    findings.extend(found.into_iter().map(|(range, what)| {
+        let message = format!(
+            "{what}. What is in a module may end up in the Nix store, which everybody on this computer and in the machine \
+             can read. Declare it as a secret, `codchi.secrets.NAME`, and revoke it if others have seen the file."
+        );
+        Finding::new(DiagnosticCode::SecretInStore, Severity::Warning, range, message)
+    }));
+}
+
+fn stands_for_one(patterns: &Patterns, value: &str) -> bool {
+    let distinct = value.bytes().collect::<std::collections::BTreeSet<_>>().len();
+    distinct < 8 || patterns.placeholder.is_match(value)
+}
+
+/// The range from `start` to `end`, where that is inside a string.
+fn string_at(cx: &Context<'_>, start: usize, end: usize) -> Option<TextRange> {
+    let token = token(cx, start)?;
+    let range = TextRange::new(start.try_into().ok()?, end.try_into().ok()?);
+    let is_text = token.kind() == SyntaxKind::TOKEN_STRING_CONTENT || token.kind() == SyntaxKind::TOKEN_URI;
+    (is_text && !is_of_codchi(&token)).then(|| token.text_range().intersect(range))?
+}
+
+fn token(cx: &Context<'_>, at: usize) -> Option<SyntaxToken> {
+    let root: SyntaxNode = cx.document.root().syntax().clone();
+    tokens_at(&root, TextSize::try_from(at).ok()?).right_biased()
+}
+
+/// Whether a string is in a declaration of codchi's: a pattern and a description show how a value looks.
+fn is_of_codchi(token: &SyntaxToken) -> bool {
+    let bindings = token.parent_ancestors().filter_map(AttrpathValue::cast);
+    let paths: Vec<_> = bindings.map(|binding| names(&binding)).collect();
+    paths
+        .first()
+        .and_then(|path| path.last())
+        .is_some_and(|name| name == "description" || name == "pattern" || name == "example")
+}
+
+/// A value that looks random, of a name that is a credential's.
+fn named(cx: &Context<'_>, patterns: &Patterns, at: usize, value: &str) -> Option<(TextRange, String)> {
+    let range = string_at(cx, at, at + value.len())?;
+    let binding = token(cx, at)?.parent_ancestors().find_map(AttrpathValue::cast)?;
+    let name = names(&binding).pop()?;
+    let is_credential = patterns.name.is_match(&name) && !patterns.no_name.is_match(&name);
+    (is_credential && looks_random(value) && !stands_for_one(patterns, value))
+        .then(|| (range, format!("`{name}` is given a value that looks like a credential")))
+}
+
+/// Whether a value is no word, path or name: letters and digits that are mixed, and hardly any twice.
+fn looks_random(value: &str) -> bool {
+    let is_hash =
+        ["sha256-", "sha512-", "sha1-", "sha256:", "$"].iter().any(|prefix| value.starts_with(prefix));
+    let is_place = value.contains("://") || value.starts_with(['/', '.', '~', '<']);
+    let has = |class: fn(char) -> bool| value.chars().any(class);
+    let classes =
+        [has(|c| c.is_ascii_lowercase()), has(|c| c.is_ascii_uppercase()), has(|c| c.is_ascii_digit())];
+    let mixed = classes.iter().filter(|class| **class).count() >= 2 && classes[2];
+    !is_hash && !is_place && mixed && entropy(value) >= 3.3
+}
+
+/// Shannon's, in bits per byte.
+#[expect(clippy::cast_precision_loss, reason = "values are short")]
+fn entropy(value: &str) -> f64 {
+    let mut counts = [0_usize; 256];
+    for byte in value.bytes() {
+        counts[usize::from(byte)] += 1;
+    }
+    let len = value.len() as f64;
+    counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / len).map(|p| -p * p.log2()).sum()
+}
+
+/// A call that reads a file which holds a credential.
+fn read(cx: &Context<'_>, patterns: &Patterns, at: usize) -> Option<(TextRange, String)> {
+    let token = token(cx, at).filter(|token| token.kind() == SyntaxKind::TOKEN_IDENT)?;
+    let apply = token.parent_ancestors().find_map(Apply::cast)?;
+    let argument = apply.argument()?;
+    let literal = argument.syntax().children().next().is_none();
+    let path = argument.syntax().text().to_string();
+    let path = path.trim_matches('"');
+    let is_public = path.ends_with(".pub") || path.contains("public") || path.contains("cert");
+    (literal && patterns.key_file.is_match(path) && !is_public).then(|| {
+        (apply.syntax().text_range(), "This reads a file that looks like it holds a credential".to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Fixture;
+    use expect_test::{Expect, expect};
+
+    fn check(text: &str, expected: Expect) {
+        expected.assert_eq(&Fixture::new(text).diagnostics());
+    }
+
+    /// Random enough to pass for the real thing; put together so that no scanner takes this file for a leak.
+    fn random(len: usize) -> String {
+        "q7Zt2Lw9XcV4bNm8RkP3sDf6GhJ1yTu5EaQoWiKvBxCzMnLp".chars().cycle().take(len).collect()
+    }
+
+    fn found(value: &str) -> bool {
+        let text = format!("{{ codchi.gpu.enable = true; a = \"{value}\"; }}");
+        let fixture = Fixture::new(&text);
+        let all = fixture.analysis().diagnostics(&fixture.path);
+        assert!(all.iter().all(|it| !it.message.contains(value)), "the value is not in the message");
+        all.iter().any(|it| it.code == DiagnosticCode::SecretInStore)
+    }
+
+    #[test]
+    fn tokens_are_known_by_their_shape() {
+        let upper: String = random(60).to_uppercase().replace(['0', '1', '8', '9'], "K");
+        for value in [
+            format!("ghp_{}", random(36)),
+            format!("github_pat_{}_{}", random(22), random(59)),
+            format!("glpat-{}", random(20)),
+            format!("AKIA{}", &upper[..16]),
+            format!("xoxb-{}", random(24)),
+            format!("npm_{}", random(36)),
+            format!("pypi-AgE{}", random(60)),
+            format!("AIza{}", random(35)),
+            format!("sk_live_{}", random(24)),
+            format!("AGE-SECRET-KEY-1{}", &upper[..58]),
+            format!("eyJ{}.eyJ{}.{}", random(20), random(20), random(20)),
+            format!("postgres://app:{}@db.internal/x", random(12)),
+            format!("-----BEGIN OPENSSH PRIVATE {}-----", "KEY"),
+        ] {
+            assert!(found(&value), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_stands_for_a_token_is_none() {
+        for value in [
+            "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "AKIAIOSFODNN7EXAMPLE",
+            "npm_[A-Za-z0-9]{36}",
+            "postgres://app:password@",
+            "postgresql:///codchi?host=/run/postgresql",
+            "https://user:changeme@example.org/",
+            "git+ssh://git@github.com/a/b",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKz",
+            "postgres://app:$PASSWORD@db/x",
+        ] {
+            assert!(!found(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn values_are_known_by_their_name_and_randomness() {
+        let text = format!(
+            "{{ codchi.gpu.enable = true; services.a.adminPassword = \"{0}\"; b.apiKey = \"{0}\"; c.\"api_token\" = \"{0}\"; }}",
+            random(20)
+        );
+        check(
+            &text,
+            expect![[r#"
+            warning secret-in-store at `q7Zt2Lw9XcV4bNm8RkP3`: `adminPassword` is given a value that looks like a credential. What is in a module may end up in the Nix store, which everybody on this computer and in the machine can read. Declare it as a secret, `codchi.secrets.NAME`, and revoke it if others have seen the file.
+            warning secret-in-store at `q7Zt2Lw9XcV4bNm8RkP3`: `apiKey` is given a value that looks like a credential. What is in a module may end up in the Nix store, which everybody on this computer and in the machine can read. Declare it as a secret, `codchi.secrets.NAME`, and revoke it if others have seen the file.
+            warning secret-in-store at `q7Zt2Lw9XcV4bNm8RkP3`: `api_token` is given a value that looks like a credential. What is in a module may end up in the Nix store, which everybody on this computer and in the machine can read. Declare it as a secret, `codchi.secrets.NAME`, and revoke it if others have seen the file.
+        "#]],
+        );
+        let text = format!(
+            "{{ codchi.gpu.enable = true; a.passwordFile = \"{0}\"; a.hashedPassword = \"$6${0}\"; a.publicKey = \"{0}\"; \
+             a.password = \"correct-horse-battery\"; a.token = \"sha256-{0}\"; a.secretName = \"{0}\"; a.tokenUrl = \"{0}\"; \
+             codchi.secrets.A = {{ description = \"a\"; required = false; }}; a.secret = \"/run/secrets/{0}\"; }} # password = \"{0}\";",
+            random(20)
+        );
+        check(&text, expect![""]);
+    }
+
+    #[test]
+    fn files_that_hold_keys_are_not_to_be_read() {
+        check(
+            "{ codchi.gpu.enable = true; a = builtins.readFile ./id_ed25519; b = lib.fileContents ./secrets/db-password.txt; }",
+            expect![[r#"
+                warning secret-in-store at `builtins.readFile ./id_ed25519`: This reads a file that looks like it holds a credential. What is in a module may end up in the Nix store, which everybody on this computer and in the machine can read. Declare it as a secret, `codchi.secrets.NAME`, and revoke it if others have seen the file.
+                warning secret-in-store at `lib.fileContents ./secrets/db-password.txt`: This reads a file that looks like it holds a credential. What is in a module may end up in the Nix store, which everybody on this computer and in the machine can read. Declare it as a secret, `codchi.secrets.NAME`, and revoke it if others have seen the file.
+            "#]],
+        );
+        check(
+            "{ codchi.gpu.enable = true; a = builtins.readFile ./id_ed25519.pub; b = builtins.readFile ./motd.txt; \
+             c = builtins.readFile config.x.secretFile; }",
+            expect![""],
+        );
+    }
+
+    #[test]
+    fn files_that_are_no_codchi_modules_are_left_alone() {
+        let text = format!("{{ a = \"ghp_{}\"; }}", random(36));
+        let fixture = Fixture::new(&format!("//- /other.nix\n{text}"));
+        assert_eq!(fixture.analysis().diagnostics(&fixture.path), []);
+    }
+}

@@ -1,0 +1,157 @@
+//! `secret-undeclared`: a secret is used that no file of the module declares, so that nobody is asked for it.
+//!
+//! Only where everything is visible that may declare it.
+
+use super::{Context, Finding, nearest};
+use crate::syntax::{first_place, module_set};
+use crate::{DiagnosticCode, Edit, Severity, TextRange};
+use codchi_module::{SecretSpelling, SecretUse, SecretUseKind};
+use std::collections::BTreeSet;
+
+pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
+    if cx.facts.secret_uses.is_empty() || !cx.modules.is_codchi(cx.path) {
+        return;
+    }
+    let Some(declared) = declared(cx) else { return };
+    let unknown = cx.facts.secret_uses.iter().filter(|used| !declared.contains(&used.name));
+    findings.extend(unknown.filter(|used| !is_made_here(cx, used)).map(|used| finding(cx, used, &declared)));
+}
+
+/// Whether the module gives the variable a value itself.
+fn is_made_here(cx: &Context<'_>, used: &SecretUse) -> bool {
+    let variable = format!("CODCHI_{}", used.name);
+    used.kind == SecretUseKind::Variable
+        && (cx.document.text().contains(&format!("{variable}="))
+            || cx.facts.settings.iter().any(|setting| setting.path.0.last() == Some(&variable)))
+}
+
+/// The secrets that are declared in what is evaluated together with this file; `None` where there may be others.
+fn declared(cx: &Context<'_>) -> Option<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
+        let facts = cx.modules.facts(file)?;
+        let half_typed = **file != *cx.path && facts.has_syntax_errors;
+        if half_typed
+            || facts.may_declare_more
+            || facts.secrets_unseen
+            || cx.modules.imports_unknown(file, &facts)
+        {
+            return None;
+        }
+        names.extend(facts.secrets.iter().map(|secret| secret.name.clone()));
+    }
+    Some(names)
+}
+
+fn finding(cx: &Context<'_>, used: &SecretUse, declared: &BTreeSet<String>) -> Finding {
+    let name = &used.name;
+    let spelling = match used.kind {
+        SecretUseKind::Variable | SecretUseKind::Config(SecretSpelling::Plain) => "",
+        SecretUseKind::Config(SecretSpelling::Env) => "env.",
+        SecretUseKind::Config(SecretSpelling::File) => "file.",
+    };
+    let meant = nearest(name, declared.iter().map(String::as_str));
+    let hint = match meant {
+        Some(meant) => format!("Did you mean `{meant}`?"),
+        None => format!("Declare it: `codchi.secrets.{spelling}{name}.description = \"…\";`."),
+    };
+    let message = format!("No secret `{name}` is declared, so nobody is asked for its value. {hint}");
+    let mut finding = Finding::new(DiagnosticCode::SecretUndeclared, Severity::Warning, used.range, message);
+    if let Some(meant) = meant {
+        let edit = Edit { range: used.range, new_text: meant.to_owned() };
+        finding = finding.edit(format!("Change to `{meant}`"), vec![edit]);
+    }
+    if let Some(edit) = declaration(cx, spelling, name) {
+        finding = finding.edit(format!("Declare the secret `{name}`"), vec![edit]);
+    }
+    finding
+}
+
+/// A declaration at the beginning of the module's set.
+fn declaration(cx: &Context<'_>, spelling: &str, name: &str) -> Option<Edit> {
+    let set = module_set(cx.document.root().expr()?)?;
+    let (open, before) = first_place(&set, cx.document.text())?;
+    let new_text = format!(
+        "{before}codchi.secrets.{spelling}{name}.description = \"What {name} is and where to get it\";"
+    );
+    Some(Edit { range: TextRange::empty(open), new_text })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::Fixture;
+    use expect_test::{Expect, expect};
+
+    fn check(text: &str, expected: Expect) {
+        expected.assert_eq(&Fixture::new(text).diagnostics());
+    }
+
+    #[test]
+    fn a_secret_that_nothing_declares_is_reported_where_it_is_used() {
+        check(
+            "{ config, ... }: { codchi.initScript = \"echo $CODCHI_TOKEN\"; a = config.codchi.secrets.file.KEY.path; }",
+            expect![[r#"
+                warning secret-undeclared at `TOKEN`: No secret `TOKEN` is declared, so nobody is asked for its value. Declare it: `codchi.secrets.TOKEN.description = "…";`.
+                warning secret-undeclared at `KEY`: No secret `KEY` is declared, so nobody is asked for its value. Declare it: `codchi.secrets.file.KEY.description = "…";`.
+            "#]],
+        );
+        check(
+            "{ codchi.secrets.NPM_TOKEN = { description = \"a\"; required = false; }; codchi.initScript = \"$CODCHI_NPM_TOKN\"; }",
+            expect![[r#"
+                warning secret-undeclared at `NPM_TOKN`: No secret `NPM_TOKN` is declared, so nobody is asked for its value. Did you mean `NPM_TOKEN`?
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_declared_elsewhere_or_may_be_or_is_no_secret_is_not_reported() {
+        check(
+            "{ imports = [ ./b.nix ]; codchi.initScript = \"$CODCHI_TOKEN\"; }\n//- /project/b.nix\n{ codchi.secrets.TOKEN.description = \"a\"; }",
+            expect![""],
+        );
+        check(
+            "{ imports = [ ./b.nix ]; codchi.secrets.TOKEN.description = \"a\"; }\n//- /project/b.nix\n{ a = \"$CODCHI_TOKEN\"; }",
+            expect![""],
+        );
+        check(
+            "{ inputs, ... }: { imports = [ inputs.a.b ]; codchi.initScript = \"$CODCHI_TOKEN\"; }",
+            expect![""],
+        );
+        check(
+            "{ lib, ... }: { codchi.secrets = lib.genAttrs x f; codchi.initScript = \"$CODCHI_TOKEN\"; }",
+            expect![""],
+        );
+        check("{ codchi.initScript = \"CODCHI_TOKEN=1; echo $CODCHI_TOKEN\"; }", expect![""]);
+        check(
+            "{ codchi.gpu.enable = true; environment.variables.CODCHI_A = \"1\"; b = \"$CODCHI_A\"; }",
+            expect![""],
+        );
+        check(
+            "{ b = \"$CODCHI_A\"; }",
+            expect![[r#"
+            warning secret-undeclared at `A`: No secret `A` is declared, so nobody is asked for its value. Declare it: `codchi.secrets.A.description = "…";`.
+        "#]],
+        );
+    }
+
+    #[test]
+    fn it_can_be_declared() {
+        expect![[r#"
+            * Declare the secret `TOKEN`
+            { ... }:
+            {
+              codchi.secrets.TOKEN.description = "What TOKEN is and where to get it";
+              codchi.initScript = "$CODCHI_TOKEN";
+            }
+
+              Allow `secret-undeclared` on this line
+            { ... }:
+            {
+              # codchi: allow secret-undeclared
+              codchi.initScript = "$CODCHI_TOKEN";
+            }
+
+        "#]]
+        .assert_eq(&Fixture::new("{ ... }:\n{\n  codchi.initScript = \"$CODCHI_TOK$0EN\";\n}\n").actions());
+    }
+}
