@@ -182,7 +182,8 @@ function settings(): ServerSettings {
   const config = vscode.workspace.getConfiguration("codchi");
   const nixpkgs = config.get<string>("nixpkgs", "").trim();
   const sshConfig = { ask: null, always: true, never: false }[config.get<"ask" | "always" | "never">("sshConfig", "ask")];
-  return { ...(nixpkgs === "" ? {} : { nixpkgs }), sshConfig };
+  const diagnostics = config.get<Record<string, string>>("diagnostics", {});
+  return { ...(nixpkgs === "" ? {} : { nixpkgs }), sshConfig, diagnostics };
 }
 
 async function tellNotStarted(message: string): Promise<void> {

@@ -51,7 +51,7 @@ export function activate(context: vscode.ExtensionContext): Api {
     vscode.workspace.onDidChangeConfiguration(async (event) => {
       if (event.affectsConfiguration("codchi.server")) {
         await ctx.restart();
-      } else if (event.affectsConfiguration("codchi.nixpkgs") || event.affectsConfiguration("codchi.sshConfig")) {
+      } else if (["codchi.nixpkgs", "codchi.sshConfig", "codchi.diagnostics"].some((key) => event.affectsConfiguration(key))) {
         await ctx.sendSettings();
       }
     }),

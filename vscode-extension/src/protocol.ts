@@ -138,4 +138,5 @@ export const MachinesChangedNotification = new NotificationType<{ machines: Mach
 export interface ServerSettings {
   nixpkgs?: string;
   sshConfig?: boolean | null;
+  diagnostics?: Record<string, string>;
 }

@@ -5,8 +5,11 @@
 //! driver = "incus"                               # or "lxd"; without it the first that is there
 //! [ssh]
 //! config = true                                  # whether ~/.ssh/config may be touched; asked where it is not said
+//! [diagnostics]
+//! no-effect = "off"                              # or hint, information, warning, error; see docs/diagnostics.md
 //! ```
 
+use crate::levels;
 use codchi_driver::DriverKind;
 use codchi_machine::{Options, Paths};
 use serde::Deserialize;
@@ -22,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) driver: Option<DriverKind>,
     /// About SSH.
     pub(crate) ssh: Ssh,
+    /// Levels of diagnostics by code.
+    pub(crate) diagnostics: levels::Written,
 }
 
 /// What the user configured about SSH.

@@ -11,6 +11,7 @@ mod doctor;
 mod driver;
 mod error;
 mod files;
+mod levels;
 mod log;
 mod lsp;
 mod names;

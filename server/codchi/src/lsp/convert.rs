@@ -5,7 +5,7 @@ use super::workspace::Snapshot;
 use codchi_ide as ide;
 use codchi_ide::Files as _;
 use codchi_module::{LineIndex, TextRange};
-use serde_json::{Value, json};
+use serde_json::json;
 use tower_lsp::lsp_types as lsp;
 
 /// What is needed to convert ranges in one document.
@@ -191,10 +191,7 @@ impl Converter<'_> {
 
 /// A diagnostic code's name in the protocol and in the documentation.
 pub(crate) fn code(code: ide::DiagnosticCode) -> String {
-    match serde_json::to_value(code) {
-        Ok(Value::String(name)) => name,
-        _ => format!("{code:?}"),
-    }
+    code.name().to_owned()
 }
 
 /// The text as a snippet whose stops are to be filled in, in order.

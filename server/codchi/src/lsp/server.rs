@@ -14,7 +14,8 @@ use super::session::{Session, Settings};
 use super::workspace::{Snapshot, Workspace, path};
 use super::{commands, documentation, pull, world};
 use crate::context::Context;
-use codchi_ide::{Analysis, Files as _, World};
+use crate::levels;
+use codchi_ide::{Analysis, Files as _, Rules, World};
 use codchi_machine::{Machines, Options};
 use codchi_module::{Document, TextSize};
 use std::path::Path;
@@ -71,9 +72,33 @@ impl Shared {
         })
     }
 
+    /// The levels of diagnostics: the client's over the configured ones.
+    fn set_rules(&self) {
+        let mut written = self.context.config.diagnostics.clone();
+        written.extend(self.settings.lock().unwrap_or_else(PoisonError::into_inner).diagnostics.clone());
+        let (levels, problems) = levels::read(&written);
+        for problem in problems {
+            tracing::warn!("the levels of diagnostics are not understood: {problem}");
+        }
+        let rules = Rules { levels };
+        let is_new = self.world.send_if_modified(|now| {
+            let is_new = now.rules != rules;
+            if is_new {
+                *now = Arc::new(World { rules, ..World::clone(now) });
+            }
+            is_new
+        });
+        if is_new {
+            self.changed(Changed::Everything);
+        }
+    }
+
     fn set_settings(&self, settings: serde_json::Value) {
         match serde_json::from_value(settings) {
-            Ok(settings) => *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings,
+            Ok(settings) => {
+                *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+                self.set_rules();
+            }
             Err(error) => tracing::warn!("the client's settings are not understood: {error}"),
         }
     }
@@ -243,6 +268,7 @@ impl LanguageServer for Server {
         if let Some(settings) = params.initialization_options.filter(|settings| !settings.is_null()) {
             self.shared.set_settings(settings);
         }
+        self.shared.set_rules();
         let capabilities = capabilities(&session);
         self.shared.indexing.change_folders(|folders| folders.clone_from(&session.folders));
         // A second `initialize` is refused before it comes here.

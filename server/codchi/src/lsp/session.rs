@@ -1,6 +1,7 @@
 //! What a client said about itself when it connected.
 
 use super::position::Encoding;
+use crate::levels;
 use serde::Deserialize;
 use std::path::PathBuf;
 use tower_lsp::lsp_types::{ClientCapabilities, InitializeParams, Url};
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) nixpkgs: Option<String>,
     /// Whether the user's ssh config may be touched.
     pub(crate) ssh_config: Option<bool>,
+    /// Levels of diagnostics by code.
+    pub(crate) diagnostics: levels::Written,
 }
 
 /// The part of the client's experimental capabilities that is about us.

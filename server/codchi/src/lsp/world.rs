@@ -46,6 +46,13 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client) {
             told = Some(machines);
         }
         let is_new = shared.world.send_if_modified(|now| {
+            // The rest is others' to say.
+            let world = World {
+                rules: now.rules.clone(),
+                evaluations: now.evaluations.clone(),
+                catalogues: now.catalogues.clone(),
+                ..world
+            };
             let is_new = **now != world;
             if is_new {
                 *now = Arc::new(world);

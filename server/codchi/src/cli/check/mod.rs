@@ -11,9 +11,10 @@ mod sarif;
 use super::output;
 use crate::context::Context;
 use crate::files::{list, read};
+use crate::levels;
 use crate::lsp::world;
-use anyhow::Context as _;
-use codchi_ide::Severity;
+use anyhow::{Context as _, bail};
+use codchi_ide::{Severity, World};
 use codchi_module::Document;
 use disk::Disk;
 use report::{Report, Unread};
@@ -75,10 +76,15 @@ impl Check {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let machines = context.machines();
         let status = machines.status().await?;
+        let (levels, problems) = levels::read(&context.config.diagnostics);
+        if let Some(problem) = problems.first() {
+            bail!("the levels of diagnostics in config.toml are not understood: {problem}");
+        }
+        let rules = codchi_ide::Rules { levels };
         let work = move || -> anyhow::Result<ExitCode> {
             let secrets = machines.vault().names().context("which secrets are set cannot be known")?;
             let capabilities = self.host.then(world::capabilities);
-            let world = world::world(capabilities, Some(&secrets), &status);
+            let world = World { rules, ..world::world(capabilities, Some(&secrets), &status) };
             let (files, unread) = self.listed()?;
             let stdin = self.stdin()?;
             let disk = Disk::new(files, stdin, &world);
