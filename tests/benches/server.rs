@@ -1,14 +1,31 @@
-//! How long the language server takes to answer `initialize`, and how much memory it holds when nothing happens.
+//! The language server and `codchi check` from outside: start, a workspace of 1,000 files, keystrokes in a module of 5,000
+//! lines, completion, and memory.
+//!
+//! `cargo xtask bench` runs it on the release build. What is measured here holds the protocol's share as well; the
+//! analysis alone is measured by `cargo bench -p codchi-ide`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
 use codchi_tests::binary::{Home, codchi};
-use codchi_tests::lsp::Client;
+use codchi_tests::lsp::{Client, uri};
+use codchi_tests::workspace;
 use serde_json::json;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const FILES: usize = 1_000;
+const LINES: usize = 5_000;
+const KEYSTROKES: usize = 200;
+const LOADS: usize = 10;
 
 fn main() {
-    println!("server: {}", codchi().display());
-    println!("resident memory, a text open and nothing happening: {:.1} MiB", idle_memory());
+    let only_listed = std::env::args().any(|arg| arg == "--test" || arg == "--list");
+    if !only_listed {
+        println!("server: {}", codchi().display());
+        let (idle, _) = idle_memory();
+        println!("{:<52} {idle:.1} MiB", "resident memory, a text open and nothing happening");
+        large_workspace();
+        check();
+    }
     divan::main();
 }
 
@@ -24,8 +41,7 @@ fn start_to_initialize_reply(bencher: divan::Bencher<'_, '_>) {
     });
 }
 
-/// In MiB.
-fn idle_memory() -> f64 {
+fn idle_memory() -> (f64, f64) {
     let home = Home::new();
     let mut client = Client::start(&home);
     client.initialize(&json!({}), home.path());
@@ -33,9 +49,107 @@ fn idle_memory() -> f64 {
     client.open(&module, "{ ... }: { codchi.requiredCapabilities = [ ]; }\n");
     client.diagnostics(&module, 1);
     std::thread::sleep(Duration::from_secs(2));
-    let status = std::fs::read_to_string(format!("/proc/{}/status", client.child.id())).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let kib: f64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    let memory = memory(client.child.id());
     client.shutdown();
-    kib / 1024.0
+    memory
+}
+
+/// Resident memory now and at its peak, in MiB.
+fn memory(process: u32) -> (f64, f64) {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let mib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    };
+    (mib("VmRSS:"), mib("VmHWM:"))
+}
+
+fn generated() -> (Home, PathBuf, String) {
+    let home = Home::new();
+    let files = workspace::files(FILES, LINES);
+    workspace::write(&home.path().join("w"), &files);
+    let text = files.into_iter().find(|(path, _)| path == workspace::LONG).unwrap().1;
+    let long = home.path().join("w").join(workspace::LONG);
+    (home, long, text)
+}
+
+/// A client in the workspace, in whose long module the first diagnostics have come.
+fn opened(home: &Home, long: &Path, text: &str) -> (Client, Duration) {
+    let mut client = Client::start(home);
+    client
+        .request(
+            "initialize",
+            &json!({
+                "capabilities": {},
+                "workspaceFolders": [{ "uri": uri(&home.path().join("w")), "name": "w" }],
+            }),
+        )
+        .unwrap();
+    let start = Instant::now();
+    client.notify("initialized", &json!({}));
+    client.open(long, text);
+    client.diagnostics(long, 1);
+    (client, start.elapsed())
+}
+
+fn large_workspace() {
+    let (home, long, text) = generated();
+    let loads: Vec<Duration> = (0..LOADS)
+        .map(|_| {
+            let (client, elapsed) = opened(&home, &long, &text);
+            client.shutdown();
+            elapsed
+        })
+        .collect();
+    tell(&format!("{FILES} files loaded and the long module opened"), loads);
+
+    let (mut client, _) = opened(&home, &long, &text);
+    std::thread::sleep(Duration::from_secs(1));
+    let keystrokes = (0..KEYSTROKES)
+        .map(|n| {
+            let version = i32::try_from(n).unwrap() + 2;
+            let line = 10 + (n * 37) % (LINES - 100);
+            let place = json!({ "line": line, "character": 0 });
+            let change = json!([{ "range": { "start": place, "end": place }, "text": "#" }]);
+            let start = Instant::now();
+            client.change(&long, version, &change);
+            client.diagnostics(&long, version);
+            start.elapsed()
+        })
+        .collect();
+    tell(&format!("keystroke in {LINES} lines to its diagnostics"), keystrokes);
+
+    let line = text.lines().position(|line| line.contains("codchi.gpu.enable")).unwrap();
+    let place = json!({ "line": line, "character": "  codchi.gpu.".len() });
+    let completions = (0..50)
+        .map(|_| {
+            let start = Instant::now();
+            let params = json!({ "textDocument": { "uri": uri(&long) }, "position": place });
+            client.request("textDocument/completion", &params).unwrap();
+            start.elapsed()
+        })
+        .collect();
+    tell("completion there", completions);
+    std::thread::sleep(Duration::from_secs(2));
+    let (now, peak) = memory(client.child.id());
+    println!("{:<52} {now:.1} MiB, at its peak {peak:.1} MiB", "resident memory after all that");
+    client.shutdown();
+}
+
+fn check() {
+    let (home, ..) = generated();
+    let checks = (0..LOADS)
+        .map(|_| {
+            let start = Instant::now();
+            home.codchi().args(["check", "--format", "json", "w"]).output().unwrap();
+            start.elapsed()
+        })
+        .collect();
+    tell(&format!("codchi check of {FILES} files"), checks);
+}
+
+fn tell(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |percent: usize| times[times.len() * percent / 100];
+    println!("{what:<52} median {:.1?}, 95th percentile {:.1?}", at(50), at(95));
 }

@@ -17,7 +17,7 @@ impl Bench {
     pub(crate) fn run(self) -> Done {
         let binary = package::binary(true)?;
         let mut environment = BTreeMap::from([("CODCHI_BIN", binary.display().to_string())]);
-        say("Keystroke to diagnostics, server start, idle memory");
+        say("Keystroke to diagnostics, server start, a workspace of 1,000 files, memory, check");
         run(cargo(["bench", "--quiet", "--package", "codchi-ide"]).envs(&environment))?;
         run(cargo(["bench", "--quiet", "--package", "codchi-tests", "--bench", "server"]).envs(&environment))?;
         if !self.fast {
