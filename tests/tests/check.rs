@@ -192,6 +192,34 @@ fn a_fingerprint_stays_when_lines_are_added_above() {
 }
 
 #[test]
+fn a_credential_in_the_source_is_not_printed_in_any_format() {
+    let home = Home::new();
+    let token = ["gh", "p_", "x7Kq2LmZ9RtVb4NcWs8YdJf3HgTp6QaUe1Xo"].concat();
+    let text =
+        format!("{{ codchi.gpu.enable = true; services.x.token = \"{token}\"; codchi.gpu.enabled = 1; }}\n");
+    home.write("codchi.nix", &text);
+    for format in ["human", "json", "sarif", "github"] {
+        for allowed in [&[][..], &["--allow", "secret-in-store"]] {
+            let arguments = [&["check", "--format", format, "."][..], allowed].concat();
+            let ran = run(&home, &arguments);
+            assert!(!ran.stdout.contains(&token) && !ran.stderr.contains(&token), "{format} {}", ran.stdout);
+            assert!(ran.stdout.contains("unknown-option"), "{}", ran.stdout);
+            let is_told = format != "sarif" && ran.stdout.contains("secret-in-store");
+            assert!(is_told == (allowed.is_empty() && format != "sarif"), "{format} {}", ran.stdout);
+        }
+    }
+}
+
+#[test]
+fn levels_of_the_configuration_count() {
+    let home = Home::new();
+    home.write("codchi.nix", SECRET);
+    home.write(".config/codchi/config.toml", "[diagnostics]\nsecret-not-set = \"error\"\n");
+    let ran = run(&home, &["check", "codchi.nix"]);
+    assert!(ran.code == 1 && ran.stdout.contains("error[secret-not-set]"), "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
 fn a_large_workspace_gives_the_same_report_each_time() {
     let home = Home::new();
     workspace::write(home.path(), &workspace::files(300, 500));

@@ -58,6 +58,7 @@ mod tests {
             path: "/a,b:c%.nix".into(),
             shown: "a,b:c%.nix".into(),
             findings: Vec::new(),
+            credentials: Vec::new(),
             document: Some(Arc::new(Document::new("{ }"))),
         };
         let expected = "::notice file=a%2Cb%3Ac%25.nix,line=1,endLine=1,col=2,endColumn=3,title=codchi%3A syntax::50%25 of%0D%0A::error::it: a, b\n";

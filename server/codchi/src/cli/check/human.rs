@@ -8,9 +8,6 @@ use codchi_ide::Severity;
 use codchi_module::TextRange;
 use std::io::IsTerminal as _;
 
-/// The code of the diagnostic whose range holds a credential.
-const CREDENTIAL: &str = "secret-in-store";
-
 pub(super) fn print(report: &Report) -> anyhow::Result<()> {
     let decor = if std::io::stdout().is_terminal() { DecorStyle::Unicode } else { DecorStyle::Ascii };
     let renderer = Renderer::styled().decor_style(decor);
@@ -31,8 +28,8 @@ pub(super) fn print(report: &Report) -> anyhow::Result<()> {
 /// The text without the credentials in it: what is printed ends up in logs. Every place stays where it is.
 fn masked(text: &str, file: &Checked) -> String {
     let mut text = text.to_owned();
-    for finding in file.findings.iter().filter(|finding| finding.code == CREDENTIAL) {
-        let range = std::ops::Range::<usize>::from(finding.range);
+    for range in &file.credentials {
+        let range = std::ops::Range::<usize>::from(*range);
         let Some(secret) = text.get(range.clone()) else { continue };
         let mask: String = secret
             .chars()
@@ -82,14 +79,13 @@ mod tests {
         let text = "{ a = \"ghp_ü1\nx\"; }";
         let (start, end) = (text.find('"').unwrap(), text.rfind('"').unwrap() + 1);
         let size = |n: usize| TextSize::try_from(n).unwrap();
-        let finding = Finding {
-            code: CREDENTIAL.into(),
-            severity: Severity::Warning,
-            message: String::new(),
-            range: TextRange::new(size(start), size(end)),
-            related: Vec::new(),
+        let file = Checked {
+            path: "/a".into(),
+            shown: "a".into(),
+            findings: Vec::new(),
+            document: None,
+            credentials: vec![TextRange::new(size(start), size(end))],
         };
-        let file = Checked { path: "/a".into(), shown: "a".into(), findings: vec![finding], document: None };
         assert_eq!(masked(text, &file), "{ a = \"*******\n*\"; }");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::rules::Rules;
 use super::{Disk, shown, why_unread};
-use codchi_ide::{Analysis, Diagnostic, Files as _, Related, Severity, World};
+use codchi_ide::{Analysis, Diagnostic, DiagnosticCode, Files as _, Related, Severity, World};
 use codchi_module::{Document, LineCol, TextRange, TextSize, WideEncoding};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
     /// The text that the findings are about; none where there are none.
     pub(super) document: Option<Arc<Document>>,
+    /// Where credentials are, reported or not: they are never printed.
+    pub(super) credentials: Vec<TextRange>,
 }
 
 /// One finding.
@@ -87,10 +89,12 @@ fn check(disk: &Disk, world: &World, rules: &Rules, path: &Path) -> Result<Check
         return Err(Unread { path: shown(path), why: why_unread(path) });
     };
     let found = Analysis::new(disk, world).diagnostics(path);
+    let credentials = found.iter().filter(|diagnostic| diagnostic.code == DiagnosticCode::SecretInStore);
+    let credentials = credentials.map(|diagnostic| diagnostic.range).collect();
     let findings: Vec<Finding> =
         found.into_iter().filter_map(|diagnostic| finding(disk, rules, diagnostic)).collect();
     let document = (!findings.is_empty()).then_some(document);
-    Ok(Checked { path: path.to_owned(), shown: shown(path), findings, document })
+    Ok(Checked { path: path.to_owned(), shown: shown(path), findings, document, credentials })
 }
 
 fn finding(disk: &Disk, rules: &Rules, diagnostic: Diagnostic) -> Option<Finding> {
