@@ -2,9 +2,12 @@
 
 use crate::diagnostics::findings;
 use crate::{
-    Action, Completion, Diagnostic, Document, Facts, Graph, Hover, Lens, Symbol, Target, TextRange, TextSize,
-    World, actions, completion, definition, hover, lenses, symbols,
+    Action, Completion, Diagnostic, Document, Edit, Facts, Fold, Graph, Hover, InlayHint, Lens, Link,
+    Reference, Symbol, Target, TextRange, TextSize, WorkspaceSymbol, World, actions, completion, definition,
+    folding, hover, inlay_hints, lenses, links, references, rename, selection, symbols, workspace_symbols,
 };
+use rowan::ast::AstNode as _;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -80,5 +83,63 @@ impl<'a> Analysis<'a> {
     #[must_use]
     pub fn lenses(&self, path: &Path) -> Vec<Lens> {
         lenses::lenses(self.files, self.world, path)
+    }
+
+    /// Every place of the secret or the name at `offset`, by file and in order of the text.
+    #[must_use]
+    pub fn references(&self, path: &Path, offset: TextSize) -> Vec<Reference> {
+        references::references(self.files, self.world, path, offset)
+    }
+
+    /// What a rename at `offset` is of: its range and its name.
+    ///
+    /// # Errors
+    /// Why nothing can be renamed there, as a sentence.
+    pub fn prepare_rename(&self, path: &Path, offset: TextSize) -> Result<(TextRange, String), String> {
+        rename::prepare(self.files, path, offset)
+    }
+
+    /// The changes that rename what is at `offset`, by file.
+    ///
+    /// # Errors
+    /// Why it cannot be renamed, or not so, as a sentence.
+    pub fn rename(
+        &self,
+        path: &Path,
+        offset: TextSize,
+        new_name: &str,
+    ) -> Result<BTreeMap<PathBuf, Vec<Edit>>, String> {
+        rename::rename(self.files, self.world, path, offset, new_name)
+    }
+
+    /// What can be folded.
+    #[must_use]
+    pub fn folds(&self, path: &Path) -> Vec<Fold> {
+        self.files.document(path).map(|document| folding::folds(document.root().syntax())).unwrap_or_default()
+    }
+
+    /// The ranges around `offset`, the innermost first.
+    #[must_use]
+    pub fn selection(&self, path: &Path, offset: TextSize) -> Vec<TextRange> {
+        let document = self.files.document(path);
+        document.map(|document| selection::selection(document.root().syntax(), offset)).unwrap_or_default()
+    }
+
+    /// The links of a file.
+    #[must_use]
+    pub fn links(&self, path: &Path) -> Vec<Link> {
+        links::links(self.files, path)
+    }
+
+    /// The words beside the text within `range`.
+    #[must_use]
+    pub fn inlay_hints(&self, path: &Path, range: TextRange) -> Vec<InlayHint> {
+        inlay_hints::inlay_hints(self.files, self.world, path, range)
+    }
+
+    /// The symbols of the workspace that have the letters of `query` in this order.
+    #[must_use]
+    pub fn workspace_symbols(&self, query: &str) -> Vec<WorkspaceSymbol> {
+        workspace_symbols::workspace_symbols(self.files, query)
     }
 }

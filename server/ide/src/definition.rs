@@ -3,7 +3,7 @@
 
 use crate::modules::Modules;
 use crate::syntax::option_at;
-use crate::{Files, Target, TextRange, TextSize};
+use crate::{Document, Files, Target, TextRange, TextSize};
 use codchi_module::SecretSpelling;
 use rowan::ast::AstNode;
 use std::path::Path;
@@ -20,11 +20,29 @@ pub(crate) fn definition(files: &dyn Files, path: &Path, offset: TextSize) -> Ve
         return file.map(target).into_iter().collect();
     }
     let root = document.root();
-    let Some(at) = option_at(root.syntax(), offset) else { return Vec::new() };
-    match secret_of(&at.path.0) {
-        Some((name, spelling)) if at.read => declarations(files, path, name, spelling, at.range),
-        _ => Vec::new(),
+    if let Some(at) = option_at(root.syntax(), offset)
+        && let Some((name, spelling)) = secret_of(&at.path.0)
+        && at.read
+    {
+        return declarations(files, path, name, spelling, at.range);
     }
+    named(files, path, &document, offset)
+}
+
+/// Where the secret of a variable is declared, or what binds the name.
+fn named(files: &dyn Files, path: &Path, document: &Document, offset: TextSize) -> Vec<Target> {
+    let variable = document.facts().secret_uses.iter().find(|used| used.range.contains_inclusive(offset));
+    if let Some(used) = variable {
+        let spellings = [SecretSpelling::Plain, SecretSpelling::Env, SecretSpelling::File];
+        let of = |spelling| declarations(files, path, &used.name, spelling, used.range);
+        return spellings.into_iter().flat_map(of).collect();
+    }
+    let Some(name) = document.name_at(offset) else { return Vec::new() };
+    let Some(origin) = name.places.iter().find(|place| place.range.contains_inclusive(offset)) else {
+        return Vec::new();
+    };
+    let target = |range| Target { origin: origin.range, path: path.to_owned(), range };
+    name.places.iter().filter(|place| place.is_definition).map(|place| target(place.range)).collect()
 }
 
 /// The secret that the last name of the path is, if it is one.

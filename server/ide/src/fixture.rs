@@ -152,6 +152,39 @@ impl Fixture {
             .collect()
     }
 
+    /// The places of what is at the cursor, one a line: the file, `=` where it is defined, and the line with the place marked.
+    pub(crate) fn references(&self) -> String {
+        let references = self.analysis().references(&self.path, self.offset);
+        references
+            .iter()
+            .map(|reference| {
+                let text = self.text(&reference.path);
+                let start = usize::from(reference.range.start());
+                let before = text[..start].chars().rev().take(12).collect::<Vec<_>>();
+                let before: String = before.into_iter().rev().collect();
+                let mark = if reference.is_definition { "=" } else { " " };
+                format!("{} {mark} …{before}‹{}›\n", reference.path.display(), &text[reference.range])
+            })
+            .collect()
+    }
+
+    /// The texts after a rename at the cursor, or why there is none.
+    pub(crate) fn rename(&self, new_name: &str) -> String {
+        match self.analysis().rename(&self.path, self.offset, new_name) {
+            Err(why) => format!("refused: {why}\n"),
+            Ok(edits) => edits
+                .iter()
+                .map(|(path, edits)| {
+                    let mut text = self.text(path).to_owned();
+                    for edit in edits.iter().rev() {
+                        text.replace_range(std::ops::Range::<usize>::from(edit.range), &edit.new_text);
+                    }
+                    format!("{text}\n")
+                })
+                .collect(),
+        }
+    }
+
     /// The actions at the cursor: their titles and what they run, and for each that changes the text the new text.
     pub(crate) fn actions(&self) -> String {
         let actions = self.analysis().actions(&self.path, TextRange::empty(self.offset));

@@ -9,15 +9,22 @@ mod analysis;
 mod completion;
 mod definition;
 mod diagnostics;
+mod folding;
 mod graph;
 mod hover;
+mod inlay_hints;
 mod lenses;
+mod links;
 mod markdown;
 mod modules;
+mod references;
+mod rename;
+mod selection;
 mod suspect;
 mod symbols;
 mod syntax;
 mod types;
+mod workspace_symbols;
 mod world;
 
 #[cfg(test)]
@@ -28,8 +35,9 @@ mod tests;
 pub use analysis::{Analysis, Files};
 pub use graph::{FileSet, Graph, Node};
 pub use types::{
-    Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Hover, Lens,
-    Related, Severity, Symbol, SymbolKind, Tag, Target,
+    Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Fold,
+    FoldKind, Hover, InlayHint, Lens, Link, LinkTarget, Reference, Related, Severity, Symbol, SymbolKind,
+    Tag, Target, WorkspaceSymbol,
 };
 pub use world::{
     Capability, Catalogue, CatalogueEntry, CatalogueOption, Evaluated, EvaluatedManifest, EvaluatedSecret,

@@ -1,6 +1,6 @@
 //! What the analysis gives: plain data.
 
-use codchi_module::TextRange;
+use codchi_module::{TextRange, TextSize};
 use std::path::PathBuf;
 
 /// A diagnostic's stable code; each has a section in `docs/diagnostics.md`.
@@ -306,4 +306,77 @@ pub enum ActionKind {
     QuickFix,
     /// Changes code that is right.
     Refactor,
+}
+
+/// A place of a secret or of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// Which file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub range: TextRange,
+    /// Whether it is declared or bound there, rather than used.
+    pub is_definition: bool,
+}
+
+/// What can be folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    /// From its first to its last character.
+    pub range: TextRange,
+    /// Its kind.
+    pub kind: FoldKind,
+}
+
+/// A fold's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FoldKind {
+    /// Code or a string.
+    Code,
+    /// A block of comments.
+    Comment,
+}
+
+/// A link in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Over what.
+    pub range: TextRange,
+    /// Where to.
+    pub target: LinkTarget,
+}
+
+/// Where a link leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkTarget {
+    /// A file of this computer.
+    File(PathBuf),
+    /// A page of the web, by its URL.
+    Page(String),
+}
+
+/// A word beside the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InlayHint {
+    /// After which character.
+    pub offset: TextSize,
+    /// The word.
+    pub label: String,
+    /// More about it, in sentences.
+    pub tooltip: String,
+}
+
+/// A symbol of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspaceSymbol {
+    /// Its name.
+    pub name: String,
+    /// What it is in; may be empty.
+    pub container: String,
+    /// Which file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub range: TextRange,
+    /// Its kind.
+    pub kind: SymbolKind,
 }

@@ -2,8 +2,9 @@
 
 use crate::facts::outline::outline;
 use crate::limit::excess;
+use crate::names::{Name, name_at, spelled_out};
 use crate::syntax::{SyntaxError, syntax_errors};
-use crate::{Binding, Facts, LineIndex};
+use crate::{Binding, Facts, LineIndex, TextRange, TextSize};
 use rowan::ast::AstNode as _;
 use std::sync::{Arc, OnceLock};
 
@@ -78,6 +79,19 @@ impl Document {
     #[must_use]
     pub fn outline(&self) -> &[Binding] {
         self.outline.get_or_init(|| self.root().expr().map(|expr| outline(&expr)).unwrap_or_default())
+    }
+
+    /// The name at `offset` that the text binds, with all places where it stands.
+    #[must_use]
+    pub fn name_at(&self, offset: TextSize) -> Option<Name> {
+        name_at(self.root().syntax(), offset)
+    }
+
+    /// What stands instead of the `inherit …;` at the range where names of it get bindings of their own: for each its range,
+    /// what is bound, and to what (below what it is inherited from). `None` where that cannot be told.
+    #[must_use]
+    pub fn spelled_out(&self, inherit: TextRange, names: &[(TextRange, String, String)]) -> Option<String> {
+        spelled_out(self.root().syntax(), inherit, names)
     }
 
     /// Whether the text is not Nix; cheaper than to list what is wrong.

@@ -354,6 +354,23 @@ impl Scope {
         }
     }
 
+    /// The `let`, recursive set or function that binds a name for what is at `node`.
+    pub(crate) fn binder(&self, node: &SyntaxNode, name: &str) -> Option<SyntaxNode> {
+        node.ancestors().skip(1).find(|outer| self.binds(outer, name))
+    }
+
+    /// Whether a node is a `let`, a recursive set or a function that binds a name for what is in it.
+    pub(crate) fn binds(&self, node: &SyntaxNode, name: &str) -> bool {
+        match node.kind() {
+            NODE_LET_IN | NODE_LEGACY_LET | NODE_LAMBDA => self.names(node).contains_key(name),
+            NODE_ATTR_SET => {
+                let first = node.first_child_or_token();
+                first.is_some_and(|first| first.kind() == TOKEN_REC) && self.names(node).contains_key(name)
+            }
+            _ => false,
+        }
+    }
+
     /// The names that a `let`, a set or a function binds.
     fn names(&self, node: &SyntaxNode) -> Rc<Names> {
         if let Some(names) = self.names.borrow().get(node) {

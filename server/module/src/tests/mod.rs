@@ -3,6 +3,7 @@
 mod definitions;
 mod files;
 mod lists;
+mod names;
 mod outline;
 mod robust;
 mod scopes;
