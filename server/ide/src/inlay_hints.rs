@@ -75,7 +75,13 @@ mod tests {
     #[test]
     fn a_capability_has_the_hosts_answer_and_a_secret_whether_it_is_set() {
         let text = "{ codchi.requiredCapabilities = [ \"gpu\" \"kvm\" \"x\" ]; codchi.secrets.A.description = \"a\"; codchi.secrets.B = { }; }";
-        check(World::default(), text, expect![[r#"{ codchi.requiredCapabilities = [ "gpu" "kvm" "x" ]; codchi.secrets.A.description = "a"; codchi.secrets.B = { }; }"#]]);
+        check(
+            World::default(),
+            text,
+            expect![[
+                r#"{ codchi.requiredCapabilities = [ "gpu" "kvm" "x" ]; codchi.secrets.A.description = "a"; codchi.secrets.B = { }; }"#
+            ]],
+        );
         let capability =
             |available| Capability { available, probed: "Looked".into(), remedy: Some("Do".into()) };
         let machine = |name: &str| Machine {
@@ -90,8 +96,20 @@ mod tests {
             secrets: Some(["A".to_owned()].into()),
             ..World::default()
         };
-        check(world.clone(), text, expect![[r#"{ codchi.requiredCapabilities = [ "gpu"‹available: Looked.› "kvm"‹missing: Looked. Do.› "x" ]; codchi.secrets.A‹set: `A` has a value.›.description = "a"; codchi.secrets.B‹not set: `B` has no value yet; it is asked for when a machine is created.› = { }; }"#]]);
+        check(
+            world.clone(),
+            text,
+            expect![[
+                r#"{ codchi.requiredCapabilities = [ "gpu"‹available: Looked.› "kvm"‹missing: Looked. Do.› "x" ]; codchi.secrets.A‹set: `A` has a value.›.description = "a"; codchi.secrets.B‹not set: `B` has no value yet; it is asked for when a machine is created.› = { }; }"#
+            ]],
+        );
         world.machines = vec![machine("m"), machine("n")];
-        check(world, text, expect![[r#"{ codchi.requiredCapabilities = [ "gpu"‹available: Looked.› "kvm"‹missing: Looked. Do.› "x" ]; codchi.secrets.A‹set: `A` has a value.›.description = "a"; codchi.secrets.B‹not set for m, n: `B` has no value for m, n.› = { }; }"#]]);
+        check(
+            world,
+            text,
+            expect![[
+                r#"{ codchi.requiredCapabilities = [ "gpu"‹available: Looked.› "kvm"‹missing: Looked. Do.› "x" ]; codchi.secrets.A‹set: `A` has a value.›.description = "a"; codchi.secrets.B‹not set for m, n: `B` has no value for m, n.› = { }; }"#
+            ]],
+        );
     }
 }

@@ -105,18 +105,24 @@ mod tests {
                 /project/codchi.nix   …chi.secrets.‹TOKEN›
             "#]],
         );
-        check("{ codchi.secrets.env.A.description = \"a\"; b = \"$CODCHI_$0A\"; }", expect![[r#"
+        check(
+            "{ codchi.secrets.env.A.description = \"a\"; b = \"$CODCHI_$0A\"; }",
+            expect![[r#"
             /project/codchi.nix = …secrets.env.‹A›
             /project/codchi.nix   … = "$CODCHI_‹A›
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn a_name_is_followed_in_its_scope() {
-        check("let a = 1; in { b = a$0; c = let a = 2; in a; }", expect![[r#"
+        check(
+            "let a = 1; in { b = a$0; c = let a = 2; in a; }",
+            expect![[r#"
             /project/codchi.nix = …let ‹a›
             /project/codchi.nix   …1; in { b = ‹a›
-        "#]]);
+        "#]],
+        );
         check("{ a$0 = 1; }", expect![""]);
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::references::{references, secret_at};
 use crate::{Document, Edit, Files, TextRange, TextSize, World};
-use codchi_module::{Name, NameKind, is_identifier};
+use codchi_module::{Name, NameKind, Rebinding, is_identifier};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -115,7 +115,7 @@ fn named(document: &Document, name: &Name, new_name: &str) -> Result<Vec<Edit>, 
         return Err(format!("`{new_name}` is no name in Nix"));
     }
     let mut edits = Vec::new();
-    let mut inherits: BTreeMap<(TextSize, TextSize), Vec<(TextRange, String, String)>> = BTreeMap::new();
+    let mut inherits: BTreeMap<(TextSize, TextSize), Vec<Rebinding>> = BTreeMap::new();
     for place in &name.places {
         match place.inherit {
             None => edits.push(Edit { range: place.range, new_text: new_name.to_owned() }),
@@ -124,7 +124,7 @@ fn named(document: &Document, name: &Name, new_name: &str) -> Result<Vec<Edit>, 
                 let (left, right) =
                     if place.is_definition { (new_name, &*name.text) } else { (&*name.text, new_name) };
                 let of = inherits.entry((inherit.start(), inherit.end())).or_default();
-                of.push((place.range, left.to_owned(), right.to_owned()));
+                of.push(Rebinding { range: place.range, name: left.to_owned(), value: right.to_owned() });
             }
         }
     }
@@ -173,9 +173,13 @@ mod tests {
                 { config, ... }: { codchi.secrets.KEY.description = "a"; a = config.codchi.secrets.KEY.path; b = "$CODCHI_KEY"; }
             "#]],
         );
-        check("{ codchi.secrets.A$0.description = \"a\"; b = \"$CODCHI_A\"; }", "let", expect![[r#"
+        check(
+            "{ codchi.secrets.A$0.description = \"a\"; b = \"$CODCHI_A\"; }",
+            "let",
+            expect![[r#"
             { codchi.secrets."let".description = "a"; b = "$CODCHI_let"; }
-        "#]]);
+        "#]],
+        );
         check(
             "{ codchi.secrets.A$0.description = \"a\"; codchi.secrets.B.description = \"b\"; }",
             "B",
@@ -183,46 +187,90 @@ mod tests {
                 refused: there is a secret `B` already
             "#]],
         );
-        check("{ codchi.secrets.A$0.description = \"a\"; }", "a-b", expect![[r#"
+        check(
+            "{ codchi.secrets.A$0.description = \"a\"; }",
+            "a-b",
+            expect![[r#"
             refused: `a-b` cannot be a secret's name: it becomes the variable `$CODCHI_a-b`, so it is made of letters, digits and `_`, does not begin with a digit, and is not `env` or `file`
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn what_a_let_binds_is_renamed_with_what_is_inherited() {
-        check("let a = 1; in { b = a$0; inherit a; inherit (x) a; }", "c", expect![[r#"
+        check(
+            "let a = 1; in { b = a$0; inherit a; inherit (x) a; }",
+            "c",
+            expect![[r#"
             let c = 1; in { b = c; a = c; inherit (x) a; }
-        "#]]);
-        check("let inherit (lib) mkIf$0 mkMerge; in mkIf mkMerge", "when", expect![[r#"
+        "#]],
+        );
+        check(
+            "let inherit (lib) mkIf$0 mkMerge; in mkIf mkMerge",
+            "when",
+            expect![[r#"
             let inherit (lib) mkMerge; when = lib.mkIf; in when mkMerge
-        "#]]);
-        check("x$0: x + 1", "y", expect![[r#"
+        "#]],
+        );
+        check(
+            "x$0: x + 1",
+            "y",
+            expect![[r#"
             y: y + 1
-        "#]]);
-        check("{ pkgs, ... }@a$0: a.pkgs", "args", expect![[r#"
+        "#]],
+        );
+        check(
+            "{ pkgs, ... }@a$0: a.pkgs",
+            "args",
+            expect![[r#"
             { pkgs, ... }@args: args.pkgs
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn what_others_name_or_would_mean_something_else_is_not_renamed() {
-        check("{ pkgs$0, ... }: pkgs", "p", expect![[r#"
+        check(
+            "{ pkgs$0, ... }: pkgs",
+            "p",
+            expect![[r#"
             refused: `pkgs` cannot be renamed here: whoever calls the function names the argument `pkgs`
-        "#]]);
-        check("rec { a$0 = 1; b = a; }", "c", expect![[r#"
+        "#]],
+        );
+        check(
+            "rec { a$0 = 1; b = a; }",
+            "c",
+            expect![[r#"
             refused: `a` cannot be renamed here: it is an attribute of a set, which others may read as `a`
-        "#]]);
-        check("let a$0 = 1; in b: a", "b", expect![[r#"
+        "#]],
+        );
+        check(
+            "let a$0 = 1; in b: a",
+            "b",
+            expect![[r#"
             refused: `b` means something else in a place where `a` is used or bound
-        "#]]);
-        check("let a$0 = 1; b = 2; in b", "b", expect![[r#"
+        "#]],
+        );
+        check(
+            "let a$0 = 1; b = 2; in b",
+            "b",
+            expect![[r#"
             refused: `b` means something else in a place where `a` is used or bound
-        "#]]);
-        check("let a$0 = 1; in a", "in", expect![[r#"
+        "#]],
+        );
+        check(
+            "let a$0 = 1; in a",
+            "in",
+            expect![[r#"
             refused: `in` is no name in Nix
-        "#]]);
-        check("{ a$0 = 1; }", "c", expect![[r#"
+        "#]],
+        );
+        check(
+            "{ a$0 = 1; }",
+            "c",
+            expect![[r#"
             refused: only secrets, and names that a `let` or a function binds, can be renamed
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -34,6 +34,7 @@ mod tests {
             [ f x.y ]
             a = [ f x.y ];
             { a = [ f x.y ]; }
-        "#]].assert_eq(&shown);
+        "#]]
+        .assert_eq(&shown);
     }
 }

@@ -73,10 +73,12 @@ mod tests {
             codchi.secrets NPM_TOKEN
             codchi.secrets TOKEN
              codchi.gpu.enable
-            nixosModules node"#]].assert_eq(&names("").join("\n"));
+            nixosModules node"#]]
+        .assert_eq(&names("").join("\n"));
         expect![[r#"
             codchi.secrets TOKEN
-            codchi.secrets NPM_TOKEN"#]].assert_eq(&names("tok").join("\n"));
+            codchi.secrets NPM_TOKEN"#]]
+        .assert_eq(&names("tok").join("\n"));
         assert!(names("xyz").is_empty());
     }
 }

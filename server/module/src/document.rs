@@ -2,7 +2,7 @@
 
 use crate::facts::outline::outline;
 use crate::limit::excess;
-use crate::names::{Name, name_at, spelled_out};
+use crate::names::{Name, Rebinding, name_at, spelled_out};
 use crate::syntax::{SyntaxError, syntax_errors};
 use crate::{Binding, Facts, LineIndex, TextRange, TextSize};
 use rowan::ast::AstNode as _;
@@ -87,10 +87,9 @@ impl Document {
         name_at(self.root().syntax(), offset)
     }
 
-    /// What stands instead of the `inherit …;` at the range where names of it get bindings of their own: for each its range,
-    /// what is bound, and to what (below what it is inherited from). `None` where that cannot be told.
+    /// What stands instead of the `inherit …;` at the range where names of it get bindings of their own: `None` where that cannot be told.
     #[must_use]
-    pub fn spelled_out(&self, inherit: TextRange, names: &[(TextRange, String, String)]) -> Option<String> {
+    pub fn spelled_out(&self, inherit: TextRange, names: &[Rebinding]) -> Option<String> {
         spelled_out(self.root().syntax(), inherit, names)
     }
 

@@ -24,7 +24,7 @@ pub use facts::{
     OptionUse, PackageUse, SecretDeclaration, SecretSpelling, SecretUse, SecretUseKind,
 };
 pub use line_index::{LineCol, LineIndex, TextRange, TextSize, WideEncoding, WideLineCol};
-pub use names::{Name, NameKind, NamePlace, is_identifier};
+pub use names::{Name, NameKind, NamePlace, Rebinding, is_identifier};
 pub use options::{FREE_NAME, OptionDoc, OptionPath, OptionType, Options};
 pub use syntax::SyntaxError;
 

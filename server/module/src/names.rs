@@ -142,14 +142,21 @@ fn kind(binder: &SyntaxNode, text: &str) -> Option<NameKind> {
     })
 }
 
-/// What a binding of the name gives instead of `inherit`: `NEW = OLD;`, `NEW = FROM.OLD;` or, where others rely on the
-/// attribute, `OLD = NEW;`; and the rest of the `inherit`.
+/// A name of an `inherit` that gets a binding of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebinding {
+    /// Where the name is in the `inherit`.
+    pub range: TextRange,
+    /// What is bound.
+    pub name: String,
+    /// To what; below what is inherited from, where the `inherit` says that.
+    pub value: String,
+}
+
+/// What stands instead of an `inherit …;` of which some names get bindings of their own: those bindings, after what is
+/// left of it.
 #[must_use]
-pub(crate) fn spelled_out(
-    root: &SyntaxNode,
-    inherit: TextRange,
-    names: &[(TextRange, String, String)],
-) -> Option<String> {
+pub(crate) fn spelled_out(root: &SyntaxNode, inherit: TextRange, names: &[Rebinding]) -> Option<String> {
     let node = root.covering_element(inherit).into_node()?;
     let inherit =
         node.descendants().find(|node| node.text_range() == inherit).and_then(ast::Inherit::cast)?;
@@ -157,8 +164,8 @@ pub(crate) fn spelled_out(
     let mut rest = String::new();
     let mut bindings = String::new();
     for attr in inherit.attrs() {
-        match names.iter().find(|(range, ..)| *range == attr.syntax().text_range()) {
-            Some((_, left, right)) => {
+        match names.iter().find(|name| name.range == attr.syntax().text_range()) {
+            Some(Rebinding { name: left, value: right, .. }) => {
                 let right = match &from {
                     Some(from) => {
                         let from = from.as_ref()?;

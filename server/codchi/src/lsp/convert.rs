@@ -69,7 +69,7 @@ impl Converter<'_> {
     }
 
     /// A range in any file; `None` where the file cannot be read (any more).
-    fn place(&self, path: &std::path::Path, range: TextRange) -> Option<(lsp::Url, lsp::Range)> {
+    pub(super) fn place(&self, path: &std::path::Path, range: TextRange) -> Option<(lsp::Url, lsp::Range)> {
         let uri = match self.files.open_file(path) {
             Some(file) => file.uri.clone(),
             None => lsp::Url::from_file_path(path).ok()?,

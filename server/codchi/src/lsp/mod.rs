@@ -11,6 +11,7 @@ mod edit;
 mod front;
 mod indexing;
 mod lifetime;
+mod navigation;
 mod operations;
 mod position;
 mod publish;

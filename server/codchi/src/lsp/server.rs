@@ -12,7 +12,7 @@ use super::position::{offset, text_range};
 use super::publish::{self, Changed};
 use super::session::{Session, Settings};
 use super::workspace::{Snapshot, Workspace, path};
-use super::{commands, documentation, pull, world};
+use super::{commands, documentation, navigation, pull, world};
 use crate::context::Context;
 use crate::levels;
 use codchi_ide::{Analysis, Files as _, Rules, World};
@@ -154,7 +154,7 @@ impl Server {
     }
 
     /// Answers a question about one text, as it is now, on a thread that may block; `None` for one that is not there.
-    async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         uri: &Url,
         question: impl FnOnce(&Question<'_>) -> T + Send + 'static,
@@ -197,23 +197,23 @@ impl Server {
 }
 
 /// A question about one text.
-struct Question<'a> {
-    path: &'a Path,
-    document: &'a Document,
-    analysis: Analysis<'a>,
-    converter: Converter<'a>,
-    files: &'a Snapshot,
+pub(super) struct Question<'a> {
+    pub(super) path: &'a Path,
+    pub(super) document: &'a Document,
+    pub(super) analysis: Analysis<'a>,
+    pub(super) converter: Converter<'a>,
+    pub(super) files: &'a Snapshot,
 }
 
 impl Question<'_> {
-    fn offset(&self, position: Position) -> TextSize {
+    pub(super) fn offset(&self, position: Position) -> TextSize {
         let (text, lines) = (self.document.text(), self.document.lines());
         TextSize::try_from(offset(text, lines, position, self.converter.encoding)).unwrap_or_default()
     }
 }
 
 fn capabilities(session: &Session) -> ServerCapabilities {
-    ServerCapabilities {
+    let mut capabilities = ServerCapabilities {
         position_encoding: Some(session.encoding.kind()),
         text_document_sync: Some(TextDocumentSyncCapability::Options(TextDocumentSyncOptions {
             open_close: Some(true),
@@ -254,7 +254,9 @@ fn capabilities(session: &Session) -> ServerCapabilities {
         }),
         code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),
         ..ServerCapabilities::default()
-    }
+    };
+    navigation::announce(&mut capabilities);
+    capabilities
 }
 
 #[async_trait]
@@ -441,6 +443,48 @@ impl LanguageServer for Server {
             })
             .await?;
         Ok(actions)
+    }
+
+    async fn references(&self, params: ReferenceParams) -> Result<Option<Vec<Location>>> {
+        navigation::references(self, params).await
+    }
+
+    async fn document_highlight(
+        &self,
+        params: DocumentHighlightParams,
+    ) -> Result<Option<Vec<DocumentHighlight>>> {
+        navigation::highlights(self, params).await
+    }
+
+    async fn prepare_rename(
+        &self,
+        params: TextDocumentPositionParams,
+    ) -> Result<Option<PrepareRenameResponse>> {
+        navigation::prepare_rename(self, params).await
+    }
+
+    async fn rename(&self, params: RenameParams) -> Result<Option<WorkspaceEdit>> {
+        navigation::rename(self, params).await
+    }
+
+    async fn folding_range(&self, params: FoldingRangeParams) -> Result<Option<Vec<FoldingRange>>> {
+        navigation::folds(self, params).await
+    }
+
+    async fn selection_range(&self, params: SelectionRangeParams) -> Result<Option<Vec<SelectionRange>>> {
+        navigation::selections(self, params).await
+    }
+
+    async fn document_link(&self, params: DocumentLinkParams) -> Result<Option<Vec<DocumentLink>>> {
+        navigation::links(self, params).await
+    }
+
+    async fn inlay_hint(&self, params: InlayHintParams) -> Result<Option<Vec<InlayHint>>> {
+        navigation::inlay_hints(self, params).await
+    }
+
+    async fn symbol(&self, params: WorkspaceSymbolParams) -> Result<Option<Vec<SymbolInformation>>> {
+        navigation::symbols(self, params).await
     }
 
     async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {

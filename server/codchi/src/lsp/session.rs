@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) related_documents: bool,
     /// It can be asked to fetch diagnostics anew.
     pub(crate) refreshes_diagnostics: bool,
+    /// It can be asked to fetch inlay hints anew.
+    pub(crate) refreshes_hints: bool,
     /// It understands links from where a definition is asked for.
     pub(crate) definition_links: bool,
     /// It fills in the places of a completion that are left open.
@@ -91,6 +93,10 @@ impl Session {
             refreshes_diagnostics: workspace
                 .and_then(|workspace| workspace.diagnostic.as_ref())
                 .and_then(|diagnostic| diagnostic.refresh_support)
+                .unwrap_or(false),
+            refreshes_hints: workspace
+                .and_then(|workspace| workspace.inlay_hint.as_ref())
+                .and_then(|hint| hint.refresh_support)
                 .unwrap_or(false),
             definition_links: text_document
                 .as_ref()

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tower_lsp::Client;
-use tower_lsp::lsp_types::request::CodeLensRefresh;
+use tower_lsp::lsp_types::request::{CodeLensRefresh, InlayHintRefreshRequest};
 
 /// So long changes are gathered before the next look.
 const GATHER: Duration = Duration::from_millis(100);
@@ -61,6 +61,10 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client) {
         });
         if is_new {
             shared.changed(Changed::Everything);
+            if shared.session().refreshes_hints {
+                let client = client.clone();
+                tokio::spawn(async move { send::<InlayHintRefreshRequest>(&client, ()).await });
+            }
             if shared.session().refreshes_lenses {
                 let client = client.clone();
                 tokio::spawn(async move { send::<CodeLensRefresh>(&client, ()).await });
