@@ -1,14 +1,15 @@
 //! Code actions: what can be done about the diagnostics in a range.
 
-use crate::diagnostics::findings;
+use crate::diagnostics::{allow, findings};
 use crate::{Action, Files, TextRange, World};
 use std::path::Path;
 
 pub(crate) fn actions(files: &dyn Files, world: &World, path: &Path, range: TextRange) -> Vec<Action> {
+    let Some(document) = files.document(path) else { return Vec::new() };
     findings(files, world, path)
         .into_iter()
         .filter(|finding| finding.diagnostic.range.intersect(range).is_some())
-        .flat_map(|finding| finding.fixes)
+        .flat_map(|finding| finding.fixes.into_iter().chain(allow(&document, &finding.diagnostic)))
         .collect()
 }
 

@@ -23,6 +23,7 @@ mod wrong_type;
 
 pub(crate) use capability_missing::sentence;
 pub(crate) use capability_unknown::is_capability_list;
+pub(crate) use rules::allow;
 
 use crate::modules::Modules;
 use crate::suspect::Suspects;

@@ -2,12 +2,14 @@
 
 use super::{Context, Finding};
 use crate::syntax::tokens_at;
-use crate::{Action, ActionKind, Command, Diagnostic, DiagnosticCode, Edit, Level, TextRange, TextSize};
+use crate::{
+    Action, ActionKind, Command, Diagnostic, DiagnosticCode, Document, Edit, Level, TextRange, TextSize,
+};
 use rnix::SyntaxKind;
 use rnix::ast::AttrpathValue;
 use rowan::ast::AstNode as _;
 
-/// Leaves out what is not wanted and sets severities; adds to each finding the action that allows it on its line.
+/// Leaves out what is not wanted and sets severities.
 pub(super) fn apply(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     findings.retain_mut(|finding| {
         let Diagnostic { code, range, .. } = finding.diagnostic;
@@ -16,19 +18,15 @@ pub(super) fn apply(cx: &Context<'_>, findings: &mut Vec<Finding>) {
             Some(Level::At(severity)) => finding.diagnostic.severity = *severity,
             None => {}
         }
-        !is_allowed(cx, code, range.start()) && !is_allowed(cx, code, anchor(cx, range))
+        // To find a place in the tree takes its time, so only where something is allowed at all.
+        cx.facts.allows.is_empty()
+            || !is_allowed(cx, code, range.start()) && !is_allowed(cx, code, anchor(cx.document, range))
     });
-    for finding in findings {
-        finding.fixes.push(allow(cx, &finding.diagnostic));
-    }
 }
 
 /// Where a comment about the range can be: a line of a string is no place for one, the line where its definition begins is.
-fn anchor(cx: &Context<'_>, range: TextRange) -> TextSize {
-    if cx.facts.allows.is_empty() && !cx.document.text().contains("''") {
-        return range.start();
-    }
-    let root = cx.document.root();
+fn anchor(document: &Document, range: TextRange) -> TextSize {
+    let root = document.root();
     let token = tokens_at(root.syntax(), range.start()).right_biased();
     token
         .filter(|token| token.kind() == SyntaxKind::TOKEN_STRING_CONTENT)
@@ -42,23 +40,27 @@ fn is_allowed(cx: &Context<'_>, code: DiagnosticCode, at: TextSize) -> bool {
     })
 }
 
-/// A comment above the line, as the line may end in a string.
-fn allow(cx: &Context<'_>, diagnostic: &Diagnostic) -> Action {
+/// The action that allows a diagnostic on its line, with a comment above, as the line may end in a string; `None` where the
+/// text is not Nix.
+pub(crate) fn allow(document: &Document, diagnostic: &Diagnostic) -> Option<Action> {
     let Diagnostic { code, range, .. } = diagnostic;
-    let text = cx.document.text();
-    let start = usize::from(anchor(cx, *range)).min(text.len());
+    if *code == DiagnosticCode::Syntax {
+        return None;
+    }
+    let text = document.text();
+    let start = usize::from(anchor(document, *range)).min(text.len());
     let line = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let indentation: String = text[line..start].chars().take_while(|c| matches!(c, ' ' | '\t')).collect();
     let at = TextSize::try_from(line).unwrap_or_default();
     let new_text = format!("{indentation}# codchi: allow {}\n", code.name());
-    Action {
+    Some(Action {
         title: format!("Allow `{}` on this line", code.name()),
         kind: ActionKind::QuickFix,
         fixes: Some((*code, *range)),
         edits: vec![Edit { range: TextRange::empty(at), new_text }],
         command: Command::None,
         preferred: false,
-    }
+    })
 }
 
 #[cfg(test)]
