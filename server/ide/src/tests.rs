@@ -29,8 +29,16 @@ in
     };
   };
   codchi.initScript = ''
-    git clone ${cfg.url}
+    git clone ${cfg.url} --config "http.extraHeader=$CODCHI_TOKEN"
+    ssh-add ${config.codchi.secrets.file.KEY.path}
   '';
+
+  boot.loader.grub.enable = true;
+  virtualisation.podman.enable = true;
+  services.app = {
+    adminPassword = "q7Zt2Lw9XcV4bNm8RkP3";
+    url = "postgres://app:q7Zt2Lw9XcV4@db.internal/app";
+  };
 
   environment.systemPackages = with pkgs; [ ripgrep nodejs ];
   services.nginx = lib.mkIf cfg.enable {
@@ -81,8 +89,15 @@ fn assert_no_false_alarm(text: &str, typed: TextRange, whole: &[Diagnostic]) {
     // While a description is typed it is missing.
     let is_description = |d: &Diagnostic| d.code == DiagnosticCode::SecretWithoutDescription;
     let in_description = MODULE.lines().any(|line| line.contains("description") && !text.contains(line));
+    // While what declares something is typed, nothing declares it.
+    let is_of_absence = |d: &Diagnostic| {
+        matches!(d.code, DiagnosticCode::SecretUndeclared | DiagnosticCode::CapabilityUndeclared)
+    };
+    let declares =
+        |line: &str| ["secrets", "KEY", "docker", "Capabilities"].iter().any(|it| line.contains(it));
+    let in_declaration = MODULE.lines().any(|line| declares(line) && !text.contains(line));
     for diagnostic in semantic(text) {
-        if in_description && is_description(&diagnostic) {
+        if in_description && is_description(&diagnostic) || in_declaration && is_of_absence(&diagnostic) {
             continue;
         }
         let known = whole.iter().any(|d| d.code == diagnostic.code && d.message == diagnostic.message);
@@ -116,6 +131,38 @@ fn ask_everything(text: &str, offset: usize) {
         inside(hover.range);
     }
     analysis.definition(path, offset).iter().for_each(|target| inside(target.origin));
+    analysis.references(path, offset).iter().for_each(|reference| inside(reference.range));
+    analysis.folds(path).iter().for_each(|fold| inside(fold.range));
+    analysis.links(path).iter().for_each(|link| inside(link.range));
+    let hints = analysis.inlay_hints(path, TextRange::up_to(end));
+    hints.iter().for_each(|hint| inside(TextRange::empty(hint.offset)));
+    analysis.workspace_symbols("").iter().for_each(|symbol| inside(symbol.range));
+    let selection = analysis.selection(path, offset);
+    selection.iter().for_each(|range| inside(*range));
+    assert!(selection.windows(2).all(|pair| pair[1].contains_range(pair[0])), "each holds the one before it");
+    if let Ok((range, _)) = analysis.prepare_rename(path, offset) {
+        inside(range);
+    }
+    rename(&fixture, text, offset);
+}
+
+/// What is renamed, and renamed back, is the text again, or a text that says the same.
+fn rename(fixture: &Fixture, text: &str, offset: TextSize) {
+    let (analysis, path) = (fixture.analysis(), &fixture.path);
+    let Ok(edits) = analysis.rename(path, offset, "RENAMED_1") else { return };
+    let places = analysis.references(path, offset).len();
+    let Some(edits) = edits.get(path) else { return };
+    assert!(
+        edits.windows(2).all(|pair| pair[0].range.end() <= pair[1].range.start()),
+        "edits do not overlap"
+    );
+    let mut renamed = text.to_owned();
+    for edit in edits.iter().rev() {
+        renamed.replace_range(std::ops::Range::<usize>::from(edit.range), &edit.new_text);
+    }
+    let at = renamed.find("RENAMED_1").and_then(|at| TextSize::try_from(at).ok()).expect("the new name");
+    let again = Fixture::of_text(&renamed);
+    assert_eq!(again.analysis().references(path, at).len(), places, "{text}\n=>\n{renamed}");
 }
 
 #[test]
@@ -207,7 +254,7 @@ proptest! {
         pieces in prop::collection::vec(prop::sample::select(vec![
             "codchi", ".", "secrets", "env", "file", "TOKEN", " = ", "{", "}", ";", "[", "]", "\"", "''", "${", "gpu", "enable",
             "requiredCapabilities", "(", ")", " ", "\n", "imports", "./a.nix", "config", "let ", " in ", "with ", "inherit ", ":",
-            "lib.mkIf ", "//", "# é\n", "1", "true", "outputs", "nixosModules", "default", "@", ",", "?", "ü",
+            "lib.mkIf ", "//", "# é\n", "$CODCHI_TOKEN", "pkgs", "rec ", "# codchi: allow syntax\n", "boot.loader", "1", "true", "outputs", "nixosModules", "default", "@", ",", "?", "ü",
         ]), 0..60),
         at in any::<prop::sample::Index>(),
     ) {

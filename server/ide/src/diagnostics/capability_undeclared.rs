@@ -69,7 +69,8 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
             "{what} the capability `{capability}` of the host, which this module does not ask for. Name it in \
              `codchi.requiredCapabilities`, or in `codchi.optionalCapabilities` where the machine is useful without."
         );
-        let mut finding = Finding::new(DiagnosticCode::CapabilityUndeclared, Severity::Hint, range, message);
+        let mut finding = Finding::new(DiagnosticCode::CapabilityUndeclared, Severity::Hint, range, message)
+            .based_on_all(cx);
         for list in ["requiredCapabilities", "optionalCapabilities"] {
             if let Some(edit) = add(cx, list, capability) {
                 finding = finding.edit(format!("Add `{capability}` to `codchi.{list}`"), vec![edit]);

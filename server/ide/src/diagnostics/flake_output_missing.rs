@@ -31,7 +31,8 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
                  machine cannot be rebuilt until there is one of that name, or it is created anew of another.",
                 machine.name,
             );
-            findings.push(Finding::new(DiagnosticCode::FlakeOutputMissing, Severity::Error, range, message));
+            let finding = Finding::new(DiagnosticCode::FlakeOutputMissing, Severity::Error, range, message);
+            findings.push(finding.based_on_all(cx));
         }
     }
 }

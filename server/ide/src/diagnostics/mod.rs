@@ -29,7 +29,7 @@ use crate::modules::Modules;
 use crate::suspect::Suspects;
 use crate::{
     Action, ActionKind, Command, Diagnostic, DiagnosticCode, Document, Edit, Facts, Files, Related, Severity,
-    Tag, TextRange, World,
+    Tag, TextRange, TextSize, World,
 };
 use std::path::Path;
 
@@ -99,6 +99,11 @@ impl Finding {
     /// Says what it was read from, where that is more than the diagnostic's range.
     fn based_on(self, basis: TextRange) -> Self {
         Self { basis, ..self }
+    }
+
+    /// Says that it was read from what is nowhere in the text, so that any doubtful place may be what is missing.
+    fn based_on_all(self, cx: &Context<'_>) -> Self {
+        self.based_on(TextRange::up_to(TextSize::of(cx.document.text())))
     }
 
     /// Adds another place that it is about.

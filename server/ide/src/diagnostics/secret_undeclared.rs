@@ -9,7 +9,7 @@ use codchi_module::{SecretSpelling, SecretUse, SecretUseKind};
 use std::collections::BTreeSet;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
-    if cx.facts.secret_uses.is_empty() || !cx.modules.is_codchi(cx.path) {
+    if cx.facts.secret_uses.is_empty() || cx.facts.has_syntax_errors || !cx.modules.is_codchi(cx.path) {
         return;
     }
     let Some(declared) = declared(cx) else { return };
@@ -30,8 +30,7 @@ fn declared(cx: &Context<'_>) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
         let facts = cx.modules.facts(file)?;
-        let half_typed = **file != *cx.path && facts.has_syntax_errors;
-        if half_typed
+        if facts.has_syntax_errors
             || facts.may_declare_more
             || facts.secrets_unseen
             || cx.modules.imports_unknown(file, &facts)
@@ -56,7 +55,8 @@ fn finding(cx: &Context<'_>, used: &SecretUse, declared: &BTreeSet<String>) -> F
         None => format!("Declare it: `codchi.secrets.{spelling}{name}.description = \"…\";`."),
     };
     let message = format!("No secret `{name}` is declared, so nobody is asked for its value. {hint}");
-    let mut finding = Finding::new(DiagnosticCode::SecretUndeclared, Severity::Warning, used.range, message);
+    let mut finding = Finding::new(DiagnosticCode::SecretUndeclared, Severity::Warning, used.range, message)
+        .based_on_all(cx);
     if let Some(meant) = meant {
         let edit = Edit { range: used.range, new_text: meant.to_owned() };
         finding = finding.edit(format!("Change to `{meant}`"), vec![edit]);
