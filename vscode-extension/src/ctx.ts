@@ -183,7 +183,11 @@ function settings(): ServerSettings {
   const nixpkgs = config.get<string>("nixpkgs", "").trim();
   const sshConfig = { ask: null, always: true, never: false }[config.get<"ask" | "always" | "never">("sshConfig", "ask")];
   const diagnostics = config.get<Record<string, string>>("diagnostics", {});
-  return { ...(nixpkgs === "" ? {} : { nixpkgs }), sshConfig, diagnostics };
+  return {
+    ...(nixpkgs === "" ? {} : { nixpkgs }),
+    sshConfig,
+    ...(Object.keys(diagnostics).length === 0 ? {} : { diagnostics }),
+  };
 }
 
 async function tellNotStarted(message: string): Promise<void> {

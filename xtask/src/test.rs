@@ -55,6 +55,7 @@ fn prepare() -> Result<()> {
     apt::programs(&[
         apt::Program("chromium", "chromium"),
         apt::Program("rsync", "rsync"),
+        apt::Program("busybox", "busybox-static"),
         apt::Program("dbus-run-session", "dbus-daemon"),
         apt::Program("gnome-keyring-daemon", "gnome-keyring"),
     ])?;

@@ -23,7 +23,8 @@ describe("server", () => {
     try {
       await settings().update("nixpkgs", "github:NixOS/nixpkgs", global);
       await settings().update("sshConfig", "never", global);
-      const expected = { settings: { codchi: { nixpkgs: "github:NixOS/nixpkgs", sshConfig: false } } };
+      await settings().update("diagnostics", { "no-effect": "off" }, global);
+      const expected = { settings: { codchi: { nixpkgs: "github:NixOS/nixpkgs", sshConfig: false, diagnostics: { "no-effect": "off" } } } };
       await until("the settings", () => {
         try {
           assert.deepEqual(readWorld("configuration.json"), expected);
@@ -35,6 +36,7 @@ describe("server", () => {
     } finally {
       await settings().update("nixpkgs", undefined, global);
       await settings().update("sshConfig", undefined, global);
+      await settings().update("diagnostics", undefined, global);
     }
   });
 
