@@ -54,7 +54,10 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
         let (package, capability) = PACKAGES.iter().find(|(package, _)| first == package)?;
         Some((format!("`pkgs.{package}` needs"), *capability, used.range))
     });
-    let needed: Vec<_> = options.chain(packages).collect();
+    // Most of it is asked for in the same file: the others are looked at only for what is left.
+    let own = Asked::default().and(cx.facts);
+    let needed: Vec<_> =
+        options.chain(packages).filter(|(_, capability, _)| !own.for_it(capability)).collect();
     if needed.is_empty() || !cx.modules.is_codchi(cx.path) {
         return;
     }
@@ -85,33 +88,36 @@ fn is_on(used: &OptionUse) -> bool {
 }
 
 /// The capabilities that the module asks for.
+#[derive(Default)]
 struct Asked(Vec<String>);
 
 impl Asked {
     /// Those of all files that are evaluated together with this one; `None` where some may not be visible.
     fn around(cx: &Context<'_>) -> Option<Self> {
-        let mut names = Vec::new();
+        let mut asked = Self::default();
         for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
             let facts = cx.modules.facts(file)?;
             if facts.may_declare_more || cx.modules.imports_unknown(file, &facts) || hides_some(&facts) {
                 return None;
             }
-            names.extend(facts.capabilities.iter().map(|capability| capability.name.clone()));
-            // These ask for it themselves.
-            let on = |option: &str| {
-                facts
-                    .options
-                    .iter()
-                    .any(|used| used.path.to_string() == option && !super::settings::off(used))
+            asked = asked.and(&facts);
+        }
+        Some(asked)
+    }
+
+    /// With those of one more file.
+    fn and(mut self, facts: &Facts) -> Self {
+        self.0.extend(facts.capabilities.iter().map(|capability| capability.name.clone()));
+        // These ask for it themselves.
+        for (option, capability) in [("enable", "nesting"), ("enableNvidia", "cuda")] {
+            let is_on = |used: &OptionUse| {
+                used.path.0.iter().eq(["codchi", "docker", option]) && !super::settings::off(used)
             };
-            if on("codchi.docker.enable") {
-                names.push("nesting".to_owned());
-            }
-            if on("codchi.docker.enableNvidia") {
-                names.push("cuda".to_owned());
+            if facts.options.iter().any(is_on) {
+                self.0.push(capability.to_owned());
             }
         }
-        Some(Self(names))
+        self
     }
 
     fn for_it(&self, capability: &str) -> bool {

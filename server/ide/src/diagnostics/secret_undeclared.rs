@@ -6,14 +6,18 @@ use super::{Context, Finding, nearest};
 use crate::syntax::{first_place, module_set};
 use crate::{DiagnosticCode, Edit, Severity, TextRange};
 use codchi_module::{SecretSpelling, SecretUse, SecretUseKind};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
-    if cx.facts.secret_uses.is_empty() || cx.facts.has_syntax_errors || !cx.modules.is_codchi(cx.path) {
+    // Most secrets are declared where they are used: the other files are looked at only for what is left.
+    let own: HashSet<&str> = cx.facts.secrets.iter().map(|secret| secret.name.as_str()).collect();
+    let elsewhere: Vec<&SecretUse> =
+        cx.facts.secret_uses.iter().filter(|used| !own.contains(used.name.as_str())).collect();
+    if elsewhere.is_empty() || cx.facts.has_syntax_errors || !cx.modules.is_codchi(cx.path) {
         return;
     }
     let Some(declared) = declared(cx) else { return };
-    let unknown = cx.facts.secret_uses.iter().filter(|used| !declared.contains(&used.name));
+    let unknown = elsewhere.into_iter().filter(|used| !declared.contains(&used.name));
     findings.extend(unknown.filter(|used| !is_made_here(cx, used)).map(|used| finding(cx, used, &declared)));
 }
 

@@ -20,37 +20,33 @@ enum Bound {
 
 type Names = HashMap<String, Bound>;
 
-/// All of them, in order of the text.
-pub(super) fn duplicates(root: &SyntaxNode) -> Vec<Duplicate> {
-    let mut found = Vec::new();
-    for node in root.descendants() {
-        match node.kind() {
-            // A set that is a binding's value is looked at together with what the set around it adds to it.
-            SyntaxKind::NODE_ATTR_SET if !is_value(&node) => {
-                if let Some(set) = ast::AttrSet::cast(node) {
-                    bind_all(&set, &mut Names::new(), &mut Vec::new(), &mut found);
-                }
+/// Adds those that a node binds, where it is a set, a `let` or a function's arguments.
+pub(super) fn at(node: &SyntaxNode, found: &mut Vec<Duplicate>) {
+    let (mut names, mut path) = (Names::new(), Vec::new());
+    match node.kind() {
+        // A set that is a binding's value is looked at together with what the set around it adds to it.
+        SyntaxKind::NODE_ATTR_SET if !is_value(node) => {
+            if let Some(set) = ast::AttrSet::cast(node.clone()) {
+                bind_all(&set, &mut names, &mut path, found);
             }
-            SyntaxKind::NODE_LET_IN => {
-                if let Some(set) = ast::LetIn::cast(node) {
-                    bind_all(&set, &mut Names::new(), &mut Vec::new(), &mut found);
-                }
-            }
-            SyntaxKind::NODE_LEGACY_LET => {
-                if let Some(set) = ast::LegacyLet::cast(node) {
-                    bind_all(&set, &mut Names::new(), &mut Vec::new(), &mut found);
-                }
-            }
-            SyntaxKind::NODE_PATTERN => {
-                if let Some(pattern) = ast::Pattern::cast(node) {
-                    parameters(&pattern, &mut found);
-                }
-            }
-            _ => {}
         }
+        SyntaxKind::NODE_LET_IN => {
+            if let Some(set) = ast::LetIn::cast(node.clone()) {
+                bind_all(&set, &mut names, &mut path, found);
+            }
+        }
+        SyntaxKind::NODE_LEGACY_LET => {
+            if let Some(set) = ast::LegacyLet::cast(node.clone()) {
+                bind_all(&set, &mut names, &mut path, found);
+            }
+        }
+        SyntaxKind::NODE_PATTERN => {
+            if let Some(pattern) = ast::Pattern::cast(node.clone()) {
+                parameters(&pattern, found);
+            }
+        }
+        _ => {}
     }
-    found.sort_by_key(|duplicate| duplicate.second.start());
-    found
 }
 
 fn is_value(set: &SyntaxNode) -> bool {

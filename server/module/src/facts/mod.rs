@@ -285,7 +285,7 @@ impl Facts {
             flake_inputs: inputs::inputs(&scope, &expr),
             secret_uses: uses.secrets,
             packages: uses.packages,
-            duplicates: duplicates::duplicates(root.syntax()),
+            duplicates: uses.duplicates,
             ..walk.finish()
         }
     }

@@ -1,6 +1,6 @@
-//! What a file uses: user secrets and packages, wherever they are named.
+//! What a file uses: user secrets and packages, wherever they are named; and, as that is the same walk, what it binds twice.
 
-use super::{PackageUse, SecretSpelling, SecretUse, SecretUseKind};
+use super::{Duplicate, PackageUse, SecretSpelling, SecretUse, SecretUseKind};
 use crate::scope::{Scope, attr_name, ident_text};
 use crate::{TextRange, TextSize};
 use rnix::SyntaxKind::{self, TOKEN_STRING_CONTENT};
@@ -8,18 +8,25 @@ use rnix::SyntaxNode;
 use rnix::ast::{self, Expr};
 use rowan::WalkEvent;
 use rowan::ast::AstNode as _;
+use std::collections::HashSet;
 
 /// What the environment variables of secrets begin with.
 const PREFIX: &str = "CODCHI_";
 
-/// What is used, in order of the text.
+/// What is used, and what is bound twice; in order of the text.
 #[derive(Default)]
 pub(super) struct Uses {
     pub(super) secrets: Vec<SecretUse>,
     pub(super) packages: Vec<PackageUse>,
+    pub(super) duplicates: Vec<Duplicate>,
+    /// Selections and names of which is known only in the end whether they are of the module's arguments: what they begin
+    /// with, and whether a `with` that may bring packages is around.
+    open: Vec<(String, SyntaxNode, bool)>,
+    /// Names that a `let` binds to a part of a module argument, or that are all arguments.
+    aliases: HashSet<String>,
 }
 
-/// All uses below `root`.
+/// All uses below `root`, in one walk.
 pub(super) fn uses(scope: &Scope, root: &SyntaxNode) -> Uses {
     let mut uses = Uses::default();
     // How many `with` that may bring packages are around.
@@ -29,9 +36,21 @@ pub(super) fn uses(scope: &Scope, root: &SyntaxNode) -> Uses {
             WalkEvent::Enter(node) => match node.kind() {
                 SyntaxKind::NODE_WITH => withs += 1,
                 SyntaxKind::NODE_STRING => uses.string(&node),
-                SyntaxKind::NODE_SELECT => uses.select(scope, &node, withs > 0),
+                SyntaxKind::NODE_SELECT => {
+                    if let Some(base) = leftmost(&node) {
+                        uses.open.push((base, node, withs > 0));
+                    }
+                }
                 SyntaxKind::NODE_IDENT if withs > 0 => uses.ident(scope, &node),
                 SyntaxKind::NODE_INHERIT => uses.inherit(scope, &node),
+                SyntaxKind::NODE_ATTRPATH_VALUE => uses.alias(&node),
+                SyntaxKind::NODE_PAT_BIND => {
+                    uses.aliases.extend(node.first_child().as_ref().and_then(leftmost))
+                }
+                SyntaxKind::NODE_ATTR_SET
+                | SyntaxKind::NODE_LET_IN
+                | SyntaxKind::NODE_LEGACY_LET
+                | SyntaxKind::NODE_PATTERN => super::duplicates::at(&node, &mut uses.duplicates),
                 _ => {}
             },
             WalkEvent::Leave(node) => {
@@ -41,12 +60,47 @@ pub(super) fn uses(scope: &Scope, root: &SyntaxNode) -> Uses {
             }
         }
     }
+    for (base, node, in_with) in std::mem::take(&mut uses.open) {
+        let is_argument = matches!(base.as_str(), "pkgs" | "config") || uses.aliases.contains(&base);
+        if is_argument || in_with {
+            uses.select(scope, &node, in_with);
+        }
+    }
     uses.secrets.sort_by_key(|secret| secret.range.start());
     uses.packages.sort_by_key(|package| package.range.start());
+    uses.duplicates.sort_by_key(|duplicate| duplicate.second.start());
     uses
 }
 
+/// The name that a selection, or an expression in parentheses, begins with.
+fn leftmost(node: &SyntaxNode) -> Option<String> {
+    let mut node = node.clone();
+    loop {
+        node = match node.kind() {
+            SyntaxKind::NODE_IDENT => return Some(node.first_token()?.text().to_owned()),
+            SyntaxKind::NODE_SELECT | SyntaxKind::NODE_PAREN => node.first_child()?,
+            _ => return None,
+        };
+    }
+}
+
 impl Uses {
+    /// Notes the name of a binding whose value may be a part of a module argument.
+    fn alias(&mut self, binding: &SyntaxNode) {
+        let is_local = binding.parent().is_some_and(|set| match set.kind() {
+            SyntaxKind::NODE_LET_IN | SyntaxKind::NODE_LEGACY_LET => true,
+            _ => set.first_token().is_some_and(|first| first.kind() == SyntaxKind::TOKEN_REC),
+        });
+        if !is_local {
+            return;
+        }
+        let mut children = binding.children();
+        let (Some(path), Some(value)) = (children.next(), children.next()) else { return };
+        if leftmost(&value).is_some() {
+            self.aliases.extend(path.first_token().map(|name| name.text().to_owned()));
+        }
+    }
+
     fn string(&mut self, string: &SyntaxNode) {
         for token in string.children_with_tokens().filter_map(rowan::NodeOrToken::into_token) {
             if token.kind() == TOKEN_STRING_CONTENT && token.text().contains(PREFIX) {
@@ -128,6 +182,9 @@ impl Uses {
         let config = scope.argument_path(&from, "config").map(|(path, _)| path);
         for attr in inherit.attrs() {
             let Some(name) = attr_name(&attr) else { continue };
+            if packages.is_some() || config.is_some() {
+                self.aliases.insert(name.clone());
+            }
             let range = attr.syntax().text_range();
             let below = |path: &Vec<String>| path.iter().cloned().chain([name.clone()]).collect::<Vec<_>>();
             if let Some(path) = &packages {
