@@ -8,6 +8,7 @@ mod ansi;
 mod error;
 mod failure;
 mod find;
+mod inspect;
 mod log;
 mod position;
 mod process;
@@ -15,6 +16,7 @@ mod run;
 mod url;
 
 pub use error::{FailedBuild, NixError, Position};
+pub use inspect::{Depth, Inspect, InspectError, InspectedModule, Inspection, Limits, Reads};
 pub use log::{Activity, Progress};
 pub use run::{Built, Nix, Version};
 pub use url::path_url;
