@@ -1,7 +1,7 @@
 //! Which files are modules, what they import, and which machines are made of them.
 
 use crate::graph::{FileSet, Node, Question, target};
-use crate::{Facts, Files, Machine, MachineModule, World};
+use crate::{Document, Facts, Files, Machine, MachineModule, World};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +54,11 @@ impl<'a> Modules<'a> {
     /// What the file at a path says.
     pub(crate) fn facts(self, path: &Path) -> Option<Arc<Facts>> {
         self.files.facts(path)
+    }
+
+    /// The text of the file at a path; it may have to be read and parsed anew.
+    pub(crate) fn document(self, path: &Path) -> Option<Arc<Document>> {
+        self.files.document(path)
     }
 
     /// What `written` means in the file at `from`.
@@ -193,8 +198,13 @@ impl<'a> Modules<'a> {
         if is_known { graph.answer(Question::FilesOf(source), work_out) } else { work_out() }
     }
 
+    /// The file that a module begins with.
+    pub(crate) fn first_file(self, path: &Path, output: Option<&str>) -> Option<Arc<Path>> {
+        self.entries(path, output).open.into_iter().next()
+    }
+
     /// Whether a file is one of a module's; cheaper than to gather them all.
-    fn holds(self, path: &Path, output: Option<&str>, file: &Path) -> bool {
+    pub(crate) fn holds(self, path: &Path, output: Option<&str>, file: &Path) -> bool {
         let graph = self.files.graph();
         let upwards = graph.upwards(file);
         let Entries { open, root } = self.entries(path, output);

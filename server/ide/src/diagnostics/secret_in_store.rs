@@ -120,7 +120,28 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn stands_for_one(patterns: &Patterns, value: &str) -> bool {
     let distinct = value.bytes().collect::<std::collections::BTreeSet<_>>().len();
-    distinct < 8 || patterns.placeholder.is_match(value)
+    distinct < 8 || patterns.placeholder.is_match(value) || is_well_known_login(value)
+}
+
+/// Whether a URL holds a login that everybody knows, as databases for development have: `postgres:postgres`.
+fn is_well_known_login(url: &str) -> bool {
+    const KNOWN: &[&str] = &[
+        "password",
+        "passwd",
+        "pass",
+        "postgres",
+        "mysql",
+        "root",
+        "admin",
+        "guest",
+        "secret",
+        "test",
+        "minioadmin",
+    ];
+    let login = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(login, _)| login);
+    login.and_then(|login| login.split_once(':')).is_some_and(|(user, password)| {
+        password == user || KNOWN.iter().any(|known| known.eq_ignore_ascii_case(password))
+    })
 }
 
 /// The range from `start` to `end`, where that is inside a string.

@@ -3,10 +3,14 @@
 //! Only where everything is visible that may declare it.
 
 use super::{Context, Finding, nearest};
-use crate::syntax::{first_place, module_set};
+use crate::asked::all_secrets;
+use crate::syntax::{first_place, module_set, names, tokens_at};
 use crate::{DiagnosticCode, Edit, Severity, TextRange};
 use codchi_module::{SecretSpelling, SecretUse, SecretUseKind};
+use rnix::ast::AttrpathValue;
+use rowan::ast::AstNode as _;
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     // Most secrets are declared where they are used: the other files are looked at only for what is left.
@@ -18,32 +22,86 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     }
     let Some(declared) = declared(cx) else { return };
     let unknown = elsewhere.into_iter().filter(|used| !declared.contains(&used.name));
-    findings.extend(unknown.filter(|used| !is_made_here(cx, used)).map(|used| finding(cx, used, &declared)));
+    let unknown =
+        unknown.filter(|used| !is_guarded(cx, used) && !is_made_here(cx, used) && is_of_module(cx, used));
+    findings.extend(unknown.map(|used| finding(cx, used, &declared)));
 }
 
-/// Whether the module gives the variable a value itself.
+/// Whether the file says anywhere what happens without it.
+fn is_guarded(cx: &Context<'_>, used: &SecretUse) -> bool {
+    cx.facts.secret_uses.iter().any(|other| other.guarded && other.name == used.name)
+}
+
+/// Words of a shell that give the variables after them a value, or take it.
+const SETTERS: [&str; 10] =
+    ["for", "read", "local", "declare", "typeset", "readonly", "unset", "mapfile", "readarray", "printf"];
+
+/// Whether the file gives the variable a value itself: `CODCHI_NAME=…` in a script, `CODCHI_NAME = …` in a set of variables,
+/// `read CODCHI_NAME` and the like.
 fn is_made_here(cx: &Context<'_>, used: &SecretUse) -> bool {
-    let variable = format!("CODCHI_{}", used.name);
-    used.kind == SecretUseKind::Variable
-        && (cx.document.text().contains(&format!("{variable}="))
-            || cx.facts.settings.iter().any(|setting| setting.path.0.last() == Some(&variable)))
+    if used.kind != SecretUseKind::Variable {
+        return false;
+    }
+    let (text, variable) = (cx.document.text(), format!("CODCHI_{}", used.name));
+    text.match_indices(&variable).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + variable.len()..]);
+        let is_word = !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let is_read = before.trim_end_matches(['{', '#', '!']).ends_with('$');
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let after = after.trim_start_matches('"').trim_start_matches([' ', '\t']);
+        let is_set = after.starts_with('=') && !after.starts_with("==");
+        is_word && !is_read && (is_set || line.split_whitespace().any(|word| SETTERS.contains(&word)))
+    })
 }
 
-/// The secrets that are declared in what is evaluated together with this file; `None` where there may be others.
+/// Whether it is in a module: a flake has shells and packages as well.
+fn is_of_module(cx: &Context<'_>, used: &SecretUse) -> bool {
+    let is_flake = !cx.facts.flake_modules.is_empty() || !cx.facts.flake_inputs.is_empty();
+    if !is_flake || used.kind != SecretUseKind::Variable {
+        return true;
+    }
+    let root = cx.document.root();
+    let token = tokens_at(root.syntax(), used.range.start()).right_biased();
+    let bindings = token.iter().flat_map(|token| token.parent_ancestors()).filter_map(AttrpathValue::cast);
+    bindings.flat_map(|binding| names(&binding)).any(|name| MODULES.contains(&name.as_str()))
+}
+
+/// The outputs of a flake that modules are in.
+const MODULES: [&str; 2] = ["nixosModules", "codchiModules"];
+
+/// The secrets that are declared in what is evaluated together with this file, as its text or an evaluation says; `None` where
+/// there may be others.
 fn declared(cx: &Context<'_>) -> Option<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
+    let evaluated = cx.asked.evaluations().all.iter().filter_map(|of| of.evaluated.manifest.as_ref());
+    let mut names: BTreeSet<String> =
+        evaluated.flat_map(|manifest| manifest.secrets.keys().cloned()).collect();
     for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
         let facts = cx.modules.facts(file)?;
-        if facts.has_syntax_errors
-            || facts.may_declare_more
-            || facts.secrets_unseen
-            || cx.modules.imports_unknown(file, &facts)
-        {
+        let hides_some =
+            facts.may_declare_more || facts.secrets_unseen || cx.modules.imports_unknown(file, &facts);
+        if facts.has_syntax_errors || (hides_some && !seen_by_evaluation(cx, file, &mut names)) {
             return None;
         }
         names.extend(facts.secrets.iter().map(|secret| secret.name.clone()));
+        // What a module sets as a variable of its own is no secret, and is not missing either.
+        let variables =
+            facts.settings.iter().filter_map(|setting| setting.path.0.last()?.strip_prefix("CODCHI_"));
+        names.extend(variables.map(str::to_owned));
     }
     Some(names)
+}
+
+/// Adds what evaluations found that saw all of a file, as it is; gives whether there are any.
+fn seen_by_evaluation(cx: &Context<'_>, file: &Path, names: &mut BTreeSet<String>) -> bool {
+    let mut seen = false;
+    for evaluated in cx.world.evaluations.values() {
+        let (Some(old), Some(found)) = (evaluated.texts.get(file), all_secrets(evaluated)) else { continue };
+        if cx.modules.document(file).is_some_and(|document| *document.text() == **old) {
+            names.extend(found.cloned());
+            seen = true;
+        }
+    }
+    seen
 }
 
 fn finding(cx: &Context<'_>, used: &SecretUse, declared: &BTreeSet<String>) -> Finding {
