@@ -87,6 +87,22 @@ impl<'a> Modules<'a> {
         self.is_root(path) || self.files.graph().upwards(path).iter().any(|file| self.is_root(file))
     }
 
+    /// Whether the file may be part of a module that is not known to be made of it: nothing imports it by its path, and
+    /// something above may import all that is in a folder.
+    pub(crate) fn may_be_part_of_more(self, path: &Path) -> bool {
+        let is_root = path.file_name().is_some_and(|name| ROOTS.iter().take(2).any(|root| name == *root));
+        !is_root && !self.is_imported(path) && self.files.graph().imports_more_above(path)
+    }
+
+    /// Whether the file is part of what a code machine is made of, or is meant to be: a flake's `nixosModules` may as well be
+    /// for servers, where what does nothing in a code machine does something.
+    pub(crate) fn is_for_machines(self, world: &World, path: &Path) -> bool {
+        let is_meant = |file: &Arc<Path>| self.node(file).is_some_and(|node| node.is_for_machines());
+        self.is_codchi(path)
+            && (self.evaluated_with(world, path).iter().any(is_meant)
+                || !self.machines(world, path).is_empty())
+    }
+
     fn is_root(self, path: &Path) -> bool {
         self.node(path).is_some_and(|node| node.is_root())
     }

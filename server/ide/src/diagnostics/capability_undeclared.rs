@@ -59,7 +59,10 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let own = Asked::default().and(cx.facts);
     let needed: Vec<_> =
         options.chain(packages).filter(|(_, capability, _)| !own.for_it(capability)).collect();
-    if needed.is_empty() || !cx.modules.is_codchi(cx.path) {
+    if needed.is_empty() || !cx.modules.is_for_machines(cx.world, cx.path) {
+        return;
+    }
+    if cx.modules.may_be_part_of_more(cx.path) {
         return;
     }
     let Some(asked) = Asked::around(cx) else { return };

@@ -2,13 +2,14 @@
 //!
 //! Only where everything is visible that may declare it.
 
+mod no_secret;
+
 use super::{Context, Finding, nearest};
 use crate::asked::all_secrets;
-use crate::syntax::{first_place, module_set, names, tokens_at};
+use crate::syntax::{first_place, module_set};
 use crate::{DiagnosticCode, Edit, Severity, TextRange};
 use codchi_module::{SecretSpelling, SecretUse, SecretUseKind};
-use rnix::ast::AttrpathValue;
-use rowan::ast::AstNode as _;
+use no_secret::is_no_secret;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
@@ -20,54 +21,14 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     if elsewhere.is_empty() || cx.facts.has_syntax_errors || !cx.modules.is_codchi(cx.path) {
         return;
     }
+    if cx.modules.may_be_part_of_more(cx.path) {
+        return;
+    }
     let Some(declared) = declared(cx) else { return };
     let unknown = elsewhere.into_iter().filter(|used| !declared.contains(&used.name));
-    let unknown =
-        unknown.filter(|used| !is_guarded(cx, used) && !is_made_here(cx, used) && is_of_module(cx, used));
+    let unknown = unknown.filter(|used| !is_no_secret(cx, used));
     findings.extend(unknown.map(|used| finding(cx, used, &declared)));
 }
-
-/// Whether the file says anywhere what happens without it.
-fn is_guarded(cx: &Context<'_>, used: &SecretUse) -> bool {
-    cx.facts.secret_uses.iter().any(|other| other.guarded && other.name == used.name)
-}
-
-/// Words of a shell that give the variables after them a value, or take it.
-const SETTERS: [&str; 10] =
-    ["for", "read", "local", "declare", "typeset", "readonly", "unset", "mapfile", "readarray", "printf"];
-
-/// Whether the file gives the variable a value itself: `CODCHI_NAME=…` in a script, `CODCHI_NAME = …` in a set of variables,
-/// `read CODCHI_NAME` and the like.
-fn is_made_here(cx: &Context<'_>, used: &SecretUse) -> bool {
-    if used.kind != SecretUseKind::Variable {
-        return false;
-    }
-    let (text, variable) = (cx.document.text(), format!("CODCHI_{}", used.name));
-    text.match_indices(&variable).any(|(at, _)| {
-        let (before, after) = (&text[..at], &text[at + variable.len()..]);
-        let is_word = !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-        let is_read = before.trim_end_matches(['{', '#', '!']).ends_with('$');
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        let after = after.trim_start_matches('"').trim_start_matches([' ', '\t']);
-        let is_set = after.starts_with('=') && !after.starts_with("==");
-        is_word && !is_read && (is_set || line.split_whitespace().any(|word| SETTERS.contains(&word)))
-    })
-}
-
-/// Whether it is in a module: a flake has shells and packages as well.
-fn is_of_module(cx: &Context<'_>, used: &SecretUse) -> bool {
-    let is_flake = !cx.facts.flake_modules.is_empty() || !cx.facts.flake_inputs.is_empty();
-    if !is_flake || used.kind != SecretUseKind::Variable {
-        return true;
-    }
-    let root = cx.document.root();
-    let token = tokens_at(root.syntax(), used.range.start()).right_biased();
-    let bindings = token.iter().flat_map(|token| token.parent_ancestors()).filter_map(AttrpathValue::cast);
-    bindings.flat_map(|binding| names(&binding)).any(|name| MODULES.contains(&name.as_str()))
-}
-
-/// The outputs of a flake that modules are in.
-const MODULES: [&str; 2] = ["nixosModules", "codchiModules"];
 
 /// The secrets that are declared in what is evaluated together with this file, as its text or an evaluation says; `None` where
 /// there may be others.
