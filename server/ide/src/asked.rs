@@ -2,7 +2,8 @@
 
 use crate::evaluated::{Evaluations, Word, is_complete};
 use crate::modules::Modules;
-use crate::{Document, EvaluatedManifest, TextRange, World};
+use crate::syntax::tokens_at;
+use crate::{Document, EvaluatedManifest, TextRange, TextSize, World};
 use codchi_module::{Certainty, Facts, Literal, OptionUse, SecretDeclaration, SecretSpelling};
 use rnix::ast::{self, AttrpathValue};
 use rnix::{SyntaxKind, SyntaxNode};
@@ -167,11 +168,13 @@ impl<'a> Asked<'a> {
                 if declared.contains(name.as_str()) {
                     continue;
                 }
-                let Some((range, basis)) = self.narrowest(name, is_secrets, unseen == 1) else { continue };
-                let in_force = match self.evaluations.secret(name, basis) {
-                    Word::Asked(_) => Some(true),
-                    _ => continue,
-                };
+                let Some((range, bases)) = self.narrowest(name, is_secrets, unseen == 1) else { continue };
+                let is_asked =
+                    |basis: &TextRange| matches!(self.evaluations.secret(name, *basis), Word::Asked(_));
+                if !bases.iter().all(is_asked) {
+                    continue;
+                }
+                let (in_force, basis) = (Some(true), range);
                 let description = Some(secret.description.clone()).filter(|text| !text.trim().is_empty());
                 let (name, required) = (name.clone(), Some(secret.required));
                 match found.iter_mut().find(|known| known.name == name) {
@@ -187,20 +190,21 @@ impl<'a> Asked<'a> {
     fn hidden_capabilities(&self) -> Vec<AskedCapability> {
         let mut found: Vec<AskedCapability> = Vec::new();
         for (manifest, files) in self.manifests() {
-            let mut facts = files.iter().filter_map(|file| self.modules.facts(file));
-            let written: BTreeSet<String> = facts
-                .by_ref()
-                .flat_map(|facts| {
-                    facts.capabilities.iter().map(|asked| asked.name.clone()).collect::<Vec<_>>()
-                })
-                .collect();
+            let is_written = |name: &str| {
+                let mut facts = files.iter().filter_map(|file| self.modules.facts(file));
+                facts.any(|facts| facts.capabilities.iter().any(|written| written.name == name))
+            };
             let required = manifest.required_capabilities.iter().map(|name| (name, true));
             let optional = manifest.optional_capabilities.iter().map(|name| (name, false));
-            for (name, required) in required.chain(optional).filter(|(name, _)| !written.contains(*name)) {
+            for (name, required) in required.chain(optional) {
                 let place = self.asks(name).or_else(|| self.narrowest(name, is_capabilities, false));
-                let Some((range, basis)) = place else { continue };
-                let is_asked = matches!(self.evaluations.capability(name, basis), Word::Asked(_));
-                if is_asked && !found.iter().any(|known| known.name == *name) {
+                let Some((range, bases)) = place else { continue };
+                let is_asked =
+                    |basis: &TextRange| matches!(self.evaluations.capability(name, *basis), Word::Asked(_));
+                if bases.iter().all(is_asked)
+                    && !is_written(name)
+                    && !found.iter().any(|known| known.name == *name)
+                {
                     found.push(AskedCapability { name: name.clone(), range, required, in_force: Some(true) });
                 }
             }
@@ -218,50 +222,40 @@ impl<'a> Asked<'a> {
     }
 
     /// The option that asks for the capability on its own.
-    fn asks(&self, capability: &str) -> Option<(TextRange, TextRange)> {
+    fn asks(&self, capability: &str) -> Option<(TextRange, Vec<TextRange>)> {
         let (option, _) = ASKING.iter().find(|(_, name)| *name == capability)?;
         let used = self.facts.options.iter().find(|used| {
             used.path.0.iter().map(String::as_str).eq(option.split('.'))
                 && !matches!(used.value, Literal::Bool(false))
         })?;
         let range = used.segments.iter().copied().reduce(TextRange::cover)?;
-        Some((range, range))
+        Some((range, vec![range]))
     }
 
-    /// The narrowest place that can be told to give `name`, and the definition that it is in: the name itself where it is
-    /// written once in what cannot be seen into, else that as a whole where there is only one in the module (`is_only`).
+    /// The narrowest place that can be told to give `name`, and what that was read from: the name itself where it is written
+    /// once in what cannot be seen into, else that as a whole where there is only one in the module (`is_only`).
     fn narrowest(
         &self,
         name: &str,
         holds: fn(&OptionUse) -> bool,
         is_only: bool,
-    ) -> Option<(TextRange, TextRange)> {
+    ) -> Option<(TextRange, Vec<TextRange>)> {
         let opaque: Vec<&OptionUse> =
             self.facts.options.iter().filter(|used| used.value == Literal::Unknown && holds(used)).collect();
-        if !self.evaluations.text().contains(name) {
-            let [used] = opaque.as_slice() else { return None };
-            let range = used.segments.iter().copied().reduce(TextRange::cover).filter(|_| is_only)?;
-            return Some((range, range));
-        }
-        let written: Vec<TextRange> = written(self.evaluations.root(), name);
+        let written: Vec<TextRange> = written(self.evaluations.root(), self.evaluations.text(), name);
         let inside: Vec<TextRange> = written
             .iter()
             .copied()
             .filter(|range| opaque.iter().any(|used| used.value_range.contains_range(*range)))
             .collect();
-        let place = match (inside.as_slice(), written.as_slice()) {
-            ([place], _) => Some(*place),
-            ([], [place]) if is_only => Some(*place),
-            _ => None,
+        let range = match (inside.as_slice(), written.as_slice(), opaque.as_slice()) {
+            ([place], ..) => *place,
+            ([], [place], _) if is_only => *place,
+            (_, _, [used]) if is_only => used.segments.iter().copied().reduce(TextRange::cover)?,
+            _ => return None,
         };
-        match (place, opaque.as_slice()) {
-            (Some(place), _) => Some((place, place)),
-            (None, [used]) if is_only => {
-                let range = used.segments.iter().copied().reduce(TextRange::cover)?;
-                Some((range, range))
-            }
-            _ => None,
-        }
+        let bases = opaque.iter().map(|used| used.value_range).chain([range]);
+        Some((range, bases.collect()))
     }
 }
 
@@ -288,20 +282,25 @@ fn is_capabilities(used: &OptionUse) -> bool {
     matches!(names.as_slice(), ["codchi", "requiredCapabilities" | "optionalCapabilities"])
 }
 
-/// Where a name is written as a string of its own, or as the name of a binding.
-fn written(root: &SyntaxNode, name: &str) -> Vec<TextRange> {
-    let is_name = |node: &SyntaxNode| match node.kind() {
-        SyntaxKind::NODE_STRING => {
-            ast::Str::cast(node.clone()).and_then(|text| crate::syntax::string(&text)).as_deref()
-                == Some(name)
-        }
-        SyntaxKind::NODE_IDENT => {
-            let binding = node.parent().and_then(|path| path.parent()).and_then(AttrpathValue::cast);
-            binding.is_some() && node.text() == name
-        }
-        _ => false,
-    };
-    root.descendants().filter(is_name).map(|node| node.text_range()).collect()
+/// Where a name is written as a string of its own, or as the name of a binding. Found by the text, as a look at the whole tree
+/// takes its time.
+fn written(root: &SyntaxNode, text: &str, name: &str) -> Vec<TextRange> {
+    let places = text.match_indices(name).filter_map(|(at, _)| {
+        let token = tokens_at(root, TextSize::try_from(at).ok()?).right_biased()?;
+        let node = token.parent()?;
+        let is_name = match token.kind() {
+            SyntaxKind::TOKEN_STRING_CONTENT => ast::Str::cast(node.clone())
+                .and_then(|written| crate::syntax::string(&written))
+                .is_some_and(|written| written == name),
+            SyntaxKind::TOKEN_IDENT => {
+                let binding = node.parent().and_then(|path| path.parent()).and_then(AttrpathValue::cast);
+                token.text() == name && binding.is_some()
+            }
+            _ => false,
+        };
+        is_name.then(|| node.text_range())
+    });
+    places.collect()
 }
 
 /// The names of the secrets that an evaluation found, where it found all.

@@ -61,6 +61,11 @@ impl<'a> Modules<'a> {
         self.files.document(path)
     }
 
+    /// The Nix files of the workspace.
+    pub(crate) fn nix_files(self) -> Vec<PathBuf> {
+        self.files.nix_files()
+    }
+
     /// What `written` means in the file at `from`.
     pub(crate) fn resolve(self, from: &Path, written: &str) -> Resolved {
         let Some(path) = target(from, written) else { return Resolved::Unknown };

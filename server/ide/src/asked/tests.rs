@@ -181,6 +181,19 @@ fn secrets_that_a_function_gives_are_missed_at_the_narrowest_place() {
 }
 
 #[test]
+fn what_a_function_gives_is_not_known_any_more_after_it_was_edited() {
+    let text = "{ lib, ... }:\nlet\n  all = { A = \"a\"; };\nin\n{\n  codchi.secrets.env = lib.mapAttrs (_: description: { inherit description; }) all;\n}\n";
+    let fixture = || Fixture::new(text).with(world()).evaluated(Some(manifest(&["A"])), Vec::new());
+    expect![""].assert_eq(&found(
+        &fixture().typed("inherit description;", "inherit description; required = false;"),
+    ));
+    expect![[r#"
+        4: warning secret-not-set at `A`
+    "#]]
+    .assert_eq(&found(&fixture().typed("let\n", "let\n\n")));
+}
+
+#[test]
 fn a_secret_of_a_function_is_missed_only_in_the_file_that_declares_it() {
     check(
         "//- /project/codchi.nix\n{ imports = [ ./a.nix ]; codchi.secrets = f x; }\n//- /project/a.nix\n{ codchi.secrets.A.description = \"a\"; b = \"A\"; }",
