@@ -6,9 +6,12 @@
 
 mod actions;
 mod analysis;
+mod asked;
+mod changes;
 mod completion;
 mod definition;
 mod diagnostics;
+mod evaluated;
 mod folding;
 mod graph;
 mod hover;
