@@ -19,7 +19,9 @@ fn the_server_says_who_it_is_and_what_it_can_do() {
     let capabilities = &answer["capabilities"];
     assert_eq!(capabilities["positionEncoding"], "utf-16");
     assert_eq!(capabilities["textDocumentSync"]["change"], 2, "incremental");
-    for provider in ["completion", "hover", "definition", "documentSymbol", "codeAction", "codeLens"] {
+    for provider in
+        ["completion", "hover", "definition", "declaration", "documentSymbol", "codeAction", "codeLens"]
+    {
         assert!(!capabilities[format!("{provider}Provider")].is_null(), "{provider}");
     }
     client.shutdown();
@@ -238,7 +240,8 @@ fn completion_and_hover_know_the_options() {
     let path = home.path().join("codchi.nix");
     client.open(&path, "{ ... }: {\n  codchi.\n}\n");
     let items = client.request("textDocument/completion", &at(&path, 1, 9)).unwrap();
-    let labels: Vec<_> = items.as_array().unwrap().iter().filter_map(|item| item["label"].as_str()).collect();
+    let items = items["items"].as_array().unwrap();
+    let labels: Vec<_> = items.iter().filter_map(|item| item["label"].as_str()).collect();
     assert!(labels.contains(&"secrets") && labels.contains(&"requiredCapabilities"), "{labels:?}");
 
     client.change(&path, 2, &json!([{ "text": MODULE }]));

@@ -117,7 +117,7 @@ fn completion_in_half_typed_code(bencher: divan::Bencher) {
     let mut texts = std::iter::repeat(text);
     bencher.with_inputs(|| texts.next().expect("endless")).bench_local_values(|text| {
         let files = Buffer::new(&others, text);
-        Analysis::new(&files, &world).completions(&long(), offset).len()
+        Analysis::new(&files, &world).completions(&long(), offset).items.len()
     });
 }
 

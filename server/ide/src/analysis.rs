@@ -2,7 +2,7 @@
 
 use crate::diagnostics::findings;
 use crate::{
-    Action, Completion, Diagnostic, Document, Edit, Facts, Fold, Graph, Hover, InlayHint, Lens, Link,
+    Action, Completions, Diagnostic, Document, Edit, Facts, Fold, Graph, Hover, InlayHint, Lens, Link,
     Reference, Symbol, Target, TextRange, TextSize, WorkspaceSymbol, World, actions, completion, definition,
     folding, hover, inlay_hints, lenses, links, references, rename, selection, symbols, workspace_symbols,
 };
@@ -51,8 +51,8 @@ impl<'a> Analysis<'a> {
 
     /// What can be typed at `offset`, also in half-typed code.
     #[must_use]
-    pub fn completions(&self, path: &Path, offset: TextSize) -> Vec<Completion> {
-        completion::completions(self.files, path, offset)
+    pub fn completions(&self, path: &Path, offset: TextSize) -> Completions {
+        completion::completions(self.files, self.world, path, offset)
     }
 
     /// What is known about what is at `offset`.
@@ -64,7 +64,7 @@ impl<'a> Analysis<'a> {
     /// Where what is at `offset` comes from.
     #[must_use]
     pub fn definition(&self, path: &Path, offset: TextSize) -> Vec<Target> {
-        definition::definition(self.files, path, offset)
+        definition::definition(self.files, self.world, path, offset)
     }
 
     /// The outline.

@@ -1,14 +1,15 @@
-//! Go to definition: of an import the file, of a flake's module output its file, of a secret that is read its
-//! declaration.
+//! Go to definition: of an import the file, of a flake's module output its file, of a secret that is read and of any
+//! option its declaration.
 
+use crate::catalogue::option_at;
 use crate::modules::Modules;
-use crate::syntax::option_at;
-use crate::{Document, Files, Target, TextRange, TextSize};
+use crate::syntax::option_at as codchi_option_at;
+use crate::{Document, Files, Place, Target, TextRange, TextSize, World};
 use codchi_module::SecretSpelling;
 use rowan::ast::AstNode;
 use std::path::Path;
 
-pub(crate) fn definition(files: &dyn Files, path: &Path, offset: TextSize) -> Vec<Target> {
+pub(crate) fn definition(files: &dyn Files, world: &World, path: &Path, offset: TextSize) -> Vec<Target> {
     let Some(document) = files.document(path) else { return Vec::new() };
     let facts = document.facts();
     let imports = facts.imports.iter().map(|import| (import.range, Some(&import.path)));
@@ -20,13 +21,39 @@ pub(crate) fn definition(files: &dyn Files, path: &Path, offset: TextSize) -> Ve
         return file.map(target).into_iter().collect();
     }
     let root = document.root();
-    if let Some(at) = option_at(root.syntax(), offset)
+    if let Some(at) = codchi_option_at(root.syntax(), offset)
         && let Some((name, spelling)) = secret_of(&at.path.0)
         && at.read
     {
         return declarations(files, path, name, spelling, at.range);
     }
-    named(files, path, &document, offset)
+    let named = named(files, path, &document, offset);
+    if named.is_empty() { declared(files, world, path, &document, offset) } else { named }
+}
+
+/// Where the option is declared, as far as that can be read.
+fn declared(
+    files: &dyn Files,
+    world: &World,
+    path: &Path,
+    document: &Document,
+    offset: TextSize,
+) -> Vec<Target> {
+    let Some((name, option)) = option_at(files, world, path, document, offset) else { return Vec::new() };
+    let target = |place: &Place| {
+        let there = files.document(&place.path)?;
+        Some(Target { origin: name.range, path: place.path.clone(), range: range(&there, place)? })
+    };
+    option.declarations.iter().filter_map(target).collect()
+}
+
+/// The word at a place.
+fn range(document: &Document, place: &Place) -> Option<TextRange> {
+    let line = document.lines().line(place.line.checked_sub(1)?)?;
+    let start = line.start() + TextSize::new(place.column.saturating_sub(1));
+    let rest = document.text().get(usize::from(start)..usize::from(line.end()))?;
+    let len = rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | ';' | '{')).unwrap_or(rest.len());
+    Some(TextRange::at(start, TextSize::try_from(len).ok()?))
 }
 
 /// Where the secret of a variable is declared, or what binds the name.
@@ -85,11 +112,45 @@ fn declarations(
 
 #[cfg(test)]
 mod tests {
-    use crate::fixture::Fixture;
+    use crate::World;
+    use crate::fixture::{Fixture, Table};
     use expect_test::{Expect, expect};
+    use std::sync::Arc;
 
     fn check(text: &str, expected: Expect) {
         expected.assert_eq(&Fixture::new(text).definition());
+    }
+
+    #[test]
+    fn an_option_leads_to_where_it_is_declared() {
+        let table = "services.nginx.enable = boolean\n  at: /nix/store/x/nginx.nix:3:5\n  at: /nix/store/x/gone.nix:1:1\n\
+                     services.nginx.user = string\n  at: /nix/store/x/nginx.nix:300:5\n";
+        let declared = "//- /nix/store/x/nginx.nix\n{\n  options.services.nginx = {\n    enable = mkEnableOption { };\n  };\n}\n";
+        let check = |text: &str, expected: Expect| {
+            let catalogues = [(("/project".into(), None), Arc::new(Table::new(table)) as _)].into();
+            let fixture = Fixture::new(&format!("//- /project/codchi.nix\n{text}\n{declared}"));
+            expected.assert_eq(&fixture.with(World { catalogues, ..World::default() }).definition());
+        };
+        check(
+            "{ services.nginx.ena$0ble = true; }",
+            expect![[r#"
+            enable -> /nix/store/x/nginx.nix "enable"
+        "#]],
+        );
+        check(
+            "{ config, ... }: { a = config.services.nginx.ena$0ble; }",
+            expect![[r#"
+            enable -> /nix/store/x/nginx.nix "enable"
+        "#]],
+        );
+        check("{ services.nginx.us$0er = \"a\"; }", expect![""]);
+        check("{ services.ng$0inx.enable = true; }", expect![""]);
+        check(
+            "{ config, ... }: let c$0fg = config.services.nginx; in { a = cfg.enable; }",
+            expect![[r#"
+            cfg -> /project/codchi.nix "cfg"
+        "#]],
+        );
     }
 
     #[test]

@@ -2,9 +2,13 @@
 //!
 //! `//- /path` begins a file; without one the text is `/project/codchi.nix`. `$0` is the cursor.
 
+mod table;
+
+pub(crate) use table::Table;
+
 use crate::{
-    Analysis, Command, Diagnostic, Document, Edit, Evaluated, EvaluatedManifest, EvaluationError, Files,
-    Graph, Symbol, TextRange, TextSize, World,
+    Analysis, Catalogue, Command, Diagnostic, Document, Edit, Evaluated, EvaluatedManifest, EvaluationError,
+    Files, Graph, Symbol, TextRange, TextSize, World,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -115,6 +119,10 @@ impl Fixture {
         Analysis::new(&self.files, &self.world)
     }
 
+    pub(crate) fn files(&self) -> &dyn Files {
+        &self.files
+    }
+
     pub(crate) fn text(&self, path: &Path) -> &str {
         self.files.0[path].text()
     }
@@ -122,6 +130,11 @@ impl Fixture {
     /// All files, sorted.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         self.files.nix_files()
+    }
+
+    /// The catalogue of a file.
+    pub(crate) fn catalogue(&self, path: &Path) -> Option<&dyn Catalogue> {
+        crate::catalogue::catalogue(&self.files, &self.world, path)
     }
 
     /// All diagnostics of all files, one a line.
@@ -137,8 +150,10 @@ impl Fixture {
 
     /// What can be typed at the cursor, one a line: the label, and the new text with what is to be filled in.
     pub(crate) fn completions(&self) -> String {
-        let items = self.analysis().completions(&self.path, self.offset);
-        items
+        let found = self.analysis().completions(&self.path, self.offset);
+        let rest = if found.is_incomplete { "…\n" } else { "" };
+        let items: String = found
+            .items
             .iter()
             .map(|item| {
                 assert!(item.edit.range.contains_inclusive(self.offset), "the range holds the cursor");
@@ -156,7 +171,8 @@ impl Fixture {
                     format!("{replaced}{label}: {text}\n")
                 }
             })
-            .collect()
+            .collect();
+        format!("{items}{rest}")
     }
 
     /// The hover at the cursor, after what it is over.

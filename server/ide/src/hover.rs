@@ -1,7 +1,8 @@
 //! Hover: an option's documentation; of a secret also whether it is set and how it reaches the machine; of a
-//! capability what the host says.
+//! capability what the host says. Options of NixOS are next door.
 
 use crate::asked::Asked;
+use crate::catalogue_hover::catalogue_hover;
 use crate::diagnostics::sentence;
 use crate::markdown::{capability_markdown, option_markdown};
 use crate::modules::Modules;
@@ -22,7 +23,7 @@ pub(crate) fn hover(files: &dyn Files, world: &World, path: &Path, offset: TextS
         let markdown = host_markdown(world, &used.name)?;
         return Some(Hover { markdown, range: used.range });
     }
-    option_hover(&document, offset)
+    option_hover(&document, offset).or_else(|| catalogue_hover(files, world, path, &document, offset))
 }
 
 fn option_hover(document: &Document, offset: TextSize) -> Option<Hover> {

@@ -7,6 +7,8 @@
 mod actions;
 mod analysis;
 mod asked;
+mod catalogue;
+mod catalogue_hover;
 mod changes;
 mod completion;
 mod definition;
@@ -16,10 +18,13 @@ mod folding;
 mod graph;
 mod hover;
 mod inlay_hints;
+mod kind;
 mod lenses;
 mod links;
 mod markdown;
+mod module_path;
 mod modules;
+mod nixos_markdown;
 mod references;
 mod rename;
 mod selection;
@@ -38,9 +43,9 @@ mod tests;
 pub use analysis::{Analysis, Files};
 pub use graph::{FileSet, Graph, Node};
 pub use types::{
-    Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Fold,
-    FoldKind, Hover, InlayHint, Lens, Link, LinkTarget, Reference, Related, Severity, Symbol, SymbolKind,
-    Tag, Target, WorkspaceSymbol,
+    Action, ActionKind, Command, Completion, CompletionKind, Completions, Diagnostic, DiagnosticCode, Edit,
+    Fold, FoldKind, Hover, InlayHint, Lens, Link, LinkTarget, Reference, Related, Severity, Symbol,
+    SymbolKind, Tag, Target, WorkspaceSymbol,
 };
 pub use world::{
     Capability, Catalogue, CatalogueEntry, CatalogueOption, Evaluated, EvaluatedManifest, EvaluatedSecret,

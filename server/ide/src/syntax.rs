@@ -4,7 +4,9 @@
 //! parse. Invariant: no node outlives the call that made it.
 
 use codchi_module::{FREE_NAME, OptionPath};
-use rnix::ast::{Attr, AttrSet, Attrpath, AttrpathValue, Expr, HasEntry as _, InterpolPart, Select, Str};
+use rnix::ast::{
+    Apply, Attr, AttrSet, Attrpath, AttrpathValue, Expr, HasEntry as _, InterpolPart, Select, Str,
+};
 use rnix::{SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize, TokenAtOffset};
 use rowan::ast::AstNode;
 
@@ -170,6 +172,36 @@ pub(crate) fn first_place(set: &AttrSet, text: &str) -> Option<(TextSize, String
         line.chars().take_while(|c| c.is_whitespace() && *c != '\n').collect::<String>()
     });
     Some((open, indentation.map_or_else(|| " ".to_owned(), |indentation| format!("\n{indentation}"))))
+}
+
+/// The name of the function, where it is `mkIf … x`, `mkMerge x` or the like, whose argument is a part of the module.
+pub(crate) fn passed_on(apply: &Apply) -> Option<String> {
+    const NAMES: [&str; 12] = [
+        "mkIf",
+        "mkMerge",
+        "mkDefault",
+        "mkOptionDefault",
+        "mkForce",
+        "mkOverride",
+        "mkBefore",
+        "mkAfter",
+        "mkOrder",
+        "optional",
+        "optionals",
+        "optionalAttrs",
+    ];
+    function_name(&Expr::Apply(apply.clone())).filter(|name| NAMES.contains(&name.as_str()))
+}
+
+/// The name of the function that is applied, without what it is selected from: `mkIf` of `lib.mkIf a b`.
+fn function_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Apply(apply) => function_name(&apply.lambda()?),
+        Expr::Paren(paren) => function_name(&paren.expr()?),
+        Expr::Ident(ident) => Some(ident.syntax().text().to_string()),
+        Expr::Select(select) => Some(select.attrpath()?.attrs().last()?.syntax().text().to_string()),
+        _ => None,
+    }
 }
 
 /// Whether a binding gives a local name (`let … in`).

@@ -2,13 +2,14 @@
 
 mod projects;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, Table};
 use crate::{
     Capability, Diagnostic, DiagnosticCode, EvaluationError, Machine, MachineModule, MachineState, TextRange,
     TextSize, World,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const MODULE: &str = r#"{ config, lib, pkgs, ... }:
 let
@@ -61,6 +62,18 @@ in
 }
 "#;
 
+const CATALOGUE: &str = r#"
+services.nginx.enable = boolean
+services.nginx.virtualHosts = attribute set of (submodule)
+services.nginx.virtualHosts.<name>.locations.<name>.index = null or string
+  The {file}`index`, see <https://example.org>.
+  at: /project/hardware.nix:1:1
+services.app.url = string
+virtualisation.podman.enable = boolean
+environment.systemPackages = list of package
+pkgs: ripgrep nodejs
+"#;
+
 fn world() -> World {
     let capability = |available| Capability { available, probed: "Looked".into(), remedy: Some("Do".into()) };
     World {
@@ -73,6 +86,7 @@ fn world() -> World {
             secrets: ["TOKEN".to_owned(), "KEY".to_owned()].into(),
             generation: 1,
         }],
+        catalogues: [(("/project".into(), None), Arc::new(Table::new(CATALOGUE)) as _)].into(),
         ..World::default()
     }
 }
@@ -126,7 +140,7 @@ fn ask_everything(text: &str, offset: usize) {
     analysis.lenses(path).iter().for_each(|lens| inside(lens.range));
     analysis.symbols(path).iter().for_each(|symbol| inside(symbol.range));
     let offset = TextSize::try_from(offset).expect("a small text");
-    for item in analysis.completions(path, offset) {
+    for item in analysis.completions(path, offset).items {
         inside(item.edit.range);
         assert!(item.edit.range.contains_inclusive(offset));
     }

@@ -156,6 +156,15 @@ pub struct Edit {
     pub new_text: String,
 }
 
+/// What can be typed at a place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Completions {
+    /// The likeliest first.
+    pub items: Vec<Completion>,
+    /// Whether there are more that were left out: what is typed next may bring them.
+    pub is_incomplete: bool,
+}
+
 /// One completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
@@ -169,7 +178,8 @@ pub struct Completion {
     pub documentation: String,
     /// The change that takes it; its range holds the cursor.
     pub edit: Edit,
-    /// Ranges in the edit's new text that are to be filled in, in this order; may be empty.
+    /// Ranges in the edit's new text that are to be filled in, in this order; may be empty. Those with the same text are
+    /// filled in together.
     pub stops: Vec<TextRange>,
     /// Whether it is deprecated.
     pub deprecated: bool,
@@ -184,6 +194,12 @@ pub enum CompletionKind {
     OptionSet,
     /// One value of several.
     Value,
+    /// A name that a module's set may have besides options.
+    Keyword,
+    /// A package or a set of packages.
+    Package,
+    /// Several lines to fill in.
+    Snippet,
 }
 
 /// What is shown over a range.

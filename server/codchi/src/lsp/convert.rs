@@ -82,7 +82,14 @@ impl Converter<'_> {
         Some((uri, range))
     }
 
-    pub(crate) fn completion(&self, mut completion: ide::Completion) -> lsp::CompletionItem {
+    pub(crate) fn completions(&self, found: ide::Completions) -> lsp::CompletionList {
+        let items = found.items.into_iter().enumerate();
+        let items = items.map(|(number, item)| self.completion(number, item)).collect();
+        lsp::CompletionList { is_incomplete: found.is_incomplete, items }
+    }
+
+    /// The number makes clients keep the order; otherwise they sort by label.
+    fn completion(&self, number: usize, mut completion: ide::Completion) -> lsp::CompletionItem {
         let is_snippet = self.snippets && !completion.stops.is_empty();
         if is_snippet {
             completion.edit.new_text = snippet(&completion.edit.new_text, &completion.stops);
@@ -93,8 +100,12 @@ impl Converter<'_> {
                 ide::CompletionKind::Option => lsp::CompletionItemKind::PROPERTY,
                 ide::CompletionKind::OptionSet => lsp::CompletionItemKind::MODULE,
                 ide::CompletionKind::Value => lsp::CompletionItemKind::ENUM_MEMBER,
+                ide::CompletionKind::Keyword => lsp::CompletionItemKind::KEYWORD,
+                ide::CompletionKind::Package => lsp::CompletionItemKind::CONSTANT,
+                ide::CompletionKind::Snippet => lsp::CompletionItemKind::SNIPPET,
             }),
             detail: (!completion.detail.is_empty()).then_some(completion.detail),
+            sort_text: Some(format!("{number:04}")),
             documentation: (!completion.documentation.is_empty())
                 .then(|| lsp::Documentation::MarkupContent(markdown(completion.documentation))),
             tags: completion.deprecated.then(|| vec![lsp::CompletionItemTag::DEPRECATED]),
@@ -194,14 +205,20 @@ pub(crate) fn code(code: ide::DiagnosticCode) -> String {
     code.name().to_owned()
 }
 
-/// The text as a snippet whose stops are to be filled in, in order.
+/// The text as a snippet whose stops are to be filled in, in order; those with the same text have the same number.
 fn snippet(text: &str, stops: &[TextRange]) -> String {
     let escaped = |text: &str| text.replace('\\', "\\\\").replace('$', "\\$").replace('}', "\\}");
     let mut snippet = String::new();
     let mut rest = 0;
-    for (number, stop) in (1..).zip(stops) {
+    let mut numbered: Vec<&str> = Vec::new();
+    for stop in stops {
         let (start, end) = (usize::from(stop.start()), usize::from(stop.end()));
         let (Some(before), Some(filled)) = (text.get(rest..start), text.get(start..end)) else { continue };
+        let same = numbered.iter().position(|other| !filled.is_empty() && *other == filled);
+        let number = same.unwrap_or(numbered.len()) + 1;
+        if same.is_none() {
+            numbered.push(filled);
+        }
         snippet.push_str(&escaped(before));
         snippet.push_str(&format!("${{{number}:{}}}", escaped(filled)));
         rest = end;
@@ -248,5 +265,12 @@ mod tests {
         let stops = [TextRange::new(0.into(), 4.into()), TextRange::empty(8.into())];
         assert_eq!(snippet("NAME = \"\";", &stops), "${1:NAME} = \"${2:}\";");
         assert_eq!(snippet("a = ''${b}'';", &[]), "a = ''\\${b\\}'';");
+    }
+
+    #[test]
+    fn stops_with_the_same_text_are_filled_in_together() {
+        let at = |start: u32, end: u32| TextRange::new(start.into(), end.into());
+        let stops = [at(0, 1), at(2, 3), at(4, 5), at(6, 6), at(7, 7)];
+        assert_eq!(snippet("A B A  ", &stops), "${1:A} ${2:B} ${1:A} ${3:} ${4:}");
     }
 }

@@ -12,6 +12,29 @@ use tower_lsp::lsp_types as lsp;
 /// `RequestFailed` of LSP: the request is well-formed and cannot be fulfilled.
 const REQUEST_FAILED: i64 = -32803;
 
+/// `textDocument/definition` and `textDocument/declaration`, with links for clients that understand them.
+pub(super) async fn targets(
+    server: &Server,
+    params: lsp::GotoDefinitionParams,
+    links: bool,
+) -> Result<Option<lsp::GotoDefinitionResponse>> {
+    let lsp::TextDocumentPositionParams { text_document, position } = params.text_document_position_params;
+    let found: Option<Vec<lsp::LocationLink>> = server
+        .ask(&text_document.uri, move |question| {
+            let found = question.analysis.definition(question.path, question.offset(position));
+            found.iter().filter_map(|target| question.converter.target(target)).collect()
+        })
+        .await?;
+    Ok(found.map(|found| {
+        if links {
+            lsp::GotoDefinitionResponse::Link(found)
+        } else {
+            let plain = found.into_iter().map(|link| lsp::Location::new(link.target_uri, link.target_range));
+            lsp::GotoDefinitionResponse::Array(plain.collect())
+        }
+    }))
+}
+
 /// `textDocument/references`.
 pub(super) async fn references(
     server: &Server,

@@ -227,6 +227,7 @@ fn capabilities(session: &Session) -> ServerCapabilities {
         }),
         hover_provider: Some(HoverProviderCapability::Simple(true)),
         definition_provider: Some(OneOf::Left(true)),
+        declaration_provider: Some(DeclarationCapability::Simple(true)),
         document_symbol_provider: Some(OneOf::Left(true)),
         code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
             code_action_kinds: Some(vec![CodeActionKind::QUICKFIX, CodeActionKind::REFACTOR]),
@@ -377,13 +378,13 @@ impl LanguageServer for Server {
 
     async fn completion(&self, params: CompletionParams) -> Result<Option<CompletionResponse>> {
         let TextDocumentPositionParams { text_document, position } = params.text_document_position;
-        let items = self
+        let list = self
             .ask(&text_document.uri, move |question| {
                 let found = question.analysis.completions(question.path, question.offset(position));
-                found.into_iter().map(|item| question.converter.completion(item)).collect()
+                question.converter.completions(found)
             })
             .await?;
-        Ok(items.map(CompletionResponse::Array))
+        Ok(list.map(CompletionResponse::List))
     }
 
     async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
@@ -398,21 +399,15 @@ impl LanguageServer for Server {
     }
 
     async fn goto_definition(&self, params: GotoDefinitionParams) -> Result<Option<GotoDefinitionResponse>> {
-        let TextDocumentPositionParams { text_document, position } = params.text_document_position_params;
-        let links: Option<Vec<LocationLink>> = self
-            .ask(&text_document.uri, move |question| {
-                let found = question.analysis.definition(question.path, question.offset(position));
-                found.iter().filter_map(|target| question.converter.target(target)).collect()
-            })
-            .await?;
-        Ok(links.map(|links| {
-            if self.shared.session().definition_links {
-                GotoDefinitionResponse::Link(links)
-            } else {
-                let plain = links.into_iter().map(|link| Location::new(link.target_uri, link.target_range));
-                GotoDefinitionResponse::Array(plain.collect())
-            }
-        }))
+        navigation::targets(self, params, self.shared.session().definition_links).await
+    }
+
+    /// What an option is said to be is its declaration, so both lead there.
+    async fn goto_declaration(
+        &self,
+        params: request::GotoDeclarationParams,
+    ) -> Result<Option<request::GotoDeclarationResponse>> {
+        navigation::targets(self, params, self.shared.session().declaration_links).await
     }
 
     async fn document_symbol(&self, params: DocumentSymbolParams) -> Result<Option<DocumentSymbolResponse>> {

@@ -29,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) refreshes_hints: bool,
     /// It understands links from where a definition is asked for.
     pub(crate) definition_links: bool,
+    /// It understands links from where a declaration is asked for.
+    pub(crate) declaration_links: bool,
     /// It fills in the places of a completion that are left open.
     pub(crate) snippets: bool,
     /// The workspace's folders on this computer.
@@ -102,6 +104,11 @@ impl Session {
                 .as_ref()
                 .and_then(|text| text.definition.as_ref())
                 .and_then(|definition| definition.link_support)
+                .unwrap_or(false),
+            declaration_links: text_document
+                .as_ref()
+                .and_then(|text| text.declaration.as_ref())
+                .and_then(|declaration| declaration.link_support)
                 .unwrap_or(false),
             snippets: text_document
                 .as_ref()

@@ -1,50 +1,130 @@
-//! Completion of option names.
+//! Completion of names: codchi's options here, what a module's set may have besides; the others lead on.
 
-use super::probe::Probe;
-use super::values::passes_on;
+use super::probe::{Probe, Value};
+use super::{Context, options, packages, snippets};
 use crate::markdown::option_markdown;
-use crate::syntax::{attr_name, below_module, names, path_before};
-use crate::{Completion, CompletionKind, Document, Edit, TextRange, TextSize};
+use crate::module_path::{ModulePath, is_flake, module_path, names_before, selected_from};
+use crate::syntax::{below_module, is_local, names, passed_on, site};
+use crate::{Completion, CompletionKind, Completions, Document, Edit, TextRange, TextSize};
 use codchi_module::{FREE_NAME, OptionDoc, OptionPath, OptionType, Options, SecretSpelling};
 use rnix::SyntaxKind;
-use rnix::ast::{Apply, AttrSet, Attrpath, AttrpathValue};
+use rnix::ast::{Apply, Attr, AttrSet, Attrpath, AttrpathValue};
 use rowan::ast::AstNode;
 use std::collections::BTreeSet;
-use std::path::Path;
 
-/// The names that can stand where the marker is in `attrpath`.
-pub(super) fn completions(
-    document: &Document,
-    file: &Path,
+/// The names that can stand where the marker is in `attr`.
+pub(super) fn completions(context: &Context<'_>, probe: &Probe<'_>, attr: &Attr) -> Completions {
+    let start = probe.token.text_range().start();
+    let attrpath = attr.syntax().parent().and_then(Attrpath::cast);
+    let binding = attrpath.as_ref().and_then(|path| AttrpathValue::cast(path.syntax().parent()?));
+    match (attrpath, binding) {
+        (Some(attrpath), Some(binding)) if !is_local(&binding) => {
+            defined(context, probe, &attrpath, &binding, names_before(&attrpath, start))
+        }
+        (_, Some(_)) => Completions::default(),
+        _ => match selected_from(attr) {
+            Some((argument, path)) if argument == "config" => read(context, probe, path),
+            Some((argument, path)) if argument == "pkgs" => packages::below(context, probe, &path),
+            Some((name, path)) if attr.syntax().kind() == SyntaxKind::NODE_IDENT => {
+                let path: Vec<String> = std::iter::once(name).chain(path).collect();
+                packages::in_with(context, probe, &path)
+            }
+            _ => Completions::default(),
+        },
+    }
+}
+
+/// Names below `config.PATH`.
+fn read(context: &Context<'_>, probe: &Probe<'_>, path: Vec<String>) -> Completions {
+    match path.first().map(String::as_str) {
+        Some("codchi") => {
+            let items = below_codchi(context.document, probe, &OptionPath(path), &BTreeSet::new(), true);
+            Completions { items, is_incomplete: false }
+        }
+        Some(_) => options::completions(context, probe, &path, &BTreeSet::new(), true),
+        None => {
+            let mut found = options::completions(context, probe, &path, &BTreeSet::new(), true);
+            found.items.insert(0, codchi(probe));
+            found
+        }
+    }
+}
+
+/// Names that a binding can give a value.
+fn defined(
+    context: &Context<'_>,
     probe: &Probe<'_>,
     attrpath: &Attrpath,
-) -> Vec<Completion> {
-    let Some((outer, read)) = path_before(attrpath) else { return Vec::new() };
-    let start = probe.token.text_range().start();
-    let typed: Vec<String> = attrpath
-        .attrs()
-        .take_while(|attr| attr.syntax().text_range().end() <= start)
-        .map(|attr| attr_name(&attr))
-        .collect();
+    binding: &AttrpathValue,
+    typed: Vec<String>,
+) -> Completions {
+    let is_flake = is_flake(context.file);
+    let outer = site(binding.syntax()).names;
     let parent = below_module(outer.iter().chain(&typed).cloned().collect());
-    if parent.is_empty() {
-        let is_flake = file.file_name().is_some_and(|name| name == "flake.nix");
-        let is_module = read || is_top_of_module(attrpath, is_flake && outer.is_empty() && typed.is_empty());
-        return if is_module { vec![codchi(probe)] } else { Vec::new() };
+    let taken = siblings(attrpath, &typed);
+    if parent.first().is_some_and(|name| name == "codchi") {
+        let items = below_codchi(context.document, probe, &OptionPath(parent), &taken, false);
+        return Completions { items, is_incomplete: false };
     }
-    if parent.first().is_none_or(|name| name != "codchi") {
+    let place = module_path(binding.syntax(), &typed, is_flake);
+    let mut found = match &place {
+        Some(place) => options::completions(context, probe, &place.path, &taken, false),
+        None => Completions::default(),
+    };
+    let no_output = is_flake && outer.is_empty() && typed.is_empty();
+    if parent.is_empty() && is_top_of_module(attrpath, no_output) {
+        let mut items = vec![codchi(probe)];
+        if let Some(place) = place.filter(|_| typed.is_empty()) {
+            items.extend(snippets::in_module(probe));
+            items.extend(keywords(probe, &place, &taken));
+        }
+        found.items.splice(0..0, items);
+    }
+    found
+}
+
+/// What a module's set may have besides definitions.
+fn keywords(probe: &Probe<'_>, place: &ModulePath, taken: &BTreeSet<String>) -> Vec<Completion> {
+    const KEYWORDS: [(&str, &str, Value<'_>); 3] = [
+        ("imports", "other modules", Value::Line { open: "[ ", value: "", close: " ]" }),
+        ("options", "options that this module declares", Value::Block { open: "{", close: "}" }),
+        ("config", "definitions, beside `options`", Value::Block { open: "{", close: "}" }),
+    ];
+    if place.in_config || !place.path.is_empty() {
         return Vec::new();
     }
-    let parent = OptionPath(parent);
-    let taken = if read { BTreeSet::new() } else { siblings(attrpath, &typed) };
-    let declared = |name: &str| (name == FREE_NAME && read).then(|| declared(document, probe, &parent));
+    let wanted = KEYWORDS.into_iter().filter(|(name, ..)| !taken.contains(*name));
+    wanted
+        .map(|(name, detail, value)| {
+            let (new_text, stops) = probe.definition(name, &value);
+            Completion {
+                label: name.to_owned(),
+                kind: CompletionKind::Keyword,
+                detail: detail.to_owned(),
+                documentation: String::new(),
+                edit: Edit { range: probe.word, new_text },
+                stops,
+                deprecated: false,
+            }
+        })
+        .collect()
+}
+
+fn below_codchi(
+    document: &Document,
+    probe: &Probe<'_>,
+    parent: &OptionPath,
+    taken: &BTreeSet<String>,
+    read: bool,
+) -> Vec<Completion> {
+    let declared = |name: &str| (name == FREE_NAME && read).then(|| declared(document, probe, parent));
     let mut items = Vec::new();
-    for (name, doc) in Options::builtin().children(&parent) {
+    for (name, doc) in Options::builtin().children(parent) {
         match declared(name) {
             Some(declared) => items.extend(declared),
-            None if name == FREE_NAME => items.extend(template(probe, &parent)),
+            None if name == FREE_NAME => items.extend(template(probe, parent)),
             None if taken.contains(name) => {}
-            None => items.push(item(probe, &parent, name, doc, read)),
+            None => items.push(item(probe, parent, name, doc, read)),
         }
     }
     items
@@ -74,9 +154,8 @@ fn item(
 ) -> Completion {
     let path = parent.join(name);
     let is_set = !Options::builtin().children(&path).is_empty();
-    let needs_value = !read && !is_set && !probe.next().starts_with(['=', '.']) && !probe.in_string();
     let (new_text, stops) = match doc {
-        Some(doc) if needs_value => assignment(probe, name, doc),
+        Some(doc) if !read && !is_set => probe.definition(name, &value(doc)),
         _ => (name.to_owned(), Vec::new()),
     };
     Completion {
@@ -90,28 +169,18 @@ fn item(
     }
 }
 
-/// `name = VALUE;` with the value to fill in.
-fn assignment(probe: &Probe<'_>, name: &str, doc: &OptionDoc) -> (String, Vec<TextRange>) {
+/// How a value of the option's type is written.
+fn value(doc: &OptionDoc) -> Value<'static> {
     let (open, value, close) = match without_null(&doc.kind) {
         OptionType::Bool if doc.default.as_deref() == Some("true") => ("", "false", ""),
         OptionType::Bool => ("", "true", ""),
         OptionType::Int => ("", "0", ""),
         OptionType::Str | OptionType::Enum { .. } => ("\"", "", "\""),
-        OptionType::Lines => return script(probe, name),
+        OptionType::Lines => return Value::Block { open: "''", close: "''" },
         OptionType::ListOf { .. } => ("[ ", "", " ]"),
         _ => ("", "", ""),
     };
-    let end = if probe.next().starts_with(';') { "" } else { ";" };
-    let before = format!("{name} = {open}");
-    let stop = TextRange::at(size(&before), size(value));
-    (format!("{before}{value}{close}{end}"), vec![stop])
-}
-
-fn script(probe: &Probe<'_>, name: &str) -> (String, Vec<TextRange>) {
-    let before = format!("{name} = ''\n{}  ", probe.indentation);
-    let stop = TextRange::empty(size(&before));
-    let end = if probe.next().starts_with(';') { "" } else { ";" };
-    (format!("{before}\n{}''{end}", probe.indentation), vec![stop])
+    Value::Line { open, value, close }
 }
 
 /// A new secret: its name and its description are to be filled in.
@@ -181,7 +250,7 @@ fn is_top_of_module(attrpath: &Attrpath, is_flake: bool) -> bool {
             SyntaxKind::NODE_ROOT => return !is_flake,
             SyntaxKind::NODE_ATTRPATH_VALUE => return true,
             SyntaxKind::NODE_APPLY => {
-                if !Apply::cast(ancestor).is_some_and(|apply| passes_on(&apply)) {
+                if Apply::cast(ancestor).and_then(|apply| passed_on(&apply)).is_none() {
                     return false;
                 }
             }

@@ -1,350 +1,72 @@
 //! Completion: what can be typed at the cursor, also in half-typed code.
 //!
 //! - names below `codchi.`, in dotted paths and nested sets, where they are defined and where `config.codchi.…` is read;
-//! - values of options that are one of several: capabilities, `true` and `false`;
-//! - `codchi` itself at the top of a module.
+//! - names of all other options and of packages, where the module's [catalogue](Catalogue) is there;
+//! - values: of options that are one of several, `true` and `false`, what a list or a set begins with;
+//! - what a module's set may have besides, and snippets.
 
 mod keys;
+mod options;
+mod packages;
 mod probe;
+mod region;
+mod snippets;
 mod values;
 
-use crate::{Completion, Files, TextSize};
+use crate::catalogue::catalogue;
+use crate::{Catalogue, Completions, Document, Files, TextSize, World};
 use probe::Probe;
-use rnix::ast::{Attr, Attrpath};
+use rnix::ast::Attr;
 use rowan::ast::AstNode;
 use std::path::Path;
 
-pub(crate) fn completions(files: &dyn Files, path: &Path, offset: TextSize) -> Vec<Completion> {
-    let Some(document) = files.document(path) else { return Vec::new() };
-    let Some(probe) = Probe::new(&document, offset) else { return Vec::new() };
+/// How many are offered at once.
+const MOST: usize = 250;
+
+/// What is asked about.
+struct Context<'a> {
+    files: &'a dyn Files,
+    document: &'a Document,
+    file: &'a Path,
+    catalogue: Option<&'a dyn Catalogue>,
+}
+
+pub(crate) fn completions(files: &dyn Files, world: &World, path: &Path, offset: TextSize) -> Completions {
+    let Some(document) = files.document(path) else { return Completions::default() };
+    let Some(probe) = Probe::new(&document, offset) else { return Completions::default() };
+    let context =
+        Context { files, document: &document, file: path, catalogue: catalogue(files, world, path) };
     let attr = probe.token.parent_ancestors().find_map(Attr::cast);
-    match attr.and_then(|attr| Attrpath::cast(attr.syntax().parent()?)) {
-        Some(attrpath) => keys::completions(&document, path, &probe, &attrpath),
-        None => values::completions(&probe).unwrap_or_default(),
+    match attr.filter(|attr| attr.syntax().parent().is_some_and(|parent| is_path(parent.kind()))) {
+        Some(attr) => keys::completions(&context, &probe, &attr),
+        None => values::completions(&context, &probe),
     }
+}
+
+fn is_path(kind: rnix::SyntaxKind) -> bool {
+    matches!(kind, rnix::SyntaxKind::NODE_ATTRPATH | rnix::SyntaxKind::NODE_INHERIT)
+}
+
+/// As many as are offered at once of those that what is typed may become, and whether that are not all.
+fn bounded<T>(mut all: Vec<T>, typed: &str, name: impl Fn(&T) -> &str) -> (Vec<T>, bool) {
+    if all.len() <= MOST {
+        return (all, false);
+    }
+    let typed = typed.to_ascii_lowercase();
+    all.retain(|item| has_letters(name(item), &typed));
+    all.sort_by_cached_key(|item| {
+        let name = name(item).to_ascii_lowercase();
+        (name != typed, !name.starts_with(&typed), !name.contains(&typed))
+    });
+    all.truncate(MOST);
+    (all, true)
+}
+
+/// Whether the name has these letters in this order.
+fn has_letters(name: &str, letters: &str) -> bool {
+    let mut rest = name.chars().map(|c| c.to_ascii_lowercase());
+    letters.chars().all(|letter| rest.any(|c| c == letter))
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::fixture::Fixture;
-    use expect_test::{Expect, expect};
-
-    fn check(before: &str, after: Expect) {
-        after.assert_eq(&Fixture::new(before).completions());
-    }
-
-    #[test]
-    fn the_options_are_offered_with_their_values() {
-        check(
-            "{ codchi.gpu.$0 }",
-            expect![[r#"
-            enable: enable = ‹true›;
-        "#]],
-        );
-        check(
-            "{ codchi.secrets.TOKEN = { $0 }; }",
-            expect![[r#"
-            deliver: deliver = [ ‹› ];
-            description: description = "‹›";
-            mode: mode = "‹›";
-            multiline: multiline = ‹true›;
-            owner: owner = "‹›";
-            pattern: pattern = "‹›";
-            required: required = ‹false›;
-            units: units = [ ‹› ];
-        "#]],
-        );
-    }
-
-    #[test]
-    fn the_word_at_the_cursor_is_replaced() {
-        check(
-            "{ codchi.g$0 }",
-            expect![[r#"
-            g -> docker
-            g -> enableRecommendedConfig: enableRecommendedConfig = ‹false›;
-            g -> gpu
-            g -> hostSecrets
-            g -> initScript: initScript = ''
-              ‹›
-            '';
-            g -> java
-            g -> keyring
-            g -> optionalCapabilities: optionalCapabilities = [ ‹› ];
-            g -> requiredCapabilities: requiredCapabilities = [ ‹› ];
-            g -> secrets
-            g -> welcome: welcome = ‹›;
-        "#]],
-        );
-        check(
-            "{ codchi.g$0pu.enable = true; }",
-            expect![[r#"
-            gpu -> docker
-            gpu -> enableRecommendedConfig
-            gpu -> gpu
-            gpu -> hostSecrets
-            gpu -> initScript
-            gpu -> java
-            gpu -> keyring
-            gpu -> optionalCapabilities
-            gpu -> requiredCapabilities
-            gpu -> secrets
-            gpu -> welcome
-        "#]],
-        );
-    }
-
-    #[test]
-    fn a_name_that_has_a_value_gets_no_other() {
-        check(
-            "{ codchi.gpu.en$0 = true; }",
-            expect![[r#"
-            en -> enable
-        "#]],
-        );
-    }
-
-    #[test]
-    fn half_a_path_does_not_swallow_the_next_line() {
-        check(
-            "{\n  codchi.gpu.$0\n  environment.variables.A = \"b\";\n}",
-            expect![[r#"
-            enable: enable = ‹true›;
-        "#]],
-        );
-        check(
-            "{\n  codchi.gpu.e$0\n  environment = { };\n}",
-            expect![[r#"
-            e -> enable: enable = ‹true›;
-        "#]],
-        );
-    }
-
-    #[test]
-    fn paths_may_be_nested_and_below_config() {
-        check(
-            "{ config = { codchi = { docker = { $0 }; }; }; }",
-            expect![[r#"
-            enable: enable = ‹true›;
-            enableNvidia: enableNvidia = ‹true›;
-        "#]],
-        );
-        check(
-            "{ config.codchi.docker.$0 }",
-            expect![[r#"
-            enable: enable = ‹true›;
-            enableNvidia: enableNvidia = ‹true›;
-        "#]],
-        );
-        check(
-            "{ lib, ... }: { config = lib.mkIf true { codchi.keyring.$0 }; }",
-            expect![[r#"
-            enable: enable = ‹true›;
-        "#]],
-        );
-        check(
-            "{ lib, ... }: { config = lib.mkMerge [ { codchi.keyring.$0 } ]; }",
-            expect![[r#"
-            enable: enable = ‹true›;
-        "#]],
-        );
-        check(
-            "{ imports = [ { codchi.keyring.$0 } ]; }",
-            expect![[r#"
-            enable: enable = ‹true›;
-        "#]],
-        );
-        check(
-            "//- /project/flake.nix\n{ outputs = _: { nixosModules.default = { codchi.keyring.$0 }; }; }",
-            expect![[r#"
-                enable: enable = ‹true›;
-            "#]],
-        );
-        check(
-            "let module = { codchi.keyring.$0 }; in module",
-            expect![[r#"
-            enable: enable = ‹true›;
-        "#]],
-        );
-    }
-
-    #[test]
-    fn an_option_that_is_set_in_the_same_set_is_left_out() {
-        check(
-            "{ codchi.docker.enable = true; codchi.docker.$0 }",
-            expect![[r#"
-            enableNvidia: enableNvidia = ‹true›;
-        "#]],
-        );
-        check(
-            "{ codchi.docker = { enable = true; $0 }; }",
-            expect![[r#"
-            enableNvidia: enableNvidia = ‹true›;
-        "#]],
-        );
-    }
-
-    #[test]
-    fn a_new_secret_is_offered() {
-        check(
-            "{ codchi.secrets.$0 }",
-            expect![[r#"
-            NAME: ‹NAME›.description = "‹›";
-            env
-            file
-        "#]],
-        );
-        check(
-            "{ codchi.secrets.file = { $0 }; }",
-            expect![[r#"
-            NAME: ‹NAME›.description = "‹›";
-        "#]],
-        );
-    }
-
-    #[test]
-    fn capabilities_are_offered_but_those_that_are_there() {
-        check(
-            "{ codchi.requiredCapabilities = [ \"gpu\" \"k$0\" ]; }",
-            expect![[r#"
-            k -> cuda
-            k -> audio
-            k -> display
-            k -> usb
-            k -> ssh-agent
-            k -> kvm
-            k -> nesting
-            k -> fuse
-            k -> tun
-        "#]],
-        );
-        check(
-            "{ lib, ... }: { codchi.optionalCapabilities = lib.optionals true [ \"gpu\" ssh-$0 ]; }",
-            expect![[r#"
-                ssh- -> cuda: "cuda"
-                ssh- -> audio: "audio"
-                ssh- -> display: "display"
-                ssh- -> usb: "usb"
-                ssh- -> ssh-agent: "ssh-agent"
-                ssh- -> kvm: "kvm"
-                ssh- -> nesting: "nesting"
-                ssh- -> fuse: "fuse"
-                ssh- -> tun: "tun"
-            "#]],
-        );
-    }
-
-    #[test]
-    fn a_string_without_an_end_gets_one() {
-        check(
-            "{\n  codchi.requiredCapabilities = [ \"k$0\n  ];\n  environment.variables.A = \"b\";\n}",
-            expect![[r#"
-                k -> gpu: gpu"
-                k -> cuda: cuda"
-                k -> audio: audio"
-                k -> display: display"
-                k -> usb: usb"
-                k -> ssh-agent: ssh-agent"
-                k -> kvm: kvm"
-                k -> nesting: nesting"
-                k -> fuse: fuse"
-                k -> tun: tun"
-            "#]],
-        );
-        check(
-            "{\n  codchi.requiredCapabilities = [ \"k$0 ];\n}",
-            expect![[r#"
-            k -> gpu: gpu"
-            k -> cuda: cuda"
-            k -> audio: audio"
-            k -> display: display"
-            k -> usb: usb"
-            k -> ssh-agent: ssh-agent"
-            k -> kvm: kvm"
-            k -> nesting: nesting"
-            k -> fuse: fuse"
-            k -> tun: tun"
-        "#]],
-        );
-    }
-
-    #[test]
-    fn values_of_booleans_and_enumerations_are_offered() {
-        check(
-            "{ codchi.gpu.enable = $0; }",
-            expect![[r#"
-            true
-            false
-        "#]],
-        );
-        check(
-            "{\n  codchi.gpu.enable = t$0\n  codchi.docker.enable = true;\n}",
-            expect![[r#"
-            t -> true
-            t -> false
-        "#]],
-        );
-        check(
-            "{ codchi.secrets.A.deliver = [ \"$0\" ]; }",
-            expect![[r#"
-            env
-            file
-        "#]],
-        );
-        check(
-            "{ codchi.secrets.A.pattern = n$0; }",
-            expect![[r#"
-            n -> null
-        "#]],
-        );
-    }
-
-    #[test]
-    fn what_is_read_from_config_is_offered_by_name() {
-        check(
-            "{ config, ... }: { a = config.$0; }",
-            expect![[r#"
-            codchi
-        "#]],
-        );
-        check(
-            "{ config, ... }: {\n  a = config.codchi.keyring.$0\n  b = 1;\n}",
-            expect![[r#"
-            enable
-        "#]],
-        );
-    }
-
-    #[test]
-    fn codchi_is_offered_at_the_top_of_a_module_only() {
-        check(
-            "{ c$0 }",
-            expect![[r#"
-            c -> codchi
-        "#]],
-        );
-        check(
-            "{ pkgs, ... }: { config = { $0 }; }",
-            expect![[r#"
-            codchi
-        "#]],
-        );
-        check("{ services = { $0 }; }", expect![[r#""#]]);
-        check("{ pkgs }: pkgs.mkShell { $0 }", expect![""]);
-        check("//- /project/flake.nix\n{ $0 }", expect![[r#""#]]);
-        check(
-            "//- /project/flake.nix\n{ outputs = _: { nixosModules.rust = { $0 }; }; }",
-            expect![[r#"
-            codchi
-        "#]],
-        );
-    }
-
-    #[test]
-    fn nothing_is_offered_in_comments_strings_and_other_options() {
-        check("{ # codchi.$0\n }", expect![[r#""#]]);
-        check("{ a = \"codchi.$0\"; }", expect![[r#""#]]);
-        check("{ services.codchi.$0 }", expect![[r#""#]]);
-        check("{ a = other.codchi.$0; }", expect![[r#""#]]);
-    }
-}
+mod tests;

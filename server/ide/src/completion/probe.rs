@@ -2,8 +2,10 @@
 //!
 //! At the cursor the text is seldom Nix: a name without a value, a string without its end. So a marker is put at the
 //! cursor, followed by one of several endings, and the parse with the fewest errors is the one that is believed. The
-//! marker then stands in the tree where the cursor is in the text.
+//! marker then stands in the tree where the cursor is in the text. Of a long text only the cursor's [region](Region) is
+//! parsed, if that can be made whole.
 
+use super::region::Region;
 use crate::syntax::tokens_at;
 use crate::{Document, TextRange, TextSize};
 use rnix::{Root, SyntaxKind, SyntaxToken};
@@ -22,6 +24,8 @@ pub(super) struct Probe<'a> {
     pub(super) token: SyntaxToken,
     /// The word that the cursor is in or at, in the text: what a completion replaces. May be empty.
     pub(super) word: TextRange,
+    /// The part of the word before the cursor.
+    pub(super) typed: &'a str,
     /// Whether the cursor is in a string that has no end.
     pub(super) in_open_string: bool,
     /// The text after the word.
@@ -43,19 +47,17 @@ impl<'a> Probe<'a> {
         let (end_of_word, after) = rest.split_at(rest.len() - rest.trim_start_matches(is_word).len());
         let line = before.rsplit('\n').next().unwrap_or_default();
 
-        let mut best: Option<(usize, &str, rnix::Parse<Root>)> = None;
-        for ending in ENDINGS {
-            let parse = Root::parse(&[before, MARKER, end_of_word, ending, after].concat());
-            let errors = parse.errors().len();
-            if best.as_ref().is_none_or(|(fewest, ..)| errors < *fewest) {
-                best = Some((errors, ending, parse));
-            }
-            if errors == 0 {
-                break;
-            }
-        }
-        let (_, ending, parse) = best?;
-        let token = tokens_at(&parse.syntax(), TextSize::try_from(offset + 1).ok()?).left_biased()?;
+        let end = TextSize::try_from(before.len() + end_of_word.len()).ok()?;
+        let region = Region::new(document, TextSize::of(before), end);
+        let region = region.and_then(|region| {
+            let parsed = parsed(&region.before, end_of_word, &region.after)?;
+            (parsed.errors == 0).then_some((parsed, region.before.len()))
+        });
+        let (Parsed { ending, parse, .. }, at) = match region {
+            Some(region) => region,
+            None => (parsed(before, end_of_word, after)?, before.len()),
+        };
+        let token = tokens_at(&parse.syntax(), TextSize::try_from(at + 1).ok()?).left_biased()?;
         let holds_marker = matches!(token.kind(), SyntaxKind::TOKEN_IDENT | SyntaxKind::TOKEN_STRING_CONTENT);
         holds_marker.then_some(())?;
         Some(Self {
@@ -64,10 +66,17 @@ impl<'a> Probe<'a> {
                 TextSize::try_from(start).ok()?,
                 TextSize::try_from(offset + end_of_word.len()).ok()?,
             ),
+            typed: before.get(start..)?,
             in_open_string: ending.starts_with('"'),
             after,
             indentation: &line[..line.len() - line.trim_start().len()],
         })
+    }
+
+    /// How much text was parsed.
+    #[cfg(test)]
+    pub(super) fn tree_len(&self) -> TextSize {
+        self.token.parent_ancestors().last().map(|root| root.text_range().len()).unwrap_or_default()
     }
 
     /// Whether the word is in a string.
@@ -75,10 +84,63 @@ impl<'a> Probe<'a> {
         self.token.kind() == SyntaxKind::TOKEN_STRING_CONTENT
     }
 
+    /// `NAME = VALUE;` with the value to fill in; the name only where it has a value or goes on.
+    pub(super) fn definition(&self, name: &str, value: &Value<'_>) -> (String, Vec<TextRange>) {
+        if self.next().starts_with(['=', '.']) || self.in_string() {
+            return (name.to_owned(), Vec::new());
+        }
+        let end = if self.next().starts_with(';') { "" } else { ";" };
+        let (before, value, after) = match value {
+            Value::Line { open, value, close } => (format!("{name} = {open}"), *value, (*close).to_owned()),
+            Value::Block { open, close } => {
+                let indentation = self.indentation;
+                (format!("{name} = {open}\n{indentation}  "), "", format!("\n{indentation}{close}"))
+            }
+        };
+        let stop = TextRange::at(TextSize::of(&before), TextSize::of(value));
+        (format!("{before}{value}{after}{end}"), vec![stop])
+    }
+
     /// What follows the word on its line.
     pub(super) fn next(&self) -> &str {
         self.after.lines().next().unwrap_or_default().trim_start_matches('"').trim_start()
     }
+}
+
+/// How a value is written.
+pub(super) enum Value<'a> {
+    /// On the line of its name.
+    Line {
+        open: &'a str,
+        /// What is to be filled in, or taken.
+        value: &'a str,
+        close: &'a str,
+    },
+    /// On lines of its own.
+    Block { open: &'a str, close: &'a str },
+}
+
+/// A text with one of the endings.
+struct Parsed {
+    ending: &'static str,
+    parse: rnix::Parse<Root>,
+    errors: usize,
+}
+
+/// The text with the ending that makes the fewest errors.
+fn parsed(before: &str, end_of_word: &str, after: &str) -> Option<Parsed> {
+    let mut best: Option<Parsed> = None;
+    for ending in ENDINGS {
+        let parse = Root::parse(&[before, MARKER, end_of_word, ending, after].concat());
+        let errors = parse.errors().len();
+        if best.as_ref().is_none_or(|best| errors < best.errors) {
+            best = Some(Parsed { ending, parse, errors });
+        }
+        if errors == 0 {
+            break;
+        }
+    }
+    best
 }
 
 fn is_word(c: char) -> bool {

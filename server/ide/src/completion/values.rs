@@ -1,34 +1,140 @@
-//! Completion of values: of options that are one of several strings, and of booleans.
+//! Completion of values, by the option's type; and of what else can be an expression.
 
 use super::probe::Probe;
+use super::{Context, packages, snippets};
+use crate::kind::Kind;
 use crate::markdown::capability_markdown;
-use crate::syntax::{below_module, is_local, names, site, string};
-use crate::{Completion, CompletionKind, Edit};
+use crate::module_path::{is_flake, module_path};
+use crate::syntax::{below_module, is_local, names, passed_on, site, string};
+use crate::{Catalogue, Completion, CompletionKind, Completions, Edit, TextRange, TextSize};
 use codchi_module::{OptionPath, OptionType, Options};
 use rnix::ast::{Apply, AttrpathValue, Expr, List};
 use rnix::{SyntaxKind, SyntaxNode};
 use rowan::ast::AstNode;
 use std::collections::BTreeSet;
 
-/// The values that can stand where the marker is; `None` where that is no option's value.
-pub(super) fn completions(probe: &Probe<'_>) -> Option<Vec<Completion>> {
-    let expr = probe.token.parent().and_then(Expr::cast)?;
-    let place = place(expr.syntax())?;
-    let options = Options::builtin();
-    let mut kind = options.kind(&place.path)?;
+/// What can stand where the marker is as an expression.
+pub(super) fn completions(context: &Context<'_>, probe: &Probe<'_>) -> Completions {
+    let Some(expr) = probe.token.parent().and_then(Expr::cast) else { return Completions::default() };
+    let around = expr.syntax().parent().map(|parent| parent.kind());
+    if around.is_some_and(is_parameter) {
+        return Completions::default();
+    }
+    let items = match place(expr.syntax()) {
+        Some(place) if place.path.0.first().is_some_and(|name| name == "codchi") => of_codchi(probe, &place),
+        Some(place) => of_option(context, probe, &place),
+        None => None,
+    };
+    let mut found = Completions { items: items.unwrap_or_default(), is_incomplete: false };
+    if matches!(expr, Expr::Ident(_)) {
+        if around == Some(SyntaxKind::NODE_ROOT) {
+            found.items.extend(snippets::in_file(probe, is_flake(context.file)));
+        }
+        let packages = packages::in_with(context, probe, &[]);
+        found.items.extend(packages.items);
+        found.is_incomplete |= packages.is_incomplete;
+    }
+    found
+}
+
+/// Whether what is in such a node is the name of a function's argument.
+fn is_parameter(kind: SyntaxKind) -> bool {
+    matches!(kind, SyntaxKind::NODE_PAT_ENTRY | SyntaxKind::NODE_PAT_BIND | SyntaxKind::NODE_IDENT_PARAM)
+}
+
+/// Values of codchi's options.
+fn of_codchi(probe: &Probe<'_>, place: &Place) -> Option<Vec<Completion>> {
+    let mut kind = Options::builtin().kind(&place.path)?;
     for _ in 0..place.lists {
         kind = match kind {
             OptionType::ListOf { of } => of,
             _ => return None,
         };
     }
-    let taken = place.list.map(|list| elements(&list)).unwrap_or_default();
+    let taken = place.list.as_ref().map(elements).unwrap_or_default();
     let values = values(kind, probe.in_string()).into_iter().filter(|value| !taken.contains(value));
     Some(values.map(|value| item(probe, &place.path, kind, &value)).collect())
 }
 
+/// Values of all other options.
+fn of_option(context: &Context<'_>, probe: &Probe<'_>, place: &Place) -> Option<Vec<Completion>> {
+    let names = names(&place.binding);
+    let path = module_path(place.binding.syntax(), &names, is_flake(context.file))?.path;
+    let mut kind = kind_of(context.catalogue?, &path)?;
+    for _ in 0..place.lists {
+        kind = kind.element()?.clone();
+    }
+    let taken = place.list.as_ref().map(elements).unwrap_or_default();
+    let mut items = Vec::new();
+    written(probe, &OptionPath(path), &kind, &mut items);
+    items.retain(|item| !taken.contains(&item.label));
+    Some(items)
+}
+
+/// The type of what is at a path: an option's, or that of a name in an option's value.
+fn kind_of(catalogue: &dyn Catalogue, path: &[String]) -> Option<Kind> {
+    (1..=path.len()).rev().find_map(|len| {
+        let (option, names) = path.split_at_checked(len)?;
+        let mut kind = Kind::of(&catalogue.option(option)?.kind);
+        for _ in names {
+            kind = kind.member().cloned().unwrap_or(Kind::Other);
+        }
+        Some(kind)
+    })
+}
+
+/// How values of a type are written.
+fn written(probe: &Probe<'_>, path: &OptionPath, kind: &Kind, items: &mut Vec<Completion>) {
+    let in_string = probe.in_string();
+    let mut add = |label: &str, before: &str, after: &str, is_open: bool| {
+        let stops = is_open.then(|| TextRange::empty(TextSize::of(before)));
+        if items.iter().all(|item| item.label != label) {
+            items.push(Completion {
+                label: label.to_owned(),
+                kind: CompletionKind::Value,
+                detail: path.to_string(),
+                documentation: String::new(),
+                edit: Edit { range: probe.word, new_text: format!("{before}{after}") },
+                stops: stops.into_iter().collect(),
+                deprecated: false,
+            });
+        }
+    };
+    match kind {
+        Kind::Enum(values) => {
+            let start = if in_string { "" } else { "\"" };
+            let end = if in_string && !probe.in_open_string { "" } else { "\"" };
+            for value in values {
+                let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${");
+                add(value, start, &format!("{escaped}{end}"), false);
+            }
+        }
+        Kind::Either(kinds) => {
+            let nulls = kinds.iter().filter(|kind| **kind == Kind::Null);
+            let others = kinds.iter().filter(|kind| **kind != Kind::Null);
+            others.chain(nulls).for_each(|kind| written(probe, path, kind, items));
+        }
+        _ if in_string => {}
+        Kind::Bool => {
+            add("true", "true", "", false);
+            add("false", "false", "", false);
+        }
+        Kind::Null => add("null", "null", "", false),
+        Kind::Package => add("pkgs", "pkgs.", "", false),
+        Kind::Str => add("\"\"", "\"", "\"", true),
+        Kind::Lines => {
+            let indentation = probe.indentation;
+            add("''''", &format!("''\n{indentation}  "), &format!("\n{indentation}''"), true);
+        }
+        Kind::List(_) => add("[ ]", "[ ", " ]", true),
+        Kind::Attrs(_) | Kind::Submodule => add("{ }", "{ ", " }", true),
+        Kind::Int | Kind::Other => {}
+    }
+}
+
 /// The option that an expression is a value of.
 struct Place {
+    binding: AttrpathValue,
     path: OptionPath,
     /// How many lists it is inside of.
     lists: usize,
@@ -46,11 +152,10 @@ fn place(expr: &SyntaxNode) -> Option<Place> {
             }
             SyntaxKind::NODE_APPLY => {
                 let apply = Apply::cast(ancestor)?;
-                match function_name(&Expr::Apply(apply.clone()))?.as_str() {
+                match passed_on(&apply)?.as_str() {
                     "mkMerge" => lists = lists.checked_sub(1)?,
                     "optional" => lists += 1,
-                    _ if passes_on(&apply) => {}
-                    _ => return None,
+                    _ => {}
                 }
             }
             SyntaxKind::NODE_ATTRPATH_VALUE => {
@@ -60,7 +165,7 @@ fn place(expr: &SyntaxNode) -> Option<Place> {
                 }
                 let mut path = site(binding.syntax()).names;
                 path.extend(names(&binding));
-                return Some(Place { path: OptionPath(below_module(path)), lists, list });
+                return Some(Place { binding, path: OptionPath(below_module(path)), lists, list });
             }
             SyntaxKind::NODE_PAREN
             | SyntaxKind::NODE_WITH
@@ -73,34 +178,6 @@ fn place(expr: &SyntaxNode) -> Option<Place> {
         }
     }
     None
-}
-
-/// Whether it is `mkIf … x`, `mkMerge x` or the like, whose argument is a part of the module.
-pub(super) fn passes_on(apply: &Apply) -> bool {
-    const NAMES: [&str; 10] = [
-        "mkIf",
-        "mkMerge",
-        "mkDefault",
-        "mkForce",
-        "mkOverride",
-        "mkBefore",
-        "mkAfter",
-        "mkOrder",
-        "optionals",
-        "optionalAttrs",
-    ];
-    function_name(&Expr::Apply(apply.clone())).is_some_and(|name| NAMES.contains(&name.as_str()))
-}
-
-/// The name of the function that is applied, without what it is selected from: `mkIf` of `lib.mkIf a b`.
-fn function_name(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Apply(apply) => function_name(&apply.lambda()?),
-        Expr::Paren(paren) => function_name(&paren.expr()?),
-        Expr::Ident(ident) => Some(ident.syntax().text().to_string()),
-        Expr::Select(select) => Some(select.attrpath()?.attrs().last()?.syntax().text().to_string()),
-        _ => None,
-    }
 }
 
 fn elements(list: &List) -> BTreeSet<String> {
