@@ -3,8 +3,9 @@
 use crate::diagnostics::findings;
 use crate::{
     Action, Completion, Diagnostic, Document, Edit, Facts, Fold, Graph, Hover, InlayHint, Lens, Link,
-    Reference, Symbol, Target, TextRange, TextSize, WorkspaceSymbol, World, actions, completion, definition,
-    folding, hover, inlay_hints, lenses, links, references, rename, selection, symbols, workspace_symbols,
+    Reference, SemanticToken, Symbol, Target, TextRange, TextSize, WorkspaceSymbol, World, actions,
+    completion, definition, folding, hover, inlay_hints, lenses, links, references, rename, selection,
+    semantic_tokens, symbols, workspace_symbols,
 };
 use rowan::ast::AstNode as _;
 use std::collections::BTreeMap;
@@ -123,6 +124,13 @@ impl<'a> Analysis<'a> {
     pub fn selection(&self, path: &Path, offset: TextSize) -> Vec<TextRange> {
         let document = self.files.document(path);
         document.map(|document| selection::selection(document.root().syntax(), offset)).unwrap_or_default()
+    }
+
+    /// What the names of a file are; only those that touch `within`, where it is given.
+    #[must_use]
+    pub fn semantic_tokens(&self, path: &Path, within: Option<TextRange>) -> Vec<SemanticToken> {
+        let document = self.files.document(path);
+        document.map(|document| semantic_tokens::semantic_tokens(&document, within)).unwrap_or_default()
     }
 
     /// The links of a file.

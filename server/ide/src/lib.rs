@@ -20,6 +20,7 @@ mod modules;
 mod references;
 mod rename;
 mod selection;
+mod semantic_tokens;
 mod suspect;
 mod symbols;
 mod syntax;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use analysis::{Analysis, Files};
 pub use graph::{FileSet, Graph, Node};
+pub use semantic_tokens::{SemanticToken, TokenKind, TokenModifiers};
 pub use types::{
     Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Fold,
     FoldKind, Hover, InlayHint, Lens, Link, LinkTarget, Reference, Related, Severity, Symbol, SymbolKind,
