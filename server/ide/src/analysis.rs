@@ -2,10 +2,10 @@
 
 use crate::diagnostics::findings;
 use crate::{
-    Action, Completion, Diagnostic, Document, Edit, Facts, Fold, Graph, Hover, InlayHint, Lens, Link,
-    Reference, SemanticToken, Symbol, Target, TextRange, TextSize, WorkspaceSymbol, World, actions,
-    completion, definition, folding, hover, inlay_hints, lenses, links, references, rename, selection,
-    semantic_tokens, symbols, workspace_symbols,
+    Action, Completion, Diagnostic, Document, Edit, Extraction, Facts, Fold, Graph, Hover, InlayHint, Lens,
+    Link, Reference, SemanticToken, Symbol, Target, TextRange, TextSize, WorkspaceSymbol, World, actions,
+    completion, definition, folding, hover, inlay_hints, lenses, links, refactor, references, rename,
+    selection, semantic_tokens, symbols, workspace_symbols,
 };
 use rowan::ast::AstNode as _;
 use std::collections::BTreeMap;
@@ -78,6 +78,12 @@ impl<'a> Analysis<'a> {
     #[must_use]
     pub fn actions(&self, path: &Path, range: TextRange) -> Vec<Action> {
         actions::actions(self.files, self.world, path, range)
+    }
+
+    /// The text at `range` as a secret: what becomes of it; `None` where there is none that can become one.
+    #[must_use]
+    pub fn extraction(&self, path: &Path, range: TextRange) -> Option<Extraction> {
+        refactor::extract_secret::extraction(self.files, self.world, path, range)
     }
 
     /// The lenses of a file that a machine is or can be made of.

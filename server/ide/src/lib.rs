@@ -17,6 +17,7 @@ mod lenses;
 mod links;
 mod markdown;
 mod modules;
+mod refactor;
 mod references;
 mod rename;
 mod selection;
@@ -35,11 +36,12 @@ mod tests;
 
 pub use analysis::{Analysis, Files};
 pub use graph::{FileSet, Graph, Node};
+pub use refactor::extract_secret::Extraction;
 pub use semantic_tokens::{SemanticToken, TokenKind, TokenModifiers};
 pub use types::{
-    Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Fold,
-    FoldKind, Hover, InlayHint, Lens, Link, LinkTarget, Reference, Related, Severity, Symbol, SymbolKind,
-    Tag, Target, WorkspaceSymbol,
+    Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, FileChange,
+    Fold, FoldKind, Hover, InlayHint, Lens, Link, LinkTarget, Reference, Related, Severity, Symbol,
+    SymbolKind, Tag, Target, WorkspaceSymbol,
 };
 pub use world::{
     Capability, Catalogue, CatalogueEntry, CatalogueOption, Evaluated, EvaluatedManifest, EvaluatedSecret,
