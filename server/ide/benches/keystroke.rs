@@ -121,6 +121,17 @@ fn completion_in_half_typed_code(bencher: divan::Bencher) {
     });
 }
 
+#[divan::bench(sample_count = 200, sample_size = 1)]
+fn semantic_tokens(bencher: divan::Bencher) {
+    let (others, world) = (others(), world());
+    let mut keystrokes = (0..).map(|n| workspace::keystroke(&others.module, n));
+    // As after a keystroke: the text was parsed and its facts worked out for its diagnostics.
+    let buffers = || Buffer::new(&others, keystrokes.next().expect("endless"));
+    bencher
+        .with_inputs(buffers)
+        .bench_local_values(|files| Analysis::new(&files, &world).semantic_tokens(&long(), None).len());
+}
+
 fn diagnostics(others: &Others, text: String, world: &World) -> usize {
     let files = Buffer::new(others, text);
     Analysis::new(&files, world).diagnostics(&long()).len()

@@ -1,16 +1,30 @@
-//! Code actions: what can be done about the diagnostics in a range.
+//! Code actions: what can be done about the diagnostics in a range, and what its text can be changed to.
 
 use crate::diagnostics::{allow, findings};
-use crate::{Action, Files, TextRange, World};
+use crate::refactor::{move_credential, refactorings};
+use crate::{Action, DiagnosticCode, Files, TextRange, World};
 use std::path::Path;
 
 pub(crate) fn actions(files: &dyn Files, world: &World, path: &Path, range: TextRange) -> Vec<Action> {
     let Some(document) = files.document(path) else { return Vec::new() };
-    findings(files, world, path)
+    let found = findings(files, world, path)
         .into_iter()
         .filter(|finding| finding.diagnostic.range.intersect(range).is_some())
-        .flat_map(|finding| finding.fixes.into_iter().chain(allow(&document, &finding.diagnostic)))
-        .collect()
+        .flat_map(|finding| {
+            let diagnostic = &finding.diagnostic;
+            let is_credential = diagnostic.code == DiagnosticCode::SecretInStore;
+            let moved =
+                is_credential.then(|| move_credential(files, world, path, diagnostic.range)).flatten();
+            let allowed = allow(&document, diagnostic);
+            moved.into_iter().chain(finding.fixes).chain(allowed)
+        });
+    let mut actions: Vec<Action> = found.collect();
+    let is_moved = actions
+        .iter()
+        .any(|action| action.fixes.is_some_and(|(code, _)| code == DiagnosticCode::SecretInStore));
+    let more = refactorings(files, world, path, range).into_iter();
+    actions.extend(more.filter(|action| !is_moved || action.kind != crate::ActionKind::Extract));
+    actions
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use crate::diagnostics::findings;
 use crate::{
-    Action, Completions, Diagnostic, Document, Edit, Facts, Fold, Graph, Hover, InlayHint, Lens, Link,
-    Reference, Symbol, Target, TextRange, TextSize, WorkspaceSymbol, World, actions, completion, definition,
-    folding, hover, inlay_hints, lenses, links, references, rename, selection, symbols, workspace_symbols,
+    Action, Completions, Diagnostic, Document, Edit, Extraction, Facts, Fold, Graph, Hover, InlayHint, Lens,
+    Link, Reference, SemanticToken, Symbol, Target, TextRange, TextSize, WorkspaceSymbol, World, actions,
+    completion, definition, folding, hover, inlay_hints, lenses, links, refactor, references, rename,
+    selection, semantic_tokens, symbols, workspace_symbols,
 };
 use rowan::ast::AstNode as _;
 use std::collections::BTreeMap;
@@ -79,6 +80,12 @@ impl<'a> Analysis<'a> {
         actions::actions(self.files, self.world, path, range)
     }
 
+    /// The text at `range` as a secret: what becomes of it; `None` where there is none that can become one.
+    #[must_use]
+    pub fn extraction(&self, path: &Path, range: TextRange) -> Option<Extraction> {
+        refactor::extract_secret::extraction(self.files, self.world, path, range)
+    }
+
     /// The lenses of a file that a machine is or can be made of.
     #[must_use]
     pub fn lenses(&self, path: &Path) -> Vec<Lens> {
@@ -123,6 +130,13 @@ impl<'a> Analysis<'a> {
     pub fn selection(&self, path: &Path, offset: TextSize) -> Vec<TextRange> {
         let document = self.files.document(path);
         document.map(|document| selection::selection(document.root().syntax(), offset)).unwrap_or_default()
+    }
+
+    /// What the names of a file are; only those that touch `within`, where it is given.
+    #[must_use]
+    pub fn semantic_tokens(&self, path: &Path, within: Option<TextRange>) -> Vec<SemanticToken> {
+        let document = self.files.document(path);
+        document.map(|document| semantic_tokens::semantic_tokens(&document, within)).unwrap_or_default()
     }
 
     /// The links of a file.

@@ -8,7 +8,7 @@ pub(crate) use table::Table;
 
 use crate::{
     Analysis, Catalogue, Command, Diagnostic, Document, Edit, Evaluated, EvaluatedManifest, EvaluationError,
-    Files, Graph, Symbol, TextRange, TextSize, World,
+    FileChange, Files, Graph, Symbol, TextRange, TextSize, World,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -245,6 +245,34 @@ impl Fixture {
                 }
             })
             .collect()
+    }
+
+    /// The texts of all files that the action at the cursor whose title has `part` changes.
+    pub(crate) fn refactoring(&self, part: &str) -> String {
+        let actions = self.analysis().actions(&self.path, TextRange::empty(self.offset));
+        let Some(action) = actions.iter().find(|action| action.title.contains(part)) else {
+            return String::new();
+        };
+        let mut changed = format!("{}\n", action.title);
+        if !action.edits.is_empty() {
+            changed.push_str(&self.edited(&action.edits));
+        }
+        for change in &action.elsewhere {
+            match change {
+                FileChange::Create { path, text } => {
+                    changed.push_str(&format!("+ {}\n{text}", path.display()))
+                }
+                FileChange::Edit { path, edits } => {
+                    let mut text = self.text(path).to_owned();
+                    for edit in edits.iter().rev() {
+                        text.replace_range(std::ops::Range::<usize>::from(edit.range), &edit.new_text);
+                    }
+                    changed.push_str(&format!("* {}\n{text}", path.display()));
+                }
+            }
+        }
+        changed.push('\n');
+        changed
     }
 
     fn edited(&self, edits: &[Edit]) -> String {

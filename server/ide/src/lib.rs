@@ -25,9 +25,11 @@ mod markdown;
 mod module_path;
 mod modules;
 mod nixos_markdown;
+mod refactor;
 mod references;
 mod rename;
 mod selection;
+mod semantic_tokens;
 mod suspect;
 mod symbols;
 mod syntax;
@@ -42,10 +44,12 @@ mod tests;
 
 pub use analysis::{Analysis, Files};
 pub use graph::{FileSet, Graph, Node};
+pub use refactor::extract_secret::Extraction;
+pub use semantic_tokens::{SemanticToken, TokenKind, TokenModifiers};
 pub use types::{
     Action, ActionKind, Command, Completion, CompletionKind, Completions, Diagnostic, DiagnosticCode, Edit,
-    Fold, FoldKind, Hover, InlayHint, Lens, Link, LinkTarget, Reference, Related, Severity, Symbol,
-    SymbolKind, Tag, Target, WorkspaceSymbol,
+    FileChange, Fold, FoldKind, Hover, InlayHint, Lens, Link, LinkTarget, Reference, Related, Severity,
+    Symbol, SymbolKind, Tag, Target, WorkspaceSymbol,
 };
 pub use world::{
     Capability, Catalogue, CatalogueEntry, CatalogueOption, Evaluated, EvaluatedManifest, EvaluatedSecret,

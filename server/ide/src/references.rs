@@ -37,7 +37,7 @@ fn places(facts: &Facts) -> Vec<(String, TextRange, bool)> {
 }
 
 /// The secret whose option is defined, where its name is written at this definition.
-fn declared(used: &OptionUse) -> Option<(String, TextRange)> {
+pub(crate) fn declared(used: &OptionUse) -> Option<(String, TextRange)> {
     let names: Vec<&str> = used.path.0.iter().map(String::as_str).collect();
     let at = match names.as_slice() {
         ["codchi", "secrets", "env" | "file", _, ..] => 3,

@@ -287,6 +287,13 @@ pub enum Command {
         /// For which machine; for all where `None`.
         machine: Option<String>,
     },
+    /// Move the text at the range into a secret. The value is not part of it.
+    ExtractSecret {
+        /// Which file.
+        path: PathBuf,
+        /// Where in it.
+        range: TextRange,
+    },
     /// Nothing: text only.
     None,
 }
@@ -313,6 +320,8 @@ pub struct Action {
     pub fixes: Option<(DiagnosticCode, TextRange)>,
     /// Changes in this file.
     pub edits: Vec<Edit>,
+    /// Changes of other files.
+    pub elsewhere: Vec<FileChange>,
     /// What it runs after the changes.
     pub command: Command,
     /// Whether it is the one to take without asking.
@@ -324,8 +333,29 @@ pub struct Action {
 pub enum ActionKind {
     /// Answers a diagnostic.
     QuickFix,
-    /// Changes code that is right.
-    Refactor,
+    /// Moves a part of the code that is right elsewhere.
+    Extract,
+    /// Writes code that is right differently.
+    Rewrite,
+}
+
+/// A change of another file than the one that an action is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileChange {
+    /// A new file, where there is none.
+    Create {
+        /// Where.
+        path: PathBuf,
+        /// What is in it.
+        text: String,
+    },
+    /// A change of one that is there.
+    Edit {
+        /// Which.
+        path: PathBuf,
+        /// In its order.
+        edits: Vec<Edit>,
+    },
 }
 
 /// A place of a secret or of a name.

@@ -104,6 +104,16 @@ impl Document {
         self.outline.get_or_init(|| self.root().expr().map(|expr| outline(&expr)).unwrap_or_default())
     }
 
+    /// All names in the text, in order: what stays the same when only its layout changes.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let tokens = self.root().syntax().descendants_with_tokens().filter_map(|it| it.into_token());
+        tokens
+            .filter(|token| token.kind() == rnix::SyntaxKind::TOKEN_IDENT)
+            .map(|token| token.text().to_owned())
+            .collect()
+    }
+
     /// The name at `offset` that the text binds, with all places where it stands.
     #[must_use]
     pub fn name_at(&self, offset: TextSize) -> Option<Name> {

@@ -18,6 +18,7 @@ mod publish;
 mod pull;
 mod server;
 mod session;
+mod tokens;
 mod transport;
 mod watch;
 mod workspace;

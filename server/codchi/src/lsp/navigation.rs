@@ -304,7 +304,7 @@ pub(super) fn announce(capabilities: &mut lsp::ServerCapabilities) {
 }
 
 impl Question<'_> {
-    fn text_range(&self, range: lsp::Range) -> codchi_module::TextRange {
+    pub(super) fn text_range(&self, range: lsp::Range) -> codchi_module::TextRange {
         let (text, lines) = (self.document.text(), self.document.lines());
         super::position::text_range(text, lines, range, self.converter.encoding)
     }

@@ -12,7 +12,7 @@ use super::position::{offset, text_range};
 use super::publish::{self, Changed};
 use super::session::{Session, Settings};
 use super::workspace::{Snapshot, Workspace, path};
-use super::{commands, documentation, navigation, pull, world};
+use super::{commands, documentation, navigation, pull, tokens, world};
 use crate::context::Context;
 use crate::levels;
 use codchi_ide::{Analysis, Files as _, Rules, World};
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) refresh: Notify,
     /// What is being done to machines.
     pub(crate) operations: Arc<Operations>,
+    /// The semantic tokens that were told last.
+    pub(crate) told: tokens::Told,
     /// Where things live, what is configured, what runs machines.
     pub(crate) context: Context,
     settings: Mutex<Settings>,
@@ -127,6 +129,7 @@ impl Server {
             world: watch::Sender::default(),
             refresh: Notify::new(),
             operations: Arc::default(),
+            told: tokens::Told::default(),
             context,
             settings: Mutex::default(),
             session: OnceLock::new(),
@@ -257,6 +260,7 @@ fn capabilities(session: &Session) -> ServerCapabilities {
         ..ServerCapabilities::default()
     };
     navigation::announce(&mut capabilities);
+    tokens::announce(&mut capabilities);
     capabilities
 }
 
@@ -331,6 +335,7 @@ impl LanguageServer for Server {
         let uri = params.text_document.uri;
         let Some(path) = path(&uri) else { return };
         self.shared.workspace.close(&path);
+        self.shared.told.forget(&uri);
         self.shared.changed(Changed::Closed(path, uri));
     }
 
@@ -480,6 +485,27 @@ impl LanguageServer for Server {
 
     async fn symbol(&self, params: WorkspaceSymbolParams) -> Result<Option<Vec<SymbolInformation>>> {
         navigation::symbols(self, params).await
+    }
+
+    async fn semantic_tokens_full(
+        &self,
+        params: SemanticTokensParams,
+    ) -> Result<Option<SemanticTokensResult>> {
+        tokens::full(self, params).await
+    }
+
+    async fn semantic_tokens_full_delta(
+        &self,
+        params: SemanticTokensDeltaParams,
+    ) -> Result<Option<SemanticTokensFullDeltaResult>> {
+        tokens::delta(self, params).await
+    }
+
+    async fn semantic_tokens_range(
+        &self,
+        params: SemanticTokensRangeParams,
+    ) -> Result<Option<SemanticTokensRangeResult>> {
+        tokens::range(self, params).await
     }
 
     async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {

@@ -132,7 +132,8 @@ impl Finding {
     fn fix(mut self, title: String, edits: Vec<Edit>, command: Command) -> Self {
         let fixes = Some((self.diagnostic.code, self.diagnostic.range));
         let preferred = self.fixes.is_empty();
-        self.fixes.push(Action { title, kind: ActionKind::QuickFix, fixes, edits, command, preferred });
+        let (kind, elsewhere) = (ActionKind::QuickFix, Vec::new());
+        self.fixes.push(Action { title, kind, fixes, edits, elsewhere, command, preferred });
         self
     }
 }

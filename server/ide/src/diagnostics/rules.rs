@@ -58,6 +58,7 @@ pub(crate) fn allow(document: &Document, diagnostic: &Diagnostic) -> Option<Acti
         kind: ActionKind::QuickFix,
         fixes: Some((*code, *range)),
         edits: vec![Edit { range: TextRange::empty(at), new_text }],
+        elsewhere: Vec::new(),
         command: Command::None,
         preferred: false,
     })
