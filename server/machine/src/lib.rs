@@ -38,6 +38,7 @@ mod test;
 mod vault;
 
 pub use error::MachineError;
+pub use flake::DEFAULT_NIXPKGS;
 pub use front::{Answer, Choice, Event, Front, LogLevel, Question, StepState};
 pub use machines::{Attach, CreateRequest, ExecRequest, Machines, Options};
 pub use manifest::{HostSecrets, Manifest, SecretSpec};
