@@ -9,6 +9,7 @@ mod analysis;
 mod completion;
 mod definition;
 mod diagnostics;
+mod evaluable;
 mod folding;
 mod graph;
 mod hover;
@@ -33,6 +34,7 @@ mod fixture;
 mod tests;
 
 pub use analysis::{Analysis, Files};
+pub use evaluable::Evaluable;
 pub use graph::{FileSet, Graph, Node};
 pub use types::{
     Action, ActionKind, Command, Completion, CompletionKind, Diagnostic, DiagnosticCode, Edit, Fold,
