@@ -360,6 +360,44 @@ async fn a_command_that_is_not_there_ends_with_127() {
     assert_eq!(output.status.code, 127);
 }
 
+/// A way to the engine on which the first websockets take longer than the engine waits for them.
+async fn slow_way(folder: &std::path::Path) -> std::path::PathBuf {
+    let dir = |name: &str| std::env::var_os(name).map(std::path::PathBuf::from);
+    let engine = dir("LXD_SOCKET").or_else(|| dir("INCUS_SOCKET")).unwrap_or_else(|| {
+        dir("LXD_DIR").or_else(|| dir("INCUS_DIR")).expect("an engine").join("unix.socket")
+    });
+    let socket = folder.join("slow.socket");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        let began = Instant::now();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                let mut head = vec![0; 4096];
+                let len = client.read(&mut head).await.unwrap();
+                if String::from_utf8_lossy(&head[..len]).contains("/websocket?secret=")
+                    && began.elapsed() < 3 * SECOND
+                {
+                    tokio::time::sleep(6 * SECOND).await;
+                }
+                let mut server = tokio::net::UnixStream::connect(engine).await.unwrap();
+                server.write_all(&head[..len]).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    socket
+}
+
+#[tokio::test]
+async fn a_command_whose_streams_came_too_late_for_the_engine_is_run_all_the_same() {
+    let machine = Machine::running().await;
+    let folder = tempfile::tempdir().unwrap();
+    let slow = Lxd::connect_to(&slow_way(folder.path()).await).await.unwrap();
+    let output = slow.run(&machine.name, &shell("echo once >>/tmp-once; cat /tmp-once"), b"").await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "once\n", "it ran, and it ran once");
+}
+
 #[tokio::test]
 async fn a_signal_ends_a_command() {
     let machine = Machine::running().await;

@@ -3,7 +3,8 @@
 //! `//- /path` begins a file; without one the text is `/project/codchi.nix`. `$0` is the cursor.
 
 use crate::{
-    Analysis, Command, Diagnostic, Document, Edit, Files, Graph, Symbol, TextRange, TextSize, World,
+    Analysis, Command, Diagnostic, Document, Edit, Evaluated, EvaluatedManifest, EvaluationError, Files,
+    Graph, Symbol, TextRange, TextSize, World,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -88,12 +89,39 @@ impl Fixture {
         self
     }
 
+    /// The module at `/project`, evaluated as it is.
+    pub(crate) fn evaluated(
+        mut self,
+        manifest: Option<EvaluatedManifest>,
+        errors: Vec<EvaluationError>,
+    ) -> Self {
+        let texts = self.files.0.iter().map(|(path, document)| (path.clone(), document.text().into()));
+        let evaluated = Evaluated { texts: texts.collect(), manifest, errors };
+        self.world.evaluations.insert((PathBuf::from("/project"), None), Arc::new(evaluated));
+        self
+    }
+
+    /// The file at the cursor with one part of it replaced.
+    pub(crate) fn typed(mut self, from: &str, to: &str) -> Self {
+        let text = self.text(&self.path);
+        assert_eq!(text.matches(from).count(), 1, "it is once in the text");
+        let document = Document::new(text.replacen(from, to, 1));
+        self.files = MemoryFiles(self.files.0, OnceLock::new());
+        self.files.0.insert(self.path.clone(), Arc::new(document));
+        self
+    }
+
     pub(crate) fn analysis(&self) -> Analysis<'_> {
         Analysis::new(&self.files, &self.world)
     }
 
     pub(crate) fn text(&self, path: &Path) -> &str {
         self.files.0[path].text()
+    }
+
+    /// All files, sorted.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.files.nix_files()
     }
 
     /// All diagnostics of all files, one a line.

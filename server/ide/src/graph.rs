@@ -25,6 +25,10 @@ pub struct Node {
     outputs: Vec<(String, Option<Arc<Path>>)>,
     /// Whether it is a codchi module by itself: it sets codchi's options, is called `codchi.nix` or is a flake with modules.
     is_root: bool,
+    /// Whether it is meant for code machines, rather than for any NixOS.
+    is_for_machines: bool,
+    /// Whether it may import more than is visible.
+    imports_more: bool,
 }
 
 impl Node {
@@ -39,10 +43,13 @@ impl Node {
         let outputs: Vec<_> = outputs.collect();
         let is_named_so = || facts.may_be_module && path.file_name().is_some_and(|name| name == "codchi.nix");
         let imports = imports.filter_map(|written| target(path, written));
+        let is_codchi = !facts.options.is_empty() || is_named_so();
         Self {
             targets: imports.chain(outputs.iter().filter_map(|(_, file)| file.clone())).collect(),
             outputs,
-            is_root: !facts.options.is_empty() || !facts.flake_modules.is_empty() || is_named_so(),
+            is_root: is_codchi || !facts.flake_modules.is_empty(),
+            imports_more: facts.may_declare_more,
+            is_for_machines: is_codchi || facts.flake_modules.iter().any(|it| it.kind == "codchiModules"),
         }
     }
 
@@ -58,6 +65,10 @@ impl Node {
 
     pub(crate) fn is_root(&self) -> bool {
         self.is_root
+    }
+
+    pub(crate) fn is_for_machines(&self) -> bool {
+        self.is_for_machines
     }
 }
 
@@ -143,6 +154,16 @@ impl Graph {
             self.importers.entry(target.clone()).or_default().insert(path.clone());
         }
         self.nodes.insert(path, node);
+    }
+
+    /// Whether there is a file in one of the folders above a path that may import what is not visible.
+    pub(crate) fn imports_more_above(&self, path: &Path) -> bool {
+        let imports = |(file, node): (&Arc<Path>, &Arc<Node>)| {
+            node.imports_more
+                && **file != *path
+                && file.parent().is_some_and(|folder| path.starts_with(folder))
+        };
+        self.nodes.iter().any(imports)
     }
 
     pub(crate) fn node(&self, path: &Path) -> Option<&Arc<Node>> {

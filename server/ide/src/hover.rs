@@ -1,6 +1,7 @@
 //! Hover: an option's documentation; of a secret also whether it is set and how it reaches the machine; of a
 //! capability what the host says.
 
+use crate::asked::Asked;
 use crate::diagnostics::sentence;
 use crate::markdown::{capability_markdown, option_markdown};
 use crate::modules::Modules;
@@ -14,7 +15,7 @@ pub(crate) fn hover(files: &dyn Files, world: &World, path: &Path, offset: TextS
     let document = files.document(path)?;
     let facts = document.facts();
     if let Some(secret) = facts.secrets.iter().find(|s| s.name_range.contains_inclusive(offset)) {
-        let markdown = secret_markdown(files, world, path, facts, secret);
+        let markdown = secret_markdown(files, world, path, &document, secret);
         return Some(Hover { markdown, range: secret.name_range });
     }
     if let Some(used) = facts.capabilities.iter().find(|used| used.range.contains_inclusive(offset)) {
@@ -34,17 +35,22 @@ fn secret_markdown(
     files: &dyn Files,
     world: &World,
     path: &Path,
-    facts: &Facts,
+    document: &Document,
     secret: &SecretDeclaration,
 ) -> String {
     let name = &secret.name;
-    let optional = if secret.required == Some(false) { "optional user secret" } else { "user secret" };
+    let asked = Asked::new(Modules::new(files), world, path, document).secrets();
+    let asked = asked.iter().find(|asked| asked.range == secret.name_range);
+    let required = asked.map_or(secret.required, |asked| asked.required);
+    let optional = if required == Some(false) { "optional user secret" } else { "user secret" };
     let mut parts = vec![format!("`{name}`: {optional}")];
-    if let Some((description, _)) = &secret.description {
-        parts.push(description.trim().to_owned());
+    parts.extend(asked.and_then(|asked| asked.description.as_ref()).map(|text| text.trim().to_owned()));
+    parts.extend(delivery(document.facts(), secret));
+    if asked.is_some_and(|asked| asked.in_force == Some(false)) {
+        parts.push("Nobody is asked for it: the module does not declare it as it is.".to_owned());
+    } else {
+        parts.extend(value_state(files, world, path, name));
     }
-    parts.extend(delivery(facts, secret));
-    parts.extend(value_state(files, world, path, name));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
 }

@@ -1,5 +1,6 @@
 //! Inlay hints: the host's answer beside a capability, and whether a secret has a value beside its name.
 
+use crate::asked::Asked;
 use crate::modules::Modules;
 use crate::{Files, InlayHint, TextRange, World};
 use std::collections::BTreeSet;
@@ -7,10 +8,15 @@ use std::path::Path;
 
 /// The hints within `range`, in order of the text.
 pub(crate) fn inlay_hints(files: &dyn Files, world: &World, path: &Path, range: TextRange) -> Vec<InlayHint> {
-    let Some(facts) = files.facts(path) else { return Vec::new() };
+    let Some(document) = files.document(path) else { return Vec::new() };
+    let modules = Modules::new(files);
+    let asked = Asked::new(modules, world, path, &document);
     let mut hints = Vec::new();
     if let Some(host) = &world.capabilities {
-        for asked in facts.capabilities.iter().filter(|asked| range.contains_range(asked.range)) {
+        let capabilities = asked.capabilities();
+        // What an evaluation does not ask for needs no answer.
+        let asked = capabilities.iter().filter(|asked| asked.in_force != Some(false));
+        for asked in asked.filter(|asked| range.contains_range(asked.range)) {
             let Some(answer) = host.get(&asked.name) else { continue };
             let label = if answer.available { "available" } else { "missing" };
             let remedy = answer.remedy.iter().filter(|_| !answer.available);
@@ -25,10 +31,10 @@ pub(crate) fn inlay_hints(files: &dyn Files, world: &World, path: &Path, range: 
     }
     if let Some(for_all) = &world.secrets {
         let mut seen = BTreeSet::new();
-        let secrets = facts.secrets.iter().filter(|secret| range.contains_range(secret.name_range));
-        let secrets: Vec<_> = secrets.filter(|secret| seen.insert(&secret.name)).collect();
-        let machines =
-            if secrets.is_empty() { Vec::new() } else { Modules::new(files).machines(world, path) };
+        let mut secrets = asked.secrets();
+        secrets.retain(|secret| secret.in_force != Some(false) && range.contains_range(secret.range));
+        secrets.retain(|secret| seen.insert(secret.name.clone()));
+        let machines = if secrets.is_empty() { Vec::new() } else { modules.machines(world, path) };
         for secret in secrets {
             let without: Vec<&str> = machines
                 .iter()
@@ -48,7 +54,7 @@ pub(crate) fn inlay_hints(files: &dyn Files, world: &World, path: &Path, range: 
                 let names = without.join(", ");
                 (format!("not set for {names}"), format!("`{}` has no value for {names}.", secret.name))
             };
-            hints.push(InlayHint { offset: secret.name_range.end(), label, tooltip });
+            hints.push(InlayHint { offset: secret.range.end(), label, tooltip });
         }
     }
     hints.sort_by_key(|hint| hint.offset);

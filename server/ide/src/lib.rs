@@ -6,10 +6,13 @@
 
 mod actions;
 mod analysis;
+mod asked;
+mod changes;
 mod completion;
 mod definition;
 mod diagnostics;
 mod evaluable;
+mod evaluated;
 mod folding;
 mod graph;
 mod hover;

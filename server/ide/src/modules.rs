@@ -1,7 +1,7 @@
 //! Which files are modules, what they import, and which machines are made of them.
 
 use crate::graph::{FileSet, Node, Question, target};
-use crate::{Facts, Files, Machine, MachineModule, World};
+use crate::{Document, Facts, Files, Machine, MachineModule, World};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -56,6 +56,16 @@ impl<'a> Modules<'a> {
         self.files.facts(path)
     }
 
+    /// The text of the file at a path; it may have to be read and parsed anew.
+    pub(crate) fn document(self, path: &Path) -> Option<Arc<Document>> {
+        self.files.document(path)
+    }
+
+    /// The Nix files of the workspace.
+    pub(crate) fn nix_files(self) -> Vec<PathBuf> {
+        self.files.nix_files()
+    }
+
     /// What `written` means in the file at `from`.
     pub(crate) fn resolve(self, from: &Path, written: &str) -> Resolved {
         let Some(path) = target(from, written) else { return Resolved::Unknown };
@@ -80,6 +90,22 @@ impl<'a> Modules<'a> {
     /// module or given by a flake as one.
     pub(crate) fn is_codchi(self, path: &Path) -> bool {
         self.is_root(path) || self.files.graph().upwards(path).iter().any(|file| self.is_root(file))
+    }
+
+    /// Whether the file may be part of a module that is not known to be made of it: nothing imports it by its path, and
+    /// something above may import all that is in a folder.
+    pub(crate) fn may_be_part_of_more(self, path: &Path) -> bool {
+        let is_root = path.file_name().is_some_and(|name| ROOTS.iter().take(2).any(|root| name == *root));
+        !is_root && !self.is_imported(path) && self.files.graph().imports_more_above(path)
+    }
+
+    /// Whether the file is part of what a code machine is made of, or is meant to be: a flake's `nixosModules` may as well be
+    /// for servers, where what does nothing in a code machine does something.
+    pub(crate) fn is_for_machines(self, world: &World, path: &Path) -> bool {
+        let is_meant = |file: &Arc<Path>| self.node(file).is_some_and(|node| node.is_for_machines());
+        self.is_codchi(path)
+            && (self.evaluated_with(world, path).iter().any(is_meant)
+                || !self.machines(world, path).is_empty())
     }
 
     fn is_root(self, path: &Path) -> bool {
@@ -193,8 +219,13 @@ impl<'a> Modules<'a> {
         if is_known { graph.answer(Question::FilesOf(source), work_out) } else { work_out() }
     }
 
+    /// The file that a module begins with.
+    pub(crate) fn first_file(self, path: &Path, output: Option<&str>) -> Option<Arc<Path>> {
+        self.entries(path, output).open.into_iter().next()
+    }
+
     /// Whether a file is one of a module's; cheaper than to gather them all.
-    fn holds(self, path: &Path, output: Option<&str>, file: &Path) -> bool {
+    pub(crate) fn holds(self, path: &Path, output: Option<&str>, file: &Path) -> bool {
         let graph = self.files.graph();
         let upwards = graph.upwards(file);
         let Entries { open, root } = self.entries(path, output);

@@ -1,8 +1,11 @@
 //! What must hold for any text: nothing panics, ranges lie in the text, and half-typed text raises no false alarm.
 
+mod projects;
+
 use crate::fixture::Fixture;
 use crate::{
-    Capability, Diagnostic, DiagnosticCode, Machine, MachineModule, MachineState, TextRange, TextSize, World,
+    Capability, Diagnostic, DiagnosticCode, EvaluationError, Machine, MachineModule, MachineState, TextRange,
+    TextSize, World,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -301,6 +304,12 @@ fn the_documentation_has_a_section_for_each_code_with_an_example_that_raises_it(
         let file = if is_flake { "//- /project/flake.nix\n" } else { "" };
         let example = format!("{file}{}", example.expect("an example"));
         let fixture = Fixture::new(&example).with(world.clone());
+        let fixture = if code == DiagnosticCode::Evaluation {
+            let error = EvaluationError { message: "No".into(), ..EvaluationError::default() };
+            fixture.evaluated(None, vec![error])
+        } else {
+            fixture
+        };
         let found = fixture.analysis().diagnostics(&fixture.path);
         assert!(found.iter().any(|diagnostic| diagnostic.code == code), "{title}{found:?}");
         let line = format!("| [`{0}`](#{0}) |", name.as_str().expect("a name"));

@@ -39,11 +39,13 @@ pub enum DiagnosticCode {
     NoEffect,
     /// A machine names a module output that the flake does not have (any more).
     FlakeOutputMissing,
+    /// What Nix says when it evaluates the module.
+    Evaluation,
 }
 
 impl DiagnosticCode {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Syntax,
         Self::UnknownOption,
         Self::WrongType,
@@ -60,6 +62,7 @@ impl DiagnosticCode {
         Self::NoEffect,
         Self::ImportNotFound,
         Self::FlakeOutputMissing,
+        Self::Evaluation,
     ];
 
     /// Its name, as it is shown and configured: `secret-not-set`.
@@ -82,6 +85,7 @@ impl DiagnosticCode {
             Self::NoEffect => "no-effect",
             Self::ImportNotFound => "import-not-found",
             Self::FlakeOutputMissing => "flake-output-missing",
+            Self::Evaluation => "evaluation",
         }
     }
 

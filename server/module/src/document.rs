@@ -3,8 +3,11 @@
 use crate::facts::outline::outline;
 use crate::limit::excess;
 use crate::names::{Name, Rebinding, name_at, spelled_out};
+use crate::reparse::reparse;
 use crate::syntax::{SyntaxError, syntax_errors};
 use crate::{Binding, Facts, LineIndex, TextRange, TextSize};
+use rnix::{Root, SyntaxNode};
+use rowan::GreenNode;
 use rowan::ast::AstNode as _;
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +15,8 @@ use std::sync::{Arc, OnceLock};
 pub struct Document {
     text: Arc<str>,
     lines: LineIndex,
-    parse: rnix::Parse<rnix::Root>,
+    tree: GreenNode,
+    errors: Vec<rnix::ParseError>,
     /// Where the text was cut off for the parser, and why.
     excess: Option<SyntaxError>,
     facts: OnceLock<Arc<Facts>>,
@@ -28,14 +32,31 @@ impl Document {
         let excess = excess(&text);
         let readable = excess.as_ref().and_then(|error| text.get(..usize::from(error.range.start())));
         let parse = rnix::Root::parse(readable.unwrap_or(&text));
-        Self {
-            lines: LineIndex::new(&text),
-            parse,
-            excess,
-            text,
-            facts: OnceLock::new(),
-            outline: OnceLock::new(),
+        let tree = parse.syntax().green().to_owned();
+        Self::of(text, tree, parse.errors().to_vec(), excess)
+    }
+
+    /// The same as [`Self::new`], but where only definitions of a set differ from this text, only those are parsed.
+    #[must_use]
+    pub fn edited(&self, text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        if self.excess.is_some() || excess(&text).is_some() {
+            return Self::new(text);
         }
+        match reparse(&self.text, self.root().syntax(), &self.errors, &text) {
+            Some((tree, errors)) => Self::of(text, tree, errors, None),
+            None => Self::new(text),
+        }
+    }
+
+    fn of(
+        text: Arc<str>,
+        tree: GreenNode,
+        errors: Vec<rnix::ParseError>,
+        excess: Option<SyntaxError>,
+    ) -> Self {
+        let (facts, outline) = (OnceLock::new(), OnceLock::new());
+        Self { lines: LineIndex::new(&text), text, tree, errors, excess, facts, outline }
     }
 
     /// The text.
@@ -52,8 +73,10 @@ impl Document {
 
     /// The tree's root, for use within one function.
     #[must_use]
-    pub fn root(&self) -> rnix::Root {
-        self.parse.tree()
+    pub fn root(&self) -> Root {
+        let root = SyntaxNode::new_root(self.tree.clone());
+        // The parser makes a root of any text, so it is one.
+        Root::cast(root).unwrap_or_else(|| Root::parse("").tree())
     }
 
     /// What the text says; worked out at the first call.
@@ -93,10 +116,16 @@ impl Document {
         spelled_out(self.root().syntax(), inherit, names)
     }
 
+    /// What the parser says is wrong.
+    #[cfg(test)]
+    pub(crate) fn errors(&self) -> &[rnix::ParseError] {
+        &self.errors
+    }
+
     /// Whether the text is not Nix; cheaper than to list what is wrong.
     #[must_use]
     pub fn has_syntax_errors(&self) -> bool {
-        self.excess.is_some() || !self.parse.errors().is_empty()
+        self.excess.is_some() || !self.errors.is_empty()
     }
 
     /// The parser's errors, the first of each region: what follows from it is left out.
@@ -104,7 +133,7 @@ impl Document {
     pub fn syntax_errors(&self) -> Vec<SyntaxError> {
         match &self.excess {
             Some(error) => vec![error.clone()],
-            None => syntax_errors(&self.text, self.root().syntax(), self.parse.errors()),
+            None => syntax_errors(&self.text, self.root().syntax(), &self.errors),
         }
     }
 }

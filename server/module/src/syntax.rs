@@ -51,7 +51,7 @@ pub(crate) fn syntax_errors(text: &str, root: &SyntaxNode, errors: &[ParseError]
 }
 
 /// Where the parser saw it; `None` for the end of the text.
-fn position(error: &ParseError) -> Option<TextRange> {
+pub(crate) fn position(error: &ParseError) -> Option<TextRange> {
     match error {
         ParseError::Unexpected(range)
         | ParseError::UnexpectedExtra(range)

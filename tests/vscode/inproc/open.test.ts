@@ -38,12 +38,15 @@ async function answering(answer: string | undefined, body: () => Promise<unknown
 
 describe("open", () => {
   beforeEach(() => setMachines([machine("alpha"), machine("stopped", { state: "stopped" })]));
-  afterEach(async () => {
-    for (const terminal of vscode.window.terminals) {
-      terminal.dispose();
-    }
-    await until("closed terminals", () => vscode.window.terminals.length === 0);
-  });
+  afterEach(() =>
+    // Asked again until they are gone: a terminal that is still being made does not hear the first time.
+    until("closed terminals", () => {
+      for (const terminal of vscode.window.terminals) {
+        terminal.dispose();
+      }
+      return vscode.window.terminals.length === 0;
+    }),
+  );
 
   for (const id of ["ms-vscode-remote.remote-ssh", "jeanp413.open-remote-ssh", "google.antigravity-remote-openssh"]) {
     it(`opens the machine's folder through ${id}`, async () => {

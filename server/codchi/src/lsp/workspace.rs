@@ -7,7 +7,7 @@ use codchi_ide::{Facts, Files, Graph, Node};
 use codchi_module::Document;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tower_lsp::lsp_types::{TextDocumentContentChangeEvent, Url};
 
 /// The texts the client has open, over those on the disk.
@@ -51,18 +51,36 @@ pub(crate) struct OpenFile {
     /// The client's count of its changes.
     pub(crate) version: i32,
     text: Arc<str>,
+    /// The last text before that was parsed, until this one is.
+    before: Mutex<Option<Arc<Document>>>,
     document: OnceLock<Arc<Document>>,
     node: OnceLock<Arc<Node>>,
 }
 
 impl OpenFile {
-    fn new(uri: Url, version: i32, text: impl Into<Arc<str>>) -> Arc<Self> {
-        Arc::new(Self { uri, version, text: text.into(), document: OnceLock::new(), node: OnceLock::new() })
+    fn new(uri: Url, version: i32, text: impl Into<Arc<str>>, before: Option<Arc<Document>>) -> Arc<Self> {
+        let (text, before) = (text.into(), Mutex::new(before));
+        Arc::new(Self { uri, version, text, before, document: OnceLock::new(), node: OnceLock::new() })
     }
 
     /// The parsed text; takes its time at the first call.
     pub(crate) fn document(&self) -> &Arc<Document> {
-        self.document.get_or_init(|| Arc::new(Document::new(self.text.clone())))
+        self.document.get_or_init(|| {
+            let text = self.text.clone();
+            Arc::new(match self.before().take() {
+                Some(before) => before.edited(text),
+                None => Document::new(text),
+            })
+        })
+    }
+
+    /// What a changed text may be parsed with.
+    fn latest(&self) -> Option<Arc<Document>> {
+        self.document.get().cloned().or_else(|| self.before().clone())
+    }
+
+    fn before(&self) -> MutexGuard<'_, Option<Arc<Document>>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it imports.
@@ -79,7 +97,7 @@ impl Workspace {
 
     /// The client has opened a text.
     pub(crate) fn open(&self, path: PathBuf, uri: Url, version: i32, text: String) {
-        self.lock().open_mut().insert(path, OpenFile::new(uri, version, text));
+        self.lock().open_mut().insert(path, OpenFile::new(uri, version, text, None));
     }
 
     /// The client has changed a text; `false` where it never opened it.
@@ -93,7 +111,7 @@ impl Workspace {
         let mut now = self.lock();
         let Some(file) = now.open.get(path).cloned() else { return false };
         let text = edit::apply(&file.text, changes, encoding);
-        let file = OpenFile::new(file.uri.clone(), version, text);
+        let file = OpenFile::new(file.uri.clone(), version, text, file.latest());
         now.open_mut().insert(path.to_owned(), file);
         true
     }
@@ -110,7 +128,7 @@ impl Workspace {
         now.graph = Arc::default();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Snapshot> {
+    fn lock(&self) -> MutexGuard<'_, Snapshot> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -33,6 +33,8 @@ use tokio_util::task::AbortOnDropHandle;
 const QUEUE: usize = 16;
 /// The largest frame that is sent.
 const FRAME: usize = 32 * 1024;
+/// How often the engine is asked to run a command whose streams it did not wait for.
+const ATTEMPTS: u32 = 4;
 /// What a terminal takes for the end of its input.
 const END_OF_TRANSMISSION: &[u8] = &[4];
 
@@ -51,7 +53,24 @@ struct Streams {
 
 impl Transport {
     /// `POST /1.0/instances/NAME/exec`, then `GET /1.0/operations/ID/websocket?secret=…` for each stream.
+    ///
+    /// The engine gives up a command whose streams are not all connected within five seconds, which on a busy computer
+    /// happens. Nothing was started then, so it is asked again.
     pub(super) async fn execute(&self, name: &InstanceName, exec: &Exec) -> Result<Process, ApiError> {
+        let mut attempt = 1;
+        loop {
+            match self.begin(name, exec).await {
+                Err(error) if attempt < ATTEMPTS && error.is_given_up() => {
+                    tracing::debug!(attempt, "the engine gave up before all streams were connected");
+                    attempt += 1;
+                }
+                connected => return connected.map(|streams| self.process(name, streams)),
+            }
+        }
+    }
+
+    /// Asks for the command and connects its streams; with the last one it begins.
+    async fn begin(&self, name: &InstanceName, exec: &Exec) -> Result<Connected, ApiError> {
         let answer = self
             .request(Method::POST, &format!("/1.0/instances/{name}/exec"), Body::json(&request(exec)))
             .await?;
@@ -64,21 +83,26 @@ impl Transport {
             let secret = utf8_percent_encode(secret, NON_ALPHANUMERIC);
             self.websocket(&format!("{operation}/websocket?secret={secret}")).await
         };
+        // First, as the engine does not wait for it: a short command would have ended before.
+        let control = connect("control").await?;
+        let (input, outputs) = match exec.stdio {
+            Stdio::Piped => {
+                let (input, output, error) = tokio::try_join!(connect("0"), connect("1"), connect("2"))?;
+                (input, Some((output, error)))
+            }
+            Stdio::Pty(_) => (connect("0").await?, None),
+        };
+        Ok(Connected { operation, control, input, outputs })
+    }
 
+    fn process(&self, name: &InstanceName, connected: Connected) -> Process {
+        let Connected { operation, control, input: stream, outputs } = connected;
         let (steer, commands) = mpsc::unbounded_channel();
         let (input, keys) = mpsc::channel(QUEUE);
-        let streams = match exec.stdio {
-            Stdio::Piped => {
-                let (stdin, stdout, stderr, control) =
-                    tokio::try_join!(connect("0"), connect("1"), connect("2"), connect("control"))?;
-                (control, Some(feed(stdin, keys)), output(stdout), output(stderr))
-            }
-            Stdio::Pty(_) => {
-                let (terminal, control) = tokio::try_join!(connect("0"), connect("control"))?;
-                (control, None, converse(terminal, keys), Box::new(tokio::io::empty()) as Output)
-            }
+        let (feeder, stdout, stderr) = match outputs {
+            Some((stdout, stderr)) => (Some(feed(stream, keys)), output(stdout), output(stderr)),
+            None => (None, converse(stream, keys), Box::new(tokio::io::empty()) as Output),
         };
-        let (control, feeder, stdout, stderr) = streams;
 
         let control = AbortOnDropHandle::new(tokio::spawn(obey(control, commands)));
         let transport = self.clone();
@@ -89,7 +113,7 @@ impl Transport {
             exit_status(transport.ended(&operation).await)
                 .map_err(|error| error.explain("running a command in", &instance))
         }));
-        Ok(Process {
+        Process {
             stdin: Box::new(Input(PollSender::new(input))),
             stdout,
             stderr,
@@ -100,8 +124,18 @@ impl Transport {
                     Err(DriverError::Connection { action: "running a command".into(), source: error.into() })
                 })
             }),
-        })
+        }
     }
+}
+
+/// A command that has begun.
+struct Connected {
+    operation: String,
+    control: WebSocket,
+    /// Its standard input, or its terminal.
+    input: WebSocket,
+    /// Its standard output and error, where it has no terminal.
+    outputs: Option<(WebSocket, WebSocket)>,
 }
 
 fn request(exec: &Exec) -> Value {

@@ -108,6 +108,12 @@ impl ApiError {
         matches!(self, Self::Refused { message, .. } if busy.iter().any(|words| message.contains(words)))
     }
 
+    /// Whether the engine gave up a command whose streams were not all connected in time; it did not begin.
+    pub(super) fn is_given_up(&self) -> bool {
+        let words = ["Only running operations can be connected", "Timed out waiting for websockets"];
+        matches!(self, Self::Refused { message, .. } if words.iter().any(|words| message.contains(words)))
+    }
+
     /// The error for callers: `action` is what was being done to the instance `name`, e.g. `starting`.
     pub(super) fn explain(self, action: &str, name: &InstanceName) -> DriverError {
         let instance = || name.to_string();

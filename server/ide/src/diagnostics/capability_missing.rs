@@ -1,15 +1,14 @@
 //! `capability-missing`: the host does not offer what the module asks for.
 //!
-//! An error where it is required, since no machine can be created here then; a hint where it is optional. Only what
-//! every evaluation asks for counts, and only what the host was asked about.
+//! An error where it is required, since no machine can be created here then; a hint where it is optional. What counts is
+//! what the last evaluation asks for, without one only what every evaluation would; and only what the host was asked about.
 
 use super::{Context, Finding};
 use crate::{DiagnosticCode, Severity};
-use codchi_module::Certainty;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let Some(host) = &cx.world.capabilities else { return };
-    for asked in cx.facts.capabilities.iter().filter(|asked| asked.certainty == Certainty::Always) {
+    for asked in cx.asked.capabilities().iter().filter(|asked| asked.in_force == Some(true)) {
         let Some(answer) = host.get(&asked.name).filter(|answer| !answer.available) else { continue };
         let (severity, consequence) = if asked.required {
             (Severity::Error, "so no machine can be made of this module here")

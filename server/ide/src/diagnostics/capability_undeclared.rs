@@ -6,6 +6,7 @@
 
 use super::settings::is_below;
 use super::{Context, Finding};
+use crate::asked::ASKING;
 use crate::syntax::{first_place, module_set};
 use crate::{DiagnosticCode, Edit, Severity, TextRange, TextSize};
 use codchi_module::{Certainty, Facts, Literal, OptionUse};
@@ -58,7 +59,10 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let own = Asked::default().and(cx.facts);
     let needed: Vec<_> =
         options.chain(packages).filter(|(_, capability, _)| !own.for_it(capability)).collect();
-    if needed.is_empty() || !cx.modules.is_codchi(cx.path) {
+    if needed.is_empty() || !cx.modules.is_for_machines(cx.world, cx.path) {
+        return;
+    }
+    if cx.modules.may_be_part_of_more(cx.path) {
         return;
     }
     let Some(asked) = Asked::around(cx) else { return };
@@ -109,9 +113,9 @@ impl Asked {
     fn and(mut self, facts: &Facts) -> Self {
         self.0.extend(facts.capabilities.iter().map(|capability| capability.name.clone()));
         // These ask for it themselves.
-        for (option, capability) in [("enable", "nesting"), ("enableNvidia", "cuda")] {
+        for (option, capability) in ASKING {
             let is_on = |used: &OptionUse| {
-                used.path.0.iter().eq(["codchi", "docker", option]) && !super::settings::off(used)
+                used.path.0.iter().map(String::as_str).eq(option.split('.')) && !super::settings::off(used)
             };
             if facts.options.iter().any(is_on) {
                 self.0.push(capability.to_owned());

@@ -4,7 +4,8 @@
 
 use super::{Context, Finding, nearest};
 use crate::syntax::names;
-use crate::{DiagnosticCode, Severity, TextRange};
+use crate::{DiagnosticCode, Edit, Severity, TextRange};
+use codchi_module::is_identifier;
 use rnix::ast::{Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
 
@@ -32,8 +33,22 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
                 machine.name,
             );
             let finding = Finding::new(DiagnosticCode::FlakeOutputMissing, Severity::Error, range, message);
-            findings.push(finding.based_on_all(cx));
+            findings.push(renamed(cx, finding.based_on_all(cx), output, &known));
         }
+    }
+}
+
+/// With a fix that gives the output which was probably renamed its name back.
+fn renamed(cx: &Context<'_>, finding: Finding, output: &str, known: &[&str]) -> Finding {
+    let near = nearest(output, known.iter().copied());
+    let module = near.and_then(|near| cx.facts.flake_modules.iter().find(|module| module.name == near));
+    match module {
+        Some(module) => {
+            let new_text = if is_identifier(output) { output.to_owned() } else { format!("{output:?}") };
+            let edit = Edit { range: module.range, new_text };
+            finding.edit(format!("Rename the output `{}` to `{output}`", module.name), vec![edit])
+        }
+        None => finding,
     }
 }
 
@@ -80,6 +95,29 @@ mod tests {
             /project/flake.nix error flake-output-missing at `outputs`: The machine `b` is made of the module output `dev`, which this flake does not have. It has no module outputs. The machine cannot be rebuilt until there is one of that name, or it is created anew of another.
         "#]],
         );
+    }
+
+    #[test]
+    fn an_output_that_was_renamed_can_get_its_name_back() {
+        let machine = Machine {
+            name: "m".into(),
+            state: MachineState::Stopped,
+            modules: vec![MachineModule { path: "/project".into(), output: Some("backend".into()) }],
+            secrets: [].into(),
+            generation: 1,
+        };
+        let text = "//- /project/flake.nix\n{ out$0puts = _: { nixosModules = { backends = ./m.nix; default = ./m.nix; }; }; }\n//- /project/m.nix\n{ }";
+        let world = World { machines: vec![machine], ..World::default() };
+        expect![[r#"
+            * Rename the output `backends` to `backend`
+            { outputs = _: { nixosModules = { backend = ./m.nix; default = ./m.nix; }; }; }
+
+              Allow `flake-output-missing` on this line
+            # codchi: allow flake-output-missing
+            { outputs = _: { nixosModules = { backends = ./m.nix; default = ./m.nix; }; }; }
+
+        "#]]
+        .assert_eq(&Fixture::new(text).with(world).actions());
     }
 
     #[test]

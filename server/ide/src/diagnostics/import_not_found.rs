@@ -3,11 +3,12 @@
 //! Only in codchi modules and what they import; other Nix files are left alone. Conditional imports do not exist
 //! (`imports` cannot depend on `config`), but a path in a branch may be one that is never taken.
 
-use super::{Context, Finding};
+use super::{Context, Finding, nearest};
+use crate::graph::target;
 use crate::modules::Resolved;
-use crate::{DiagnosticCode, Severity, TextRange};
+use crate::{DiagnosticCode, Edit, Severity, TextRange};
 use codchi_module::Certainty;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let imports = cx.facts.imports.iter().filter(|import| import.certainty == Certainty::Always);
@@ -34,7 +35,46 @@ fn finding(cx: &Context<'_>, written: &str, range: TextRange) -> Option<Finding>
             quoted(&path.join("default.nix")),
         ),
     };
-    Some(Finding::new(DiagnosticCode::ImportNotFound, Severity::Error, range, message))
+    let finding = Finding::new(DiagnosticCode::ImportNotFound, Severity::Error, range, message);
+    let is_written_here = cx.document.text().get(std::ops::Range::<usize>::from(range)) == Some(written);
+    Some(match target(cx.path, written).filter(|_| is_written_here).and_then(|target| meant(cx, &target)) {
+        Some(new_text) => finding.edit(format!("Change to `{new_text}`"), vec![Edit { range, new_text }]),
+        None => finding,
+    })
+}
+
+/// The file that was probably meant, as it would be written here: one of the folder with a similar name, or the only one of the
+/// workspace with this name.
+fn meant(cx: &Context<'_>, target: &Path) -> Option<String> {
+    let name = target.file_name()?.to_str()?;
+    let files = cx.modules.nix_files();
+    let others = files.iter().filter(|file| **file != *cx.path && is_simple(file));
+    let (beside, elsewhere): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        others.partition(|file| file.parent() == target.parent());
+    let names = beside.iter().filter_map(|file| file.file_name()?.to_str());
+    let near = nearest(name, names).map(|near| target.with_file_name(near));
+    let moved = || match elsewhere
+        .iter()
+        .filter(|file| file.file_name() == target.file_name())
+        .collect::<Vec<_>>()[..]
+    {
+        [file] if name != "default.nix" => Some(file.to_path_buf()),
+        _ => None,
+    };
+    relative(cx.path.parent()?, &near.or_else(moved)?)
+}
+
+/// Whether a path can be written in Nix as it is.
+fn is_simple(path: &Path) -> bool {
+    let simple = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+');
+    path.to_str().is_some_and(|path| path.chars().all(simple))
+}
+
+/// A path as it is written in a file of `folder`.
+fn relative(folder: &Path, path: &Path) -> Option<String> {
+    let up = folder.ancestors().position(|above| path.starts_with(above))?;
+    let below = path.strip_prefix(folder.ancestors().nth(up)?).ok()?.to_str()?;
+    Some(if up == 0 { format!("./{below}") } else { format!("{}{below}", "../".repeat(up)) })
 }
 
 fn quoted(path: &Path) -> String {
@@ -121,5 +161,33 @@ mod tests {
             r#"{ inputs, ... }: { imports = [ <nixpkgs/nixos> ~/a.nix inputs.a.nixosModules.b "${inputs.a}/b.nix" ]; codchi.gpu.enable = true; }"#,
             expect![[r#""#]],
         );
+    }
+
+    #[test]
+    fn a_file_that_was_probably_meant_is_offered() {
+        let files = "\n//- /project/modules/shell.nix\n{ }\n//- /other/team.nix\n{ }\n";
+        let fixture = |import: &str| {
+            Fixture::new(&format!("{{ imports = [ {import} ]; codchi.gpu.enable = true; }}{files}")).actions()
+        };
+        expect![[r#"
+            * Change to `./modules/shell.nix`
+            { imports = [ ./modules/shell.nix ]; codchi.gpu.enable = true; }
+
+              Allow `import-not-found` on this line
+            # codchi: allow import-not-found
+            { imports = [ ./modules/shel.nix ]; codchi.gpu.enable = true; }
+
+        "#]]
+        .assert_eq(&fixture("./modules/s$0hel.nix"));
+        expect![[r#"
+            * Change to `../other/team.nix`
+            { imports = [ ../other/team.nix ]; codchi.gpu.enable = true; }
+
+              Allow `import-not-found` on this line
+            # codchi: allow import-not-found
+            { imports = [ ./team.nix ]; codchi.gpu.enable = true; }
+
+        "#]]
+        .assert_eq(&fixture("./t$0eam.nix"));
     }
 }

@@ -1,12 +1,13 @@
 //! What is wrong in a file: one file per diagnostic, each with its message and its fixes.
 //!
-//! Invariant: what only evaluation can know is not reported, nor what half-typed text makes doubtful.
+//! Invariant: what only evaluation can know is not reported without one, nor what half-typed text makes doubtful.
 
 mod capability_missing;
 mod capability_undeclared;
 mod capability_unknown;
 mod deprecated_option;
 mod duplicate_definition;
+mod evaluation;
 mod flake_output_missing;
 mod import_not_found;
 mod no_effect;
@@ -25,6 +26,7 @@ pub(crate) use capability_missing::sentence;
 pub(crate) use capability_unknown::is_capability_list;
 pub(crate) use rules::allow;
 
+use crate::asked::Asked;
 use crate::modules::Modules;
 use crate::suspect::Suspects;
 use crate::{
@@ -49,14 +51,16 @@ pub(crate) struct Context<'a> {
     facts: &'a Facts,
     modules: Modules<'a>,
     world: &'a World,
+    asked: Asked<'a>,
 }
 
 /// All findings in a file, sorted by place.
 pub(crate) fn findings(files: &dyn Files, world: &World, path: &Path) -> Vec<Finding> {
     let Some(document) = files.document(path) else { return Vec::new() };
     let errors = document.syntax_errors();
-    let cx =
-        Context { path, document: &document, facts: document.facts(), modules: Modules::new(files), world };
+    let modules = Modules::new(files);
+    let asked = Asked::new(modules, world, path, &document);
+    let cx = Context { path, document: &document, facts: document.facts(), modules, world, asked };
 
     let mut semantic = Vec::new();
     unknown_option::find(&cx, &mut semantic);
@@ -74,6 +78,7 @@ pub(crate) fn findings(files: &dyn Files, world: &World, path: &Path) -> Vec<Fin
     capability_undeclared::find(&cx, &mut semantic);
     no_effect::find(&cx, &mut semantic);
     flake_output_missing::find(&cx, &mut semantic);
+    evaluation::find(&cx, &mut semantic);
     if !semantic.is_empty() {
         let suspects = Suspects::of(&document, &errors);
         semantic.retain(|finding| !suspects.contain(finding.basis));

@@ -49,15 +49,17 @@ const TABLE: &[(&str, &str)] = &[
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     // A set around others says nothing itself; what is switched off is meant to do nothing.
-    if cx.facts.settings.is_empty() || !cx.modules.is_codchi(cx.path) {
+    let settings = cx.facts.settings.iter().filter(|used| !is_outer(used) && !off(used));
+    let settings = settings.filter(|used| used.certainty == Certainty::Always).filter_map(|used| {
+        let row = TABLE.iter().find(|(option, _)| is_below(&used.path, option))?;
+        Some((used, row))
+    });
+    let mut settings = settings.peekable();
+    if settings.peek().is_none() || !cx.modules.is_for_machines(cx.world, cx.path) {
         return;
     }
-    let settings = cx.facts.settings.iter().filter(|used| !is_outer(used) && !off(used));
     let mut last: Option<TextRange> = None;
-    for used in settings.filter(|used| used.certainty == Certainty::Always) {
-        let Some((option, why)) = TABLE.iter().find(|(option, _)| is_below(&used.path, option)) else {
-            continue;
-        };
+    for (used, (option, why)) in settings {
         let binding = binding(cx, used);
         // What is below a set that is reported already is part of it.
         let range = used.segments.iter().copied().reduce(TextRange::cover).unwrap_or(used.value_range);

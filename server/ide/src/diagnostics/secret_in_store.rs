@@ -120,7 +120,28 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
 
 fn stands_for_one(patterns: &Patterns, value: &str) -> bool {
     let distinct = value.bytes().collect::<std::collections::BTreeSet<_>>().len();
-    distinct < 8 || patterns.placeholder.is_match(value)
+    distinct < 8 || patterns.placeholder.is_match(value) || is_well_known_login(value)
+}
+
+/// Whether a URL holds a login that everybody knows, as databases for development have: `postgres:postgres`.
+fn is_well_known_login(url: &str) -> bool {
+    const KNOWN: &[&str] = &[
+        "password",
+        "passwd",
+        "pass",
+        "postgres",
+        "mysql",
+        "root",
+        "admin",
+        "guest",
+        "secret",
+        "test",
+        "minioadmin",
+    ];
+    let login = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(login, _)| login);
+    login.and_then(|login| login.split_once(':')).is_some_and(|(user, password)| {
+        password == user || KNOWN.iter().any(|known| known.eq_ignore_ascii_case(password))
+    })
 }
 
 /// The range from `start` to `end`, where that is inside a string.
@@ -156,16 +177,30 @@ fn named(cx: &Context<'_>, patterns: &Patterns, at: usize, value: &str) -> Optio
         .then(|| (range, format!("`{name}` is given a value that looks like a credential")))
 }
 
+/// How often a random word changes between small letters, capitals and digits, at least.
+const CHANGES: usize = 4;
+
 /// Whether a value is no word, path or name: letters and digits that are mixed, and hardly any twice.
 fn looks_random(value: &str) -> bool {
-    let is_hash =
-        ["sha256-", "sha512-", "sha1-", "sha256:", "$"].iter().any(|prefix| value.starts_with(prefix));
+    // Hashes, what is encrypted, and what a template puts something in for.
+    let is_hash = ["sha256-", "sha512-", "sha1-", "sha256:", "$", "ENC[", "{", "@", "%"]
+        .iter()
+        .any(|prefix| value.starts_with(prefix));
     let is_place = value.contains("://") || value.starts_with(['/', '.', '~', '<']);
     let has = |class: fn(char) -> bool| value.chars().any(class);
     let classes =
         [has(|c| c.is_ascii_lowercase()), has(|c| c.is_ascii_uppercase()), has(|c| c.is_ascii_digit())];
     let mixed = classes.iter().filter(|class| **class).count() >= 2 && classes[2];
-    !is_hash && !is_place && mixed && entropy(value) >= 3.3
+    // `registry-credentials-2` is a name.
+    let mut words = value.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_wild = words.any(|word| changes(word) >= CHANGES);
+    !is_hash && !is_place && mixed && is_wild && entropy(value) >= 3.3
+}
+
+/// How often a word changes between small letters, capitals and digits.
+fn changes(word: &str) -> usize {
+    let class = |byte: &u8| (byte.is_ascii_digit(), byte.is_ascii_uppercase());
+    word.as_bytes().windows(2).filter(|pair| class(&pair[0]) != class(&pair[1])).count()
 }
 
 /// Shannon's, in bits per byte.

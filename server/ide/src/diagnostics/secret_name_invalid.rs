@@ -68,7 +68,8 @@ pub(super) fn is_reserved_set(used: &OptionUse) -> bool {
             .is_some()
 }
 
-fn is_valid(name: &str) -> bool {
+/// Whether a name can be a secret's.
+pub(super) fn is_valid(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !RESERVED.contains(&name)

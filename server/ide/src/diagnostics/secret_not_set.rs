@@ -1,33 +1,35 @@
 //! `secret-not-set`: a required secret has no value.
 //!
 //! A warning, since the value is asked for when a machine is created; an error where a machine of this module runs
-//! without it. Only what every evaluation declares counts, and only once the vault was read.
+//! without it. What counts is what the last evaluation declares, without one only what every evaluation would; and only
+//! once the vault was read.
 
+use super::secret_name_invalid::is_valid;
 use super::{Context, Finding};
+use crate::asked::AskedSecret;
 use crate::{Command, DiagnosticCode, Machine, MachineState, Severity};
-use codchi_module::{Certainty, SecretDeclaration};
 use std::collections::BTreeSet;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let Some(for_all) = &cx.world.secrets else { return };
-    let wanted = |secret: &&SecretDeclaration| {
+    let mut unset = cx.asked.secrets();
+    unset.retain(|secret| {
         secret.required == Some(true)
-            && secret.certainty == Certainty::Always
+            && secret.in_force == Some(true)
             && !for_all.contains(&secret.name)
-    };
-    let mut unset = cx.facts.secrets.iter().filter(wanted).peekable();
-    if unset.peek().is_none() {
+            && is_valid(&secret.name)
+    });
+    if unset.is_empty() {
         return;
     }
     let machines = cx.modules.machines(cx.world, cx.path);
     // A secret may be declared in parts; it is missing once.
     let mut seen = BTreeSet::new();
-    findings.extend(
-        unset.filter(|secret| seen.insert(&secret.name)).filter_map(|secret| finding(secret, &machines)),
-    );
+    let unset = unset.iter().filter(|secret| seen.insert(&secret.name));
+    findings.extend(unset.filter_map(|secret| finding(secret, &machines)));
 }
 
-fn finding(secret: &SecretDeclaration, machines: &[&Machine]) -> Option<Finding> {
+fn finding(secret: &AskedSecret, machines: &[&Machine]) -> Option<Finding> {
     let name = &secret.name;
     let without: Vec<&&Machine> = machines.iter().filter(|machine| !machine.secrets.contains(name)).collect();
     if without.is_empty() && !machines.is_empty() {
@@ -61,14 +63,12 @@ fn finding(secret: &SecretDeclaration, machines: &[&Machine]) -> Option<Finding>
     };
     let set = |machine: Option<&str>| Command::SetSecret {
         name: name.clone(),
-        description: secret.description.as_ref().map(|(text, _)| text.clone()).unwrap_or_default(),
+        description: secret.description.clone().unwrap_or_default(),
         machine: machine.map(str::to_owned),
     };
-    let mut finding = Finding::new(DiagnosticCode::SecretNotSet, severity, secret.name_range, message).fix(
-        format!("Set secret {name}…"),
-        Vec::new(),
-        set(None),
-    );
+    let mut finding = Finding::new(DiagnosticCode::SecretNotSet, severity, secret.range, message)
+        .based_on(secret.basis.cover(secret.range))
+        .fix(format!("Set secret {name}…"), Vec::new(), set(None));
     for machine in without {
         let title = format!("Set secret {name} for the machine {} only…", machine.name);
         finding = finding.fix(title, Vec::new(), set(Some(&machine.name)));

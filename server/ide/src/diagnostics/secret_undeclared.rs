@@ -2,11 +2,16 @@
 //!
 //! Only where everything is visible that may declare it.
 
+mod no_secret;
+
 use super::{Context, Finding, nearest};
+use crate::asked::all_secrets;
 use crate::syntax::{first_place, module_set};
 use crate::{DiagnosticCode, Edit, Severity, TextRange};
 use codchi_module::{SecretSpelling, SecretUse, SecretUseKind};
+use no_secret::is_no_secret;
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     // Most secrets are declared where they are used: the other files are looked at only for what is left.
@@ -16,34 +21,48 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     if elsewhere.is_empty() || cx.facts.has_syntax_errors || !cx.modules.is_codchi(cx.path) {
         return;
     }
+    if cx.modules.may_be_part_of_more(cx.path) {
+        return;
+    }
     let Some(declared) = declared(cx) else { return };
     let unknown = elsewhere.into_iter().filter(|used| !declared.contains(&used.name));
-    findings.extend(unknown.filter(|used| !is_made_here(cx, used)).map(|used| finding(cx, used, &declared)));
+    let unknown = unknown.filter(|used| !is_no_secret(cx, used));
+    findings.extend(unknown.map(|used| finding(cx, used, &declared)));
 }
 
-/// Whether the module gives the variable a value itself.
-fn is_made_here(cx: &Context<'_>, used: &SecretUse) -> bool {
-    let variable = format!("CODCHI_{}", used.name);
-    used.kind == SecretUseKind::Variable
-        && (cx.document.text().contains(&format!("{variable}="))
-            || cx.facts.settings.iter().any(|setting| setting.path.0.last() == Some(&variable)))
-}
-
-/// The secrets that are declared in what is evaluated together with this file; `None` where there may be others.
+/// The secrets that are declared in what is evaluated together with this file, as its text or an evaluation says; `None` where
+/// there may be others.
 fn declared(cx: &Context<'_>) -> Option<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
+    let evaluated = cx.asked.evaluations().all.iter().filter_map(|of| of.evaluated.manifest.as_ref());
+    let mut names: BTreeSet<String> =
+        evaluated.flat_map(|manifest| manifest.secrets.keys().cloned()).collect();
     for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
         let facts = cx.modules.facts(file)?;
-        if facts.has_syntax_errors
-            || facts.may_declare_more
-            || facts.secrets_unseen
-            || cx.modules.imports_unknown(file, &facts)
-        {
+        let hides_some =
+            facts.may_declare_more || facts.secrets_unseen || cx.modules.imports_unknown(file, &facts);
+        if facts.has_syntax_errors || (hides_some && !seen_by_evaluation(cx, file, &mut names)) {
             return None;
         }
         names.extend(facts.secrets.iter().map(|secret| secret.name.clone()));
+        // What a module sets as a variable of its own is no secret, and is not missing either.
+        let variables =
+            facts.settings.iter().filter_map(|setting| setting.path.0.last()?.strip_prefix("CODCHI_"));
+        names.extend(variables.map(str::to_owned));
     }
     Some(names)
+}
+
+/// Adds what evaluations found that saw all of a file, as it is; gives whether there are any.
+fn seen_by_evaluation(cx: &Context<'_>, file: &Path, names: &mut BTreeSet<String>) -> bool {
+    let mut seen = false;
+    for evaluated in cx.world.evaluations.values() {
+        let (Some(old), Some(found)) = (evaluated.texts.get(file), all_secrets(evaluated)) else { continue };
+        if cx.modules.document(file).is_some_and(|document| *document.text() == **old) {
+            names.extend(found.cloned());
+            seen = true;
+        }
+    }
+    seen
 }
 
 fn finding(cx: &Context<'_>, used: &SecretUse, declared: &BTreeSet<String>) -> Finding {

@@ -3,6 +3,7 @@
 //! Only where the whole declaration is visible; a description from elsewhere may complete the others.
 
 use super::{Context, Finding};
+use crate::evaluated::Word;
 use crate::syntax::tokens_at;
 use crate::{DiagnosticCode, Edit, Severity, TextRange};
 use codchi_module::SecretDeclaration;
@@ -37,6 +38,10 @@ fn lacks_description(cx: &Context<'_>, secret: &SecretDeclaration) -> bool {
         |text: &Option<(String, TextRange)>| text.as_ref().is_some_and(|(text, _)| !text.trim().is_empty());
     secret.complete
         && !described(&secret.description)
+        && !matches!(
+            cx.asked.evaluations().secret(&secret.name, secret.range),
+            Word::Asked(found) if !found.description.trim().is_empty()
+        )
         && !cx.modules.related_facts(cx.path).iter().any(|facts| {
             let same = |other: &&SecretDeclaration| {
                 other.name == secret.name && other.spelling == secret.spelling && **other != *secret

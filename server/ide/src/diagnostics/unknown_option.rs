@@ -5,8 +5,11 @@
 //! declare anything: then only a name that is clearly mistyped is reported.
 
 use super::{Context, Finding, nearest};
+use crate::syntax::tokens_at;
 use crate::{DiagnosticCode, Edit, Facts, Severity};
-use codchi_module::{FREE_NAME, OptionPath, OptionUse, Options};
+use codchi_module::{Certainty, FREE_NAME, OptionPath, OptionUse, Options};
+use rnix::{SyntaxKind, SyntaxNode};
+use rowan::ast::AstNode as _;
 use std::path::Path;
 
 /// How far from an option a name is that is clearly mistyped, in typing mistakes.
@@ -23,8 +26,55 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let declared = Declared::around(cx);
-    let unknown = unknown.filter(|used| !declared.contain(&used.path));
-    findings.extend(unknown.filter_map(|used| finding(options, used, declared.more)));
+    for used in unknown.filter(|used| !declared.contain(&used.path)) {
+        let choice = choice(cx, used);
+        if choice != Choice::ByOptions {
+            findings.extend(finding(options, used, declared.more || choice == Choice::Some));
+        }
+    }
+}
+
+/// How a definition may be left out of the module, where NixOS does not see it; `mkIf` does not hide it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// Not at all.
+    None,
+    /// It may be: `optionalAttrs`, `if`.
+    Some,
+    /// It may be, and which options there are decides: `optionalAttrs (options ? codchi.new) { … }`.
+    ByOptions,
+}
+
+fn choice(cx: &Context<'_>, used: &OptionUse) -> Choice {
+    let (Certainty::Conditional, Some(segment)) = (used.certainty, used.segments.first()) else {
+        return Choice::None;
+    };
+    let root = cx.document.root();
+    let token = tokens_at(root.syntax(), segment.start()).right_biased();
+    let mut choice = Choice::None;
+    for node in token.iter().flat_map(|token| token.parent_ancestors()) {
+        let parts = node.children().filter(|part| !part.text_range().contains_range(*segment));
+        let parts: Vec<SyntaxNode> = parts.collect();
+        let is_choice = match node.kind() {
+            SyntaxKind::NODE_IF_ELSE => true,
+            SyntaxKind::NODE_APPLY => parts.iter().any(|part| names(part, "optionalAttrs")),
+            _ => false,
+        };
+        if is_choice && parts.iter().any(|part| names(part, "options")) {
+            return Choice::ByOptions;
+        }
+        if is_choice {
+            choice = Choice::Some;
+        }
+    }
+    choice
+}
+
+/// Whether a name is in an expression.
+fn names(node: &SyntaxNode, name: &str) -> bool {
+    node.descendants_with_tokens().any(|it| {
+        it.as_token().is_some_and(|token| token.kind() == SyntaxKind::TOKEN_IDENT && token.text() == name)
+    })
 }
 
 /// The options below `codchi.` that other modules declare.
@@ -37,7 +87,7 @@ struct Declared {
 impl Declared {
     /// Those of the modules that may be evaluated together with this one.
     fn around(cx: &Context<'_>) -> Self {
-        let mut declared = Self { paths: Vec::new(), more: false };
+        let mut declared = Self { paths: Vec::new(), more: cx.modules.may_be_part_of_more(cx.path) };
         for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
             if let Some(facts) = cx.modules.facts(file) {
                 declared.add(cx, file, &facts);
@@ -117,6 +167,24 @@ mod tests {
 
     fn check(text: &str, expected: Expect) {
         expected.assert_eq(&Fixture::new(text).diagnostics());
+    }
+
+    #[test]
+    fn what_is_set_only_where_there_is_such_an_option_is_not_reported() {
+        check(
+            "{ lib, options, ... }: { config = lib.optionalAttrs (options ? codchi.newest) { codchi.newest = 1; }; }",
+            expect![""],
+        );
+        check(
+            "{ options, ... }: if options.codchi ? newest then { codchi.newest.a = 1; } else { }",
+            expect![""],
+        );
+        check(
+            "{ lib, config, ... }: { config = lib.mkIf config.x { codchi.gpu.enabled = 1; }; }",
+            expect![[r#"
+                error unknown-option at `enabled`: There is no option `codchi.gpu.enabled`. Did you mean `codchi.gpu.enable`?
+            "#]],
+        );
     }
 
     #[test]

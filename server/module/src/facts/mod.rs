@@ -208,6 +208,8 @@ pub struct SecretUse {
     pub range: TextRange,
     /// How it is used.
     pub kind: SecretUseKind,
+    /// Whether it is said what happens without it: `${CODCHI_NAME:-…}`, `config.codchi.secrets.NAME or …`, `? NAME`.
+    pub guarded: bool,
 }
 
 /// How a secret is used.

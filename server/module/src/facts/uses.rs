@@ -42,7 +42,7 @@ pub(super) fn uses(scope: &Scope, root: &SyntaxNode, inputs: HashSet<String>) ->
             WalkEvent::Enter(node) => match node.kind() {
                 SyntaxKind::NODE_WITH => withs += 1,
                 SyntaxKind::NODE_STRING => uses.string(&node),
-                SyntaxKind::NODE_SELECT => {
+                SyntaxKind::NODE_SELECT | SyntaxKind::NODE_HAS_ATTR => {
                     if let Some(base) = leftmost(&node) {
                         uses.open.push((base, node, withs > 0));
                     }
@@ -68,13 +68,22 @@ pub(super) fn uses(scope: &Scope, root: &SyntaxNode, inputs: HashSet<String>) ->
     }
     for (base, node, in_with) in std::mem::take(&mut uses.open) {
         let is_alias = uses.aliases.contains(&base);
-        if let Some(path) = uses.input(scope, &node, &base, is_alias) {
+        let is_argument = matches!(base.as_str(), "pkgs" | "config") || is_alias;
+        if node.kind() == SyntaxKind::NODE_HAS_ATTR {
+            uses.has_attr(scope, &node);
+        } else if let Some(path) = uses.input(scope, &node, &base, is_alias) {
             uses.inputs.insert(path);
-        } else if matches!(base.as_str(), "pkgs" | "config") || is_alias || in_with {
+        } else if is_argument || in_with {
             uses.select(scope, &node, in_with);
         }
     }
     uses.secrets.sort_by_key(|secret| secret.range.start());
+    // `(config.a or b).c` is a selection in another.
+    uses.secrets.dedup_by(|again, first| {
+        let same = again.range == first.range;
+        first.guarded |= same && again.guarded;
+        same
+    });
     uses.packages.sort_by_key(|package| package.range.start());
     uses.duplicates.sort_by_key(|duplicate| duplicate.second.start());
     uses
@@ -86,7 +95,9 @@ fn leftmost(node: &SyntaxNode) -> Option<String> {
     loop {
         node = match node.kind() {
             SyntaxKind::NODE_IDENT => return Some(node.first_token()?.text().to_owned()),
-            SyntaxKind::NODE_SELECT | SyntaxKind::NODE_PAREN => node.first_child()?,
+            SyntaxKind::NODE_SELECT | SyntaxKind::NODE_HAS_ATTR | SyntaxKind::NODE_PAREN => {
+                node.first_child()?
+            }
             _ => return None,
         };
     }
@@ -137,7 +148,10 @@ impl Uses {
                 continue;
             };
             let range = TextRange::at(start + offset, len);
-            self.secrets.push(SecretUse { name: name.to_owned(), range, kind: SecretUseKind::Variable });
+            let after = &text[usize::from(offset + len)..];
+            let guarded = braced.is_some() && after.trim_start_matches(':').starts_with(['-', '+', '=']);
+            let kind = SecretUseKind::Variable;
+            self.secrets.push(SecretUse { name: name.to_owned(), range, kind, guarded });
         }
     }
 
@@ -147,7 +161,7 @@ impl Uses {
         if let Some((path, ranges)) = scope.argument_path(&expr, "pkgs") {
             self.package(path, &ranges);
         } else if let Some((path, ranges)) = scope.argument_path(&expr, "config") {
-            self.config(&path, &ranges);
+            self.config(&path, &ranges, select.or_token().is_some());
         } else if in_with
             && let Some(Expr::Ident(base)) = select.expr()
             && let Some(name) = ident_text(&base)
@@ -200,7 +214,7 @@ impl Uses {
             if let Some(path) = &packages {
                 self.packages.push(PackageUse { path: below(path), range });
             } else if let Some(path) = &config {
-                self.config(&below(path), &[range]);
+                self.config(&below(path), &[range], false);
             } else if let Some(path) = &input {
                 self.inputs.insert(below(path));
             }
@@ -237,8 +251,21 @@ impl Uses {
         }
     }
 
+    /// `config.codchi.secrets ? NAME`.
+    fn has_attr(&mut self, scope: &Scope, node: &SyntaxNode) {
+        let Some(asked) = ast::HasAttr::cast(node.clone()) else { return };
+        let base = asked.expr().and_then(|base| scope.argument_path(&base, "config"));
+        let (Some((mut path, mut ranges)), Some(attrs)) = (base, asked.attrpath()) else { return };
+        for attr in attrs.attrs() {
+            let Some(name) = attr_name(&attr) else { break };
+            path.push(name);
+            ranges.push(attr.syntax().text_range());
+        }
+        self.config(&path, &ranges, true);
+    }
+
     /// `config.PATH`, where `ranges` are those of its last names.
-    fn config(&mut self, path: &[String], ranges: &[TextRange]) {
+    fn config(&mut self, path: &[String], ranges: &[TextRange], guarded: bool) {
         let names: Vec<&str> = path.iter().map(String::as_str).collect();
         let ["codchi", "secrets", rest @ ..] = names.as_slice() else {
             if names.first().is_some_and(|&name| name != "codchi") {
@@ -256,6 +283,6 @@ impl Uses {
         let Some(index) = (at + ranges.len()).checked_sub(path.len()) else { return };
         let Some(&range) = ranges.get(index) else { return };
         let kind = SecretUseKind::Config(spelling);
-        self.secrets.push(SecretUse { name: (*name).to_owned(), range, kind });
+        self.secrets.push(SecretUse { name: (*name).to_owned(), range, kind, guarded });
     }
 }

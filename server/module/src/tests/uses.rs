@@ -9,9 +9,10 @@ fn secrets(document: &Document) -> String {
     let mut out = String::new();
     for used in &document.facts().secret_uses {
         assert_eq!(at(document, used.range).trim_matches('"'), used.name);
+        let guarded = if used.guarded { "?" } else { "" };
         let _ = match used.kind {
-            SecretUseKind::Variable => writeln!(out, "${}", used.name),
-            SecretUseKind::Config(spelling) => writeln!(out, "{spelling:?} {}", used.name),
+            SecretUseKind::Variable => writeln!(out, "${}{guarded}", used.name),
+            SecretUseKind::Config(spelling) => writeln!(out, "{spelling:?} {}{guarded}", used.name),
         };
     }
     out
@@ -78,8 +79,32 @@ fn secrets_are_used_as_variables_in_strings() {
             $A
             $B
             $C
-            $D
+            $D?
             $E
+        "#]],
+    );
+}
+
+#[test]
+fn what_happens_without_a_secret_may_be_said() {
+    check(
+        secrets,
+        r#"{ config, ... }: let s = config.codchi.secrets; in {
+          a = "\${CODCHI_A:-a} \${CODCHI_B-} \${CODCHI_C:+c} \${CODCHI_D:=d} \${CODCHI_E:?e} \${CODCHI_F%f} $CODCHI_G-";
+          h = (config.codchi.secrets.H or { }).path;
+          i = config.codchi.secrets.env ? I && s ? J;
+        }"#,
+        expect![[r#"
+            $A?
+            $B?
+            $C?
+            $D?
+            $E
+            $F
+            $G
+            Plain H?
+            Env I?
+            Plain J?
         "#]],
     );
 }
@@ -102,7 +127,7 @@ fn secrets_are_used_as_configuration() {
             Plain D
             Plain A
             Env B
-            File C
+            File C?
             Plain E
         "#]],
     );

@@ -1,0 +1,171 @@
+//! Where the parts of an old text are in a new one.
+//!
+//! What was found out about an old text is shown in a newer one only where the text that it is about is still there. A part
+//! that may have changed counts as changed.
+
+use crate::{TextRange, TextSize};
+use similar::{Algorithm, DiffOp};
+use std::time::{Duration, Instant};
+
+/// How long the lines between the first and the last change are compared; what is not done by then counts as changed.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The parts that two texts have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// In order of both texts.
+    same: Vec<Same>,
+}
+
+/// A part of both texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Same {
+    old: usize,
+    new: usize,
+    len: usize,
+}
+
+impl Changes {
+    /// Compares two texts: what is before the first and after the last change byte by byte, what is between by lines.
+    pub(crate) fn between(old: &str, new: &str) -> Self {
+        let start = common(old.bytes(), new.bytes());
+        let start = floor(old, start).min(floor(new, start));
+        let (old_rest, new_rest) = (&old[start..], &new[start..]);
+        let end = common(old_rest.bytes().rev(), new_rest.bytes().rev());
+        let end = old_rest.len() - ceil(old_rest, old_rest.len() - end);
+        let (old_middle, new_middle) = (&old_rest[..old_rest.len() - end], &new_rest[..new_rest.len() - end]);
+
+        let mut same = vec![Same { old: 0, new: 0, len: start }];
+        for common in lines_in_common(old_middle, new_middle) {
+            same.push(Same { old: start + common.old, new: start + common.new, len: common.len });
+        }
+        same.push(Same { old: old.len() - end, new: new.len() - end, len: end });
+        let mut joined: Vec<Same> = Vec::new();
+        for part in same.into_iter().filter(|part| part.len > 0) {
+            match joined.last_mut() {
+                Some(last) if last.old + last.len == part.old && last.new + last.len == part.new => {
+                    last.len += part.len;
+                }
+                _ => joined.push(part),
+            }
+        }
+        Self { same: joined }
+    }
+
+    /// Where a range of the old text is in the new one; `None` where it does not stand there as it did.
+    pub(crate) fn moved(&self, old: TextRange) -> Option<TextRange> {
+        let (start, end) = (usize::from(old.start()), usize::from(old.end()));
+        let part = self.same.iter().find(|part| part.old <= start && end <= part.old + part.len)?;
+        let at = TextSize::try_from(part.new + (start - part.old)).ok()?;
+        Some(TextRange::at(at, old.len()))
+    }
+
+    /// Whether a range of the new text stood so in the old one.
+    pub(crate) fn stood(&self, new: TextRange) -> bool {
+        let (start, end) = (usize::from(new.start()), usize::from(new.end()));
+        self.same.iter().any(|part| part.new <= start && end <= part.new + part.len)
+    }
+}
+
+fn common(a: impl Iterator<Item = u8>, b: impl Iterator<Item = u8>) -> usize {
+    a.zip(b).take_while(|(a, b)| a == b).count()
+}
+
+fn floor(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+fn ceil(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at += 1;
+    }
+    at
+}
+
+fn lines_in_common(old: &str, new: &str) -> Vec<Same> {
+    let (old, new): (Vec<&str>, Vec<&str>) =
+        (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
+    if old.is_empty() || new.is_empty() {
+        return Vec::new();
+    }
+    let deadline = Instant::now().checked_add(PATIENCE);
+    let ops = similar::capture_diff_slices_deadline(Algorithm::Patience, &old, &new, deadline);
+    let (old_starts, new_starts) = (starts(&old), starts(&new));
+    let equal = ops.into_iter().filter_map(|op| match op {
+        DiffOp::Equal { old_index, new_index, len } => {
+            let (start, end) = (*old_starts.get(old_index)?, *old_starts.get(old_index + len)?);
+            Some(Same { old: start, new: *new_starts.get(new_index)?, len: end - start })
+        }
+        _ => None,
+    });
+    equal.collect()
+}
+
+/// Where each line starts, and where the last one ends.
+fn starts(lines: &[&str]) -> Vec<usize> {
+    let mut at = 0;
+    let mut starts = vec![0];
+    starts.extend(lines.iter().map(|line| {
+        at += line.len();
+        at
+    }));
+    starts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn range(text: &str, part: &str) -> TextRange {
+        let at = text.find(part).expect("the part");
+        TextRange::at(TextSize::try_from(at).expect("small"), TextSize::of(part))
+    }
+
+    #[test]
+    fn what_is_around_one_change_is_found_to_the_letter() {
+        let (old, new) = ("a = 1; b = 2; c = 3;", "a = 1; b = 2222; c = 3;");
+        let changes = Changes::between(old, new);
+        assert_eq!(changes.moved(range(old, "a = 1;")), Some(range(new, "a = 1;")));
+        assert_eq!(changes.moved(range(old, "c = 3;")), Some(range(new, "c = 3;")));
+        assert_eq!(changes.moved(range(old, "b = 2; ")), None);
+        assert!(changes.stood(range(new, "c = 3;")) && !changes.stood(range(new, "b = 2222;")));
+    }
+
+    #[test]
+    fn lines_between_changes_are_found() {
+        let (old, new) = ("a = 1;\nb = 2;\nc = 3;\nd = é;\n", "a = 10;\nx = 0;\nb = 2;\nc = 3;\nd = è;\n");
+        let changes = Changes::between(old, new);
+        assert_eq!(changes.moved(range(old, "b = 2;\nc = 3;")), Some(range(new, "b = 2;\nc = 3;")));
+        assert_eq!(changes.moved(range(old, "a = 1;")), None);
+        assert_eq!(changes.moved(range(old, "é")), None);
+    }
+
+    #[test]
+    fn what_was_cut_out_of_a_range_changes_it() {
+        let changes = Changes::between("{ a = 1; b = 2; }", "{ a = 1; }");
+        assert!(!changes.stood(range("{ a = 1; }", "{ a = 1; }")));
+    }
+
+    proptest! {
+        #[test]
+        fn what_stands_is_the_same_text(
+            old in prop::collection::vec(prop::sample::select(vec!["a\n", "b\n", "é", "c", "\n", "d e"]), 0..12),
+            new in prop::collection::vec(prop::sample::select(vec!["a\n", "b\n", "è", "c", "\n", "d e"]), 0..12),
+            at in any::<prop::sample::Index>(), len in 0_usize..6,
+        ) {
+            let (old, new) = (old.concat(), new.concat());
+            let changes = Changes::between(&old, &new);
+            let start = at.index(old.len() + 1);
+            let end = (start + len).min(old.len());
+            let size = |at| TextSize::try_from(at).expect("small");
+            if let (Some(part), Some(moved)) = (old.get(start..end), changes.moved(TextRange::new(size(start), size(end)))) {
+                prop_assert_eq!(part, &new[std::ops::Range::<usize>::from(moved)]);
+                prop_assert!(changes.stood(moved));
+            }
+        }
+    }
+}
