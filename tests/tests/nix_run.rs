@@ -34,6 +34,7 @@ with_each_nix! {
     cancelling_or_dropping_ends_the_builder_too
     locking_adds_what_is_missing_and_updates_only_what_is_named
     module_outputs_are_listed_without_evaluating_them
+    a_locked_tree_is_taken_from_the_store_even_where_its_folder_is_gone
 }
 
 /// A flake in a folder, and a Nix whose store lies beside it.
@@ -276,4 +277,26 @@ async fn module_outputs_are_listed_without_evaluating_them(nix: Nix) {
     std::fs::create_dir(&empty).unwrap();
     let (message, ..) = failed(list(&path_url(&empty)).await.unwrap_err());
     assert!(message.contains("flake.nix"), "{message}");
+}
+
+async fn a_locked_tree_is_taken_from_the_store_even_where_its_folder_is_gone(nix: Nix) {
+    let lab = Lab::new(nix, "{ outputs = _: { }; }").await;
+    let folder = lab.folder.path().join("main");
+    let tree = lab.nix.flake_tree(&path_url(&folder), &lab.cancel).await.unwrap();
+    assert!(tree.path.join("flake.nix").is_file() && tree.hash.starts_with("sha256-"), "{tree:?}");
+
+    let locked =
+        |folder: &Path, hash: &str| serde_json::json!({ "type": "path", "path": folder, "narHash": hash });
+    let gone = locked(Path::new("/no/such/folder"), &tree.hash);
+    assert_eq!(lab.nix.locked_tree(&gone, &lab.cancel).await.unwrap(), tree.path);
+
+    // Another tree: it is not in the store yet.
+    let other = lab.flake("other \"${x}\"", "{ outputs = _: { other = 1; }; }");
+    let unknown = serde_json::json!({ "type": "path", "path": other });
+    let fetched = lab.nix.locked_tree(&unknown, &lab.cancel).await.unwrap();
+    assert!(fetched != tree.path && fetched.join("flake.nix").is_file(), "{}", fetched.display());
+
+    let wrong = locked(&folder, "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    failed(lab.nix.locked_tree(&wrong, &lab.cancel).await.unwrap_err());
+    failed(lab.nix.flake_tree("path:/no/such/folder", &lab.cancel).await.unwrap_err());
 }

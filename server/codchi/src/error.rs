@@ -1,5 +1,6 @@
 //! Errors as a person reads them: what happened, why, and what to do next.
 
+use crate::pins::PinError;
 use codchi_machine::MachineError;
 use codchi_nix::{NixError, Position};
 use std::error::Error;
@@ -32,6 +33,8 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         } else if let Some(error) = error.downcast_ref::<codchi_driver::DriverError>() {
             error.hint()
         } else if let Some(error) = error.downcast_ref::<NixError>() {
+            error.hint()
+        } else if let Some(error) = error.downcast_ref::<PinError>() {
             error.hint()
         } else {
             None

@@ -15,6 +15,8 @@ mod levels;
 mod log;
 mod lsp;
 mod names;
+#[allow(dead_code, reason = "the first to ask comes with the next commits")]
+mod pins;
 
 use clap::Parser as _;
 use codchi_machine::Paths;

@@ -2,10 +2,10 @@
 
 use crate::diagnostics::findings;
 use crate::{
-    Action, Completions, Diagnostic, Document, Edit, Extraction, Facts, Fold, Graph, Hover, InlayHint, Lens,
-    Link, Reference, SemanticToken, Symbol, Target, TextRange, TextSize, WorkspaceSymbol, World, actions,
-    completion, definition, folding, hover, inlay_hints, lenses, links, refactor, references, rename,
-    selection, semantic_tokens, symbols, workspace_symbols,
+    Action, Completions, Diagnostic, Document, Edit, Evaluable, Extraction, Facts, Fold, Graph, Hover,
+    InlayHint, Lens, Link, Reference, SemanticToken, Symbol, Target, TextRange, TextSize, WorkspaceSymbol,
+    World, actions, completion, definition, evaluable, folding, hover, inlay_hints, lenses, links, refactor,
+    references, rename, selection, semantic_tokens, symbols, workspace_symbols,
 };
 use rowan::ast::AstNode as _;
 use std::collections::BTreeMap;
@@ -48,6 +48,12 @@ impl<'a> Analysis<'a> {
     #[must_use]
     pub fn diagnostics(&self, path: &Path) -> Vec<Diagnostic> {
         findings(self.files, self.world, path).into_iter().map(|finding| finding.diagnostic).collect()
+    }
+
+    /// The modules that a file is a part of and that Nix can say more about.
+    #[must_use]
+    pub fn evaluables(&self, path: &Path) -> Vec<Evaluable> {
+        evaluable::evaluables(self.files, self.world, path)
     }
 
     /// What can be typed at `offset`, also in half-typed code.

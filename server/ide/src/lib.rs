@@ -13,6 +13,7 @@ mod changes;
 mod completion;
 mod definition;
 mod diagnostics;
+mod evaluable;
 mod evaluated;
 mod folding;
 mod graph;
@@ -43,6 +44,7 @@ mod fixture;
 mod tests;
 
 pub use analysis::{Analysis, Files};
+pub use evaluable::Evaluable;
 pub use graph::{FileSet, Graph, Node};
 pub use refactor::extract_secret::Extraction;
 pub use semantic_tokens::{SemanticToken, TokenKind, TokenModifiers};

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// nixpkgs where neither the request nor the configuration names one.
-pub(crate) const DEFAULT_NIXPKGS: &str = "github:NixOS/nixpkgs/nixos-unstable";
+pub const DEFAULT_NIXPKGS: &str = "github:NixOS/nixpkgs/nixos-unstable";
 
 /// The user of a machine: owner of the project folder, as seen in the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,12 +13,14 @@ mod log;
 mod position;
 mod process;
 mod run;
+mod tree;
 mod url;
 
 pub use error::{FailedBuild, NixError, Position};
 pub use inspect::{Depth, Inspect, InspectError, InspectedModule, Inspection, Limits, Reads};
 pub use log::{Activity, Progress};
 pub use run::{Built, Nix, Version};
+pub use tree::Tree;
 pub use url::path_url;
 
 use url::store_name;

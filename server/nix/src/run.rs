@@ -164,7 +164,7 @@ impl Nix {
         self.json(command, "nix eval", cancel).await
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["--extra-experimental-features", "nix-command flakes"]);
         command.args(["--log-format", "internal-json", "--show-trace"]).args(arguments);
@@ -184,7 +184,7 @@ impl Nix {
         process::run(command, what, &mut listener, cancel).await
     }
 
-    async fn json<T: DeserializeOwned>(
+    pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         command: Command,
         what: &str,

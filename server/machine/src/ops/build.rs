@@ -6,14 +6,9 @@ use crate::flake::{Flake, User, input_name};
 use crate::instance::Owner;
 use crate::run::{Outcome, Run};
 use crate::state::Generation;
-use crate::{MachineError, SourceKind, snapshot};
+use crate::{MachineError, SourceKind, our_nix, snapshot};
 use codchi_nix::{Nix, NixError, Progress, path_url};
-use include_dir::{Dir, include_dir};
-use std::path::Path;
 use std::sync::Arc;
-
-/// Our `nix/` folder: the options and the NixOS side of a machine.
-static NIX: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../nix");
 
 impl Run<'_> {
     /// [`Step::Lock`](crate::Step::Lock).
@@ -33,7 +28,7 @@ impl Run<'_> {
 
         let folder = self.folder.flake();
         make_folder(&folder)?;
-        write_embedded(&folder.join("codchi"))?;
+        our_nix::write(&folder.join("codchi"))?;
         write_atomic(&folder.join("flake.nix"), flake.render(self.name, user).as_bytes(), 0o600)?;
         let local = flake.local_inputs();
         self.nix_done(nix.lock(&folder, &local, self.cancel).await)?;
@@ -154,13 +149,6 @@ impl Run<'_> {
     }
 }
 
-/// Makes `folder` equal to our `nix/` folder.
-fn write_embedded(folder: &Path) -> Result<(), MachineError> {
-    remove_folder(folder)?;
-    make_folder(folder)?;
-    NIX.extract(folder).map_err(|e| crate::files::io_error("Writing", folder, e))
-}
-
 /// Progress as a person reads it, and in percent.
 fn describe(progress: &Progress) -> (String, Option<u8>) {
     let Progress { built, copied, current, .. } = progress;
@@ -194,14 +182,5 @@ mod tests {
         };
         assert_eq!(describe(&progress), ("3 of 17 built, now hello-2.12".into(), Some(17)));
         assert_eq!(describe(&Progress::default()), (String::new(), None));
-    }
-
-    #[test]
-    fn our_nix_folder_is_embedded_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("stale"), "").unwrap();
-        write_embedded(folder.path()).unwrap();
-        assert!(folder.path().join("README.md").is_file());
-        assert!(!folder.path().join("stale").exists());
     }
 }

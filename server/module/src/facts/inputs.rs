@@ -2,10 +2,11 @@
 
 use super::FlakeInput;
 use crate::literal::{literal, range};
-use crate::scope::{Scope, attr_name};
+use crate::scope::{Scope, attr_name, ident_text};
 use crate::{Literal, TextRange};
 use rnix::ast::{self, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
+use std::collections::HashSet;
 
 /// The inputs of a flake, in order of the text; none where the file is no set. The inputs of inputs are theirs.
 pub(super) fn inputs(scope: &Scope, file: &Expr) -> Vec<FlakeInput> {
@@ -24,6 +25,20 @@ pub(super) fn inputs(scope: &Scope, file: &Expr) -> Vec<FlakeInput> {
         }
     }
     inputs
+}
+
+/// The names of what a flake's outputs are made of: its inputs, also those that only its `outputs` function names. None
+/// where the file is no flake.
+pub(super) fn names(scope: &Scope, file: &Expr, inputs: &[FlakeInput]) -> HashSet<String> {
+    let mut names: HashSet<String> = inputs.iter().map(|input| input.name.clone()).collect();
+    if let Some(outputs) = super::flake::outputs(scope, file)
+        && let Some(Expr::Lambda(lambda)) = scope.follow(&outputs)
+        && let Some(ast::Param::Pattern(pattern)) = lambda.param()
+    {
+        let entries = pattern.pat_entries().filter_map(|entry| ident_text(&entry.ident()?));
+        names.extend(entries.filter(|name| name != "self"));
+    }
+    names
 }
 
 /// `inputs.REST = VALUE;`

@@ -51,6 +51,11 @@ pub struct Facts {
     pub secret_uses: Vec<SecretUse>,
     /// Packages that are named (`pkgs.a.b`, `with pkgs; [ a ]`), in order of the text.
     pub packages: Vec<PackageUse>,
+    /// What is read of `config` beside `config.codchi`, as paths up to the first name that is computed; sorted, each once.
+    pub config_reads: Vec<Vec<String>>,
+    /// What is read of a flake's inputs, the input's name first: below the argument `inputs`, and in a flake below what its
+    /// outputs are made of; sorted, each once.
+    pub input_reads: Vec<Vec<String>>,
     /// Names that one set, `let` or function binds twice, which Nix refuses; in order of the text.
     pub duplicates: Vec<Duplicate>,
     /// Comments that say which diagnostics are not wanted, in order of the text.
@@ -280,13 +285,16 @@ impl Facts {
                 false
             }
         };
-        let uses = uses::uses(&scope, root.syntax());
+        let flake_inputs = inputs::inputs(&scope, &expr);
+        let uses = uses::uses(&scope, root.syntax(), inputs::names(&scope, &expr, &flake_inputs));
         Self {
             may_be_module,
             allows: allows::allows(text, root.syntax()),
-            flake_inputs: inputs::inputs(&scope, &expr),
+            flake_inputs,
             secret_uses: uses.secrets,
             packages: uses.packages,
+            config_reads: uses.config.into_iter().collect(),
+            input_reads: uses.inputs.into_iter().collect(),
             duplicates: uses.duplicates,
             ..walk.finish()
         }

@@ -1,4 +1,4 @@
-//! What a file uses: user secrets and packages, wherever they are named; and, as that is the same walk, what it binds twice.
+//! What a file uses: user secrets, packages, other options and a flake's inputs, wherever they are named; and, as that is the same walk, what it binds twice.
 
 use super::{Duplicate, PackageUse, SecretSpelling, SecretUse, SecretUseKind};
 use crate::scope::{Scope, attr_name, ident_text};
@@ -8,7 +8,7 @@ use rnix::SyntaxNode;
 use rnix::ast::{self, Expr};
 use rowan::WalkEvent;
 use rowan::ast::AstNode as _;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// What the environment variables of secrets begin with.
 const PREFIX: &str = "CODCHI_";
@@ -18,7 +18,13 @@ const PREFIX: &str = "CODCHI_";
 pub(super) struct Uses {
     pub(super) secrets: Vec<SecretUse>,
     pub(super) packages: Vec<PackageUse>,
+    /// Paths that are read of `config`, without those below `codchi`.
+    pub(super) config: BTreeSet<Vec<String>>,
+    /// Paths that are read of a flake's inputs.
+    pub(super) inputs: BTreeSet<Vec<String>>,
     pub(super) duplicates: Vec<Duplicate>,
+    /// Names that are inputs in this file.
+    input_names: HashSet<String>,
     /// Selections and names of which is known only in the end whether they are of the module's arguments: what they begin
     /// with, and whether a `with` that may bring packages is around.
     open: Vec<(String, SyntaxNode, bool)>,
@@ -26,9 +32,9 @@ pub(super) struct Uses {
     aliases: HashSet<String>,
 }
 
-/// All uses below `root`, in one walk.
-pub(super) fn uses(scope: &Scope, root: &SyntaxNode) -> Uses {
-    let mut uses = Uses::default();
+/// All uses below `root`, in one walk. `inputs` are the names that are inputs, in a flake.
+pub(super) fn uses(scope: &Scope, root: &SyntaxNode, inputs: HashSet<String>) -> Uses {
+    let mut uses = Uses { input_names: inputs, ..Uses::default() };
     // How many `with` that may bring packages are around.
     let mut withs = 0_u32;
     for event in root.preorder() {
@@ -61,9 +67,12 @@ pub(super) fn uses(scope: &Scope, root: &SyntaxNode) -> Uses {
         }
     }
     for (base, node, in_with) in std::mem::take(&mut uses.open) {
-        let is_argument = matches!(base.as_str(), "pkgs" | "config") || uses.aliases.contains(&base);
+        let is_alias = uses.aliases.contains(&base);
+        let is_argument = matches!(base.as_str(), "pkgs" | "config") || is_alias;
         if node.kind() == SyntaxKind::NODE_HAS_ATTR {
             uses.has_attr(scope, &node);
+        } else if let Some(path) = uses.input(scope, &node, &base, is_alias) {
+            uses.inputs.insert(path);
         } else if is_argument || in_with {
             uses.select(scope, &node, in_with);
         }
@@ -193,9 +202,11 @@ impl Uses {
         let Some(from) = inherit.from().and_then(|from| from.expr()) else { return };
         let packages = scope.argument_path(&from, "pkgs").map(|(path, _)| path);
         let config = scope.argument_path(&from, "config").map(|(path, _)| path);
+        let base = leftmost(from.syntax()).unwrap_or_default();
+        let input = self.input_path(scope, &from, &base, true);
         for attr in inherit.attrs() {
             let Some(name) = attr_name(&attr) else { continue };
-            if packages.is_some() || config.is_some() {
+            if packages.is_some() || config.is_some() || input.is_some() {
                 self.aliases.insert(name.clone());
             }
             let range = attr.syntax().text_range();
@@ -204,7 +215,33 @@ impl Uses {
                 self.packages.push(PackageUse { path: below(path), range });
             } else if let Some(path) = &config {
                 self.config(&below(path), &[range], false);
+            } else if let Some(path) = &input {
+                self.inputs.insert(below(path));
             }
+        }
+    }
+
+    /// What a selection reads of an input, the input's name first.
+    fn input(&self, scope: &Scope, node: &SyntaxNode, base: &str, is_alias: bool) -> Option<Vec<String>> {
+        let expr = ast::Select::cast(node.clone()).map(Expr::Select)?;
+        self.input_path(scope, &expr, base, is_alias).filter(|path| !path.is_empty())
+    }
+
+    /// The same of any expression; empty where it is all inputs.
+    fn input_path(&self, scope: &Scope, expr: &Expr, base: &str, is_alias: bool) -> Option<Vec<String>> {
+        if (base == "inputs" || is_alias)
+            && let Some((path, _)) = scope.argument_path(expr, "inputs")
+        {
+            return Some(path);
+        }
+        let below = |name: &String| {
+            let (path, _) = scope.argument_path(expr, name)?;
+            Some([vec![name.clone()], path].concat())
+        };
+        match self.input_names.get(base) {
+            Some(name) => below(name),
+            None if is_alias => self.input_names.iter().find_map(below),
+            None => None,
         }
     }
 
@@ -230,7 +267,12 @@ impl Uses {
     /// `config.PATH`, where `ranges` are those of its last names.
     fn config(&mut self, path: &[String], ranges: &[TextRange], guarded: bool) {
         let names: Vec<&str> = path.iter().map(String::as_str).collect();
-        let ["codchi", "secrets", rest @ ..] = names.as_slice() else { return };
+        let ["codchi", "secrets", rest @ ..] = names.as_slice() else {
+            if names.first().is_some_and(|&name| name != "codchi") {
+                self.config.insert(path.to_vec());
+            }
+            return;
+        };
         let (name, spelling, at) = match rest {
             ["env" | "file"] | [] => return,
             ["env", name, ..] => (name, SecretSpelling::Env, 3),

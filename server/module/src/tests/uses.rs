@@ -170,6 +170,74 @@ fn packages_are_named_below_pkgs_and_in_lists_of_with() {
     check(packages, "let pkgs = { }; in [ pkgs.no ]", expect![""]);
 }
 
+/// What is read of `config`, then of inputs.
+fn reads(document: &Document) -> String {
+    let line = |kind: &str, path: &Vec<String>| format!("{kind} {}\n", path.join(" "));
+    let facts = document.facts();
+    let config = facts.config_reads.iter().map(|path| line("config", path));
+    config.chain(facts.input_reads.iter().map(|path| line("input", path))).collect()
+}
+
+#[test]
+fn other_options_are_read_up_to_what_is_computed() {
+    check(
+        reads,
+        r#"{ config, ... }@args:
+        let cfg = config.services.web; inherit (config.networking) hostName; in {
+          a = lib.mkIf cfg.enable config.codchi.initScript;
+          b = config.users.users.${name}.home or config."a b".c;
+          c = args.config.system.stateVersion + hostName;
+          d = map (config: config.no) other.config.no;
+          e = config.services ? web;
+        }"#,
+        expect![[r#"
+            config a b c
+            config networking
+            config networking hostName
+            config no
+            config services
+            config services web
+            config services web enable
+            config system stateVersion
+            config users users
+        "#]],
+    );
+    check(reads, "let config = { }; in config.no.path", expect![""]);
+}
+
+#[test]
+fn inputs_are_read_by_name_in_a_flake_and_below_inputs_everywhere() {
+    check(
+        reads,
+        r#"{
+          inputs.a.url = "github:a/a";
+          outputs = { self, b, nixpkgs, ... }@inputs:
+            let inherit (inputs.a.nixosModules) one; lib = nixpkgs.lib; in {
+              nixosModules.default = { config, ... }: {
+                imports = [ b.nixosModules.two inputs.a.nixosModules.three one self.nixosModules.no ];
+                x = lib.mkIf config.y.z 1;
+              };
+            };
+        }"#,
+        expect![[r#"
+            config y z
+            input a nixosModules
+            input a nixosModules one
+            input a nixosModules three
+            input b nixosModules two
+            input nixpkgs lib
+            input nixpkgs lib mkIf
+        "#]],
+    );
+    check(
+        reads,
+        "{ inputs, b, ... }: { imports = [ inputs.a.nixosModules.x b.c ]; }",
+        expect![[r#"
+            input a nixosModules x
+        "#]],
+    );
+}
+
 #[test]
 fn other_options_are_settings() {
     check(
