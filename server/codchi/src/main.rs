@@ -4,6 +4,7 @@
 //! `codchi exec` passes the command's own on. What went wrong is told on standard error as a message, `Caused by:` and
 //! `Help:`.
 
+mod catalogue;
 mod cli;
 mod config;
 mod context;

@@ -5,6 +5,7 @@
 //! features that are needed are passed on the command line; the user's `nix.conf` is left as it is.
 
 mod ansi;
+mod catalogue;
 mod error;
 mod failure;
 mod find;
@@ -16,6 +17,9 @@ mod run;
 mod tree;
 mod url;
 
+pub use catalogue::{
+    Declared, PackageNames, SURVEY_EXPRESSION, Survey, SurveyQuestion, SurveyedOption, read_options,
+};
 pub use error::{FailedBuild, NixError, Position};
 pub use inspect::{Depth, Inspect, InspectError, InspectedModule, Inspection, Limits, Reads};
 pub use log::{Activity, Progress};

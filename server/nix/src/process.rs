@@ -1,8 +1,9 @@
 //! One run of a `nix` process: its streams, its end, and that nothing of it outlives the caller's interest.
 
 use crate::log::Log;
-use crate::{CancellationToken, NixError, Progress};
-use rustix::process::{Pid, Signal, kill_process_group};
+use crate::{CancellationToken, Limits, NixError, Progress};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process};
+use std::fs::File;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -16,6 +17,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(3);
 /// How long the streams of a process that has ended may stay open, e.g. in a process that it left behind.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How willingly a process of the background lets others go first.
+const NICE: i32 = 10;
 
 /// Who listens to a run.
 pub(crate) struct Listener<'a> {
@@ -30,14 +33,50 @@ pub(crate) async fn run(
     listener: &mut Listener<'_>,
     cancel: &CancellationToken,
 ) -> Result<Vec<u8>, NixError> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    run_prepared(command, what, None, listener, cancel).await
+}
+
+/// Runs `command` in the background of everything else, to its end or the end of what it may take: `input` is its standard
+/// input, and what it prints goes to `output`, so that it need not fit into memory.
+pub(crate) async fn run_limited(
+    mut command: Command,
+    what: &str,
+    (input, output): (File, File),
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> Result<(), NixError> {
+    command.stdin(input).stdout(output);
+    let mut listener = Listener { progress: &mut |_| {}, log: &mut |_| {} };
+    let run = run_prepared(command, what, Some(limits), &mut listener, cancel);
+    match timeout(limits.time, run).await {
+        Ok(result) => result.map(drop),
+        // Dropped, the process ends.
+        Err(_) => {
+            let why = format!("it took longer than {} s and was stopped", limits.time.as_secs());
+            let source = io::Error::new(io::ErrorKind::TimedOut, why);
+            Err(NixError::Process { command: what.to_owned(), source })
+        }
+    }
+}
+
+async fn run_prepared(
+    mut command: Command,
+    what: &str,
+    limits: Option<&Limits>,
+    listener: &mut Listener<'_>,
+    cancel: &CancellationToken,
+) -> Result<Vec<u8>, NixError> {
     if cancel.is_cancelled() {
         return Err(NixError::Cancelled);
     }
     let failed = |source| NixError::Process { command: what.to_owned(), source };
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true);
+    command.stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     tracing::debug!(command = what, "running");
     let mut process = Process::spawn(command).map_err(failed)?;
+    if let Some(limits) = limits {
+        process.limit(limits);
+    }
 
     let mut log = Log::default();
     let finished = tokio::select! {
@@ -65,6 +104,22 @@ impl Process {
         Ok(Self { child: Some(child), group })
     }
 
+    /// Sets what it may take. Where that cannot be, the time still ends it.
+    fn limit(&self, limits: &Limits) {
+        let set = |resource, most| {
+            let limit = Rlimit { current: Some(most), maximum: Some(most) };
+            if let Err(error) = prlimit(self.group, resource, limit) {
+                tracing::debug!("{resource:?} of a process cannot be limited: {error}");
+            }
+        };
+        // The leader's id is that of its group.
+        if self.group.is_some() {
+            set(Resource::As, limits.memory);
+            set(Resource::Fsize, limits.output);
+            let _ = setpriority_process(self.group, NICE);
+        }
+    }
+
     async fn finish(
         &mut self,
         log: &mut Log,
@@ -72,14 +127,18 @@ impl Process {
     ) -> io::Result<(ExitStatus, Vec<u8>)> {
         let gone = || io::Error::other("the process has no output");
         let child = self.child.as_mut().ok_or_else(gone)?;
-        let mut stdout = child.stdout.take().ok_or_else(gone)?;
+        let stdout = child.stdout.take();
         let stderr = child.stderr.take().ok_or_else(gone)?;
 
         let mut output = Vec::new();
         let status = {
-            let mut streams = std::pin::pin!(async {
-                tokio::try_join!(stdout.read_to_end(&mut output), follow(stderr, log, listener))
-            });
+            let read = async {
+                match stdout {
+                    Some(mut stdout) => stdout.read_to_end(&mut output).await,
+                    None => Ok(0),
+                }
+            };
+            let mut streams = std::pin::pin!(async { tokio::try_join!(read, follow(stderr, log, listener)) });
             let status = tokio::select! {
                 result = &mut streams => {
                     result?;

@@ -70,6 +70,11 @@ impl Nix {
         self.version
     }
 
+    /// What its processes get on top of this process's own environment.
+    pub(crate) fn environment(&self) -> &[(OsString, OsString)] {
+        &self.environment
+    }
+
     /// The program.
     #[must_use]
     pub fn program(&self) -> &Path {

@@ -3,6 +3,7 @@
 //! Thin over `ide` (questions about texts) and `machine` (commands); this folder holds the protocol. What we speak
 //! beyond LSP is in PROTOCOL.md.
 
+mod catalogues;
 mod client;
 mod commands;
 mod convert;

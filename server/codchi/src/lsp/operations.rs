@@ -9,9 +9,17 @@ use codchi_machine::CancellationToken;
 use dashmap::DashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tower_lsp::Client;
-use tower_lsp::lsp_types::ProgressToken;
+use tower_lsp::lsp_types::notification::Progress;
+use tower_lsp::lsp_types::{
+    ProgressParams, ProgressParamsValue, ProgressToken, WorkDoneProgress, WorkDoneProgressBegin,
+    WorkDoneProgressEnd,
+};
+
+/// Work in the background that takes no longer is not shown.
+const UNSEEN: Duration = Duration::from_secs(1);
 
 /// Operations on machines that are under way.
 #[derive(Default)]
@@ -63,6 +71,52 @@ impl Operations {
             result.ok()
         });
         task.await.ok().flatten()
+    }
+
+    /// Waits for `work` in the background of everything else. It is shown if it takes its time; `cancel` is what a person
+    /// cancels then.
+    pub(crate) async fn show<T>(
+        &self,
+        client: &Client,
+        session: &Session,
+        title: &str,
+        cancel: &CancellationToken,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = std::pin::pin!(work);
+        if !session.progress {
+            return work.await;
+        }
+        let place = async {
+            tokio::time::sleep(UNSEEN).await;
+            create_progress(client, self.last_progress.fetch_add(1, Ordering::Relaxed)).await
+        };
+        let token = tokio::select! {
+            result = &mut work => return result,
+            token = place => token,
+        };
+        let Some(token) = token else { return work.await };
+        let tell = async |value| {
+            let value = ProgressParamsValue::WorkDone(value);
+            client.send_notification::<Progress>(ProgressParams { token: token.clone(), value }).await;
+        };
+        self.by_progress.insert(token.clone(), cancel.clone());
+        tell(WorkDoneProgress::Begin(WorkDoneProgressBegin {
+            title: title.to_owned(),
+            cancellable: Some(true),
+            message: None,
+            percentage: None,
+        }))
+        .await;
+        let result = work.await;
+        self.by_progress.remove(&token);
+        tell(WorkDoneProgress::End(WorkDoneProgressEnd { message: None })).await;
+        result
+    }
+
+    /// Cancelled at the session's end.
+    pub(crate) fn session(&self) -> CancellationToken {
+        self.all.child_token()
     }
 
     /// The person cancelled a progress.

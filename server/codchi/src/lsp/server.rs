@@ -12,14 +12,15 @@ use super::position::{offset, text_range};
 use super::publish::{self, Changed};
 use super::session::{Session, Settings};
 use super::workspace::{Snapshot, Workspace, path};
-use super::{commands, documentation, navigation, pull, tokens, world};
+use super::{catalogues, commands, documentation, navigation, pull, tokens, world};
 use crate::context::Context;
 use crate::levels;
+use crate::pins::Pins;
 use codchi_ide::{Analysis, Files as _, Rules, World};
 use codchi_machine::{Machines, Options};
 use codchi_module::{Document, TextSize};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tower_lsp::jsonrpc::{Error, Result};
@@ -30,6 +31,8 @@ use tower_lsp::{Client, LanguageServer, async_trait};
 pub(crate) struct Shared {
     /// The open texts and the files below them.
     pub(crate) workspace: Workspace,
+    /// The Nix of this computer, and the nixpkgs of modules.
+    pub(crate) pins: Arc<Pins>,
     /// Keeps what is known of the files up to date.
     pub(crate) indexing: Indexing,
     /// What is known about host and machines.
@@ -43,6 +46,8 @@ pub(crate) struct Shared {
     /// Where things live, what is configured, what runs machines.
     pub(crate) context: Context,
     settings: Mutex<Settings>,
+    /// Whether the person does not trust the workspace.
+    distrusted: AtomicBool,
     session: OnceLock<Session>,
     changes: mpsc::UnboundedSender<Changed>,
     /// Counts the changes.
@@ -74,6 +79,17 @@ impl Shared {
         })
     }
 
+    /// The flake URL of the nixpkgs of new machines, where one is set: by the client, else by the user's configuration.
+    pub(crate) fn nixpkgs(&self) -> Option<String> {
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).nixpkgs.clone();
+        settings.filter(|url| !url.is_empty()).or_else(|| self.context.config.nixpkgs.clone())
+    }
+
+    /// Whether Nix may evaluate what the workspace says.
+    pub(crate) fn is_trusted(&self) -> bool {
+        !self.distrusted.load(Ordering::Relaxed)
+    }
+
     /// The levels of diagnostics: the client's over the configured ones.
     fn set_rules(&self) {
         let mut written = self.context.config.diagnostics.clone();
@@ -96,6 +112,11 @@ impl Shared {
     }
 
     fn set_settings(&self, settings: serde_json::Value) {
+        // A client that says nothing knows of no distrust.
+        if settings.is_object() {
+            let is_distrusted = settings.get("trusted") == Some(&serde_json::Value::Bool(false));
+            self.distrusted.store(is_distrusted, Ordering::Relaxed);
+        }
         match serde_json::from_value(settings) {
             Ok(settings) => {
                 *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
@@ -103,6 +124,7 @@ impl Shared {
             }
             Err(error) => tracing::warn!("the client's settings are not understood: {error}"),
         }
+        self.generation.send_modify(|count| *count += 1);
     }
 
     /// Tells the publisher. After the session's end nobody listens, which is fine.
@@ -125,6 +147,7 @@ impl Server {
         let (changes, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             workspace: Workspace::default(),
+            pins: Arc::new(Pins::new(context.paths.clone())),
             indexing: Indexing::default(),
             world: watch::Sender::default(),
             refresh: Notify::new(),
@@ -132,6 +155,7 @@ impl Server {
             told: tokens::Told::default(),
             context,
             settings: Mutex::default(),
+            distrusted: AtomicBool::new(false),
             session: OnceLock::new(),
             changes,
             generation: watch::Sender::default(),
@@ -298,6 +322,7 @@ impl LanguageServer for Server {
         });
         tokio::spawn(world::run(self.shared.clone(), self.client.clone()));
         tokio::spawn(indexing::run(self.shared.clone()));
+        tokio::spawn(catalogues::run(self.shared.clone(), self.client.clone()));
         if self.shared.session().watches_files {
             self.watch_nix_files().await;
         }
