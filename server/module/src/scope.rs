@@ -95,6 +95,22 @@ impl LibFunction {
     }
 }
 
+/// What is read of a module argument.
+pub(crate) struct Argument<'n> {
+    /// Which.
+    pub(crate) argument: &'n str,
+    /// The path below it.
+    pub(crate) path: Vec<String>,
+    /// The range of each of the path's last names, of those that are written where it is read.
+    pub(crate) ranges: Vec<TextRange>,
+}
+
+impl<'n> Argument<'n> {
+    fn whole(argument: &'n str) -> Self {
+        Self { argument, path: Vec::new(), ranges: Vec::new() }
+    }
+}
+
 /// A call, taken apart.
 pub(crate) enum Call {
     /// One of `lib`'s functions with its arguments.
@@ -245,54 +261,59 @@ impl Scope {
     /// The path below the module argument `argument` (`config`, `pkgs`) that an expression reads, with the range of each
     /// name that is written at it: `config.a.b`, or `cfg.b` after `let cfg = config.a;`. `None` for anything else.
     pub(crate) fn argument_path(&self, expr: &Expr, argument: &str) -> Option<(Vec<String>, Vec<TextRange>)> {
-        self.argument_steps(expr, argument, MAX_STEPS)
+        self.argument_of(expr, &[argument]).map(|Argument { path, ranges, .. }| (path, ranges))
     }
 
-    fn argument_steps(
-        &self,
-        expr: &Expr,
-        argument: &str,
-        steps: u32,
-    ) -> Option<(Vec<String>, Vec<TextRange>)> {
+    /// The same of whichever of several arguments it is.
+    pub(crate) fn argument_of<'n>(&self, expr: &Expr, arguments: &[&'n str]) -> Option<Argument<'n>> {
+        self.argument_steps(expr, arguments, MAX_STEPS)
+    }
+
+    fn argument_steps<'n>(&self, expr: &Expr, arguments: &[&'n str], steps: u32) -> Option<Argument<'n>> {
         let steps = steps.checked_sub(1)?;
+        let among = |name: &str| arguments.iter().copied().find(|argument| *argument == name);
         match expr {
-            Expr::Paren(paren) => self.argument_steps(&paren.expr()?, argument, steps),
+            Expr::Paren(paren) => self.argument_steps(&paren.expr()?, arguments, steps),
             Expr::Ident(ident) => {
                 let name = ident_text(ident)?;
                 match self.lookup(ident.syntax(), &name) {
                     Lookup::Value(value) => {
-                        Some((self.argument_steps(&value, argument, steps)?.0, Vec::new()))
+                        let elsewhere = self.argument_steps(&value, arguments, steps)?;
+                        Some(Argument { ranges: Vec::new(), ..elsewhere })
                     }
                     Lookup::Member(set) => {
-                        let arguments = matches!(&set, Expr::Ident(set) if self.is_arguments(set));
-                        if arguments && name == argument {
-                            return Some((Vec::new(), Vec::new()));
+                        if let Some(argument) = among(&name)
+                            && matches!(&set, Expr::Ident(set) if self.is_arguments(set))
+                        {
+                            return Some(Argument::whole(argument));
                         }
-                        let mut path = self.argument_steps(&set, argument, steps)?.0;
+                        let Argument { argument, mut path, .. } =
+                            self.argument_steps(&set, arguments, steps)?;
                         path.push(name);
-                        Some((path, Vec::new()))
+                        Some(Argument { argument, path, ranges: Vec::new() })
                     }
-                    Lookup::Parameter | Lookup::Free(_) if name == argument => Some((Vec::new(), Vec::new())),
+                    Lookup::Parameter | Lookup::Free(_) => among(&name).map(Argument::whole),
                     _ => None,
                 }
             }
             Expr::Select(select) => {
                 let base = select.expr()?;
-                let attrs: Vec<_> = select.attrpath()?.attrs().collect();
-                let arguments = matches!(&base, Expr::Ident(ident) if self.is_arguments(ident));
-                let is_argument = attrs.first().and_then(attr_name).as_deref() == Some(argument);
-                let ((mut path, mut ranges), skip) = if arguments && is_argument {
-                    ((Vec::new(), Vec::new()), 1)
-                } else {
-                    (self.argument_steps(&base, argument, steps)?, 0)
+                let mut attrs = select.attrpath()?.attrs().peekable();
+                let first = attrs.peek().and_then(attr_name);
+                let mut found = match first.as_deref().and_then(among) {
+                    Some(argument) if matches!(&base, Expr::Ident(base) if self.is_arguments(base)) => {
+                        attrs.next();
+                        Argument::whole(argument)
+                    }
+                    _ => self.argument_steps(&base, arguments, steps)?,
                 };
-                for attr in attrs.iter().skip(skip) {
+                for attr in attrs {
                     // What is computed ends what is known.
-                    let Some(name) = attr_name(attr) else { break };
-                    path.push(name);
-                    ranges.push(attr.syntax().text_range());
+                    let Some(name) = attr_name(&attr) else { break };
+                    found.path.push(name);
+                    found.ranges.push(attr.syntax().text_range());
                 }
-                Some((path, ranges))
+                Some(found)
             }
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! What a file uses: user secrets, packages, other options and a flake's inputs, wherever they are named; and, as that is the same walk, what it binds twice.
 
 use super::{Duplicate, PackageUse, SecretSpelling, SecretUse, SecretUseKind};
-use crate::scope::{Scope, attr_name, ident_text};
+use crate::scope::{Argument, Scope, attr_name, ident_text};
 use crate::{TextRange, TextSize};
 use rnix::SyntaxKind::{self, TOKEN_STRING_CONTENT};
 use rnix::SyntaxNode;
@@ -158,10 +158,12 @@ impl Uses {
     fn select(&mut self, scope: &Scope, node: &SyntaxNode, in_with: bool) {
         let Some(select) = ast::Select::cast(node.clone()) else { return };
         let expr = Expr::Select(select.clone());
-        if let Some((path, ranges)) = scope.argument_path(&expr, "pkgs") {
-            self.package(path, &ranges);
-        } else if let Some((path, ranges)) = scope.argument_path(&expr, "config") {
-            self.config(&path, &ranges, select.or_token().is_some());
+        if let Some(Argument { argument, path, ranges }) = scope.argument_of(&expr, &["pkgs", "config"]) {
+            if argument == "pkgs" {
+                self.package(path, &ranges);
+            } else {
+                self.config(&path, &ranges, select.or_token().is_some());
+            }
         } else if in_with
             && let Some(Expr::Ident(base)) = select.expr()
             && let Some(name) = ident_text(&base)
