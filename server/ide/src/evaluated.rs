@@ -9,11 +9,14 @@ use crate::{Document, Evaluated, EvaluatedManifest, EvaluatedSecret, ModuleKey, 
 use rnix::{SyntaxKind, SyntaxNode};
 use rowan::ast::AstNode as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// An evaluation of a module that a file may be of.
 pub(crate) struct Evaluation<'a> {
     pub(crate) module: &'a ModuleKey,
     pub(crate) evaluated: &'a Evaluated,
+    /// The text of the file that was evaluated.
+    old: &'a Arc<str>,
     /// What has changed in the file since; `None` where nothing has.
     changes: Option<Changes>,
 }
@@ -43,8 +46,10 @@ impl<'a> Evaluations<'a> {
         let mut all: Vec<Evaluation<'a>> = Vec::new();
         for (module, evaluated) in &world.evaluations {
             if let Some(old) = evaluated.texts.get(path) {
-                let changes = (**old != *text).then(|| Changes::between(old, text));
-                all.push(Evaluation { module, evaluated, changes });
+                // Modules that share a file were mostly evaluated of the same text.
+                let known = all.iter().find(|other| other.old == old).map(|other| other.changes.clone());
+                let changes = known.unwrap_or_else(|| (**old != *text).then(|| Changes::between(old, text)));
+                all.push(Evaluation { module, evaluated, old, changes });
             }
         }
         // What is known to lead to the file counts more than what merely lies beside it.
