@@ -214,7 +214,7 @@ impl<'a> Asked<'a> {
 
     /// What evaluations found, each with the files of its module.
     fn manifests(&self) -> impl Iterator<Item = (&'a EvaluatedManifest, crate::FileSet)> {
-        self.evaluations.all.iter().filter_map(|evaluation| {
+        self.evaluations.counting().filter_map(|evaluation| {
             let manifest = evaluation.evaluated.manifest.as_ref()?;
             let (path, output) = evaluation.module;
             Some((manifest, self.modules.files_of(path, output.as_deref())))

@@ -19,6 +19,8 @@ pub(crate) struct Evaluation<'a> {
     old: &'a Arc<str>,
     /// What has changed in the file since; `None` where nothing has.
     changes: Option<Changes>,
+    /// Whether what it does not ask for counts: the file is of the module, rather than beside it.
+    counts: bool,
 }
 
 /// All evaluations of modules that a file may be of.
@@ -49,13 +51,15 @@ impl<'a> Evaluations<'a> {
                 // Modules that share a file were mostly evaluated of the same text.
                 let known = all.iter().find(|other| other.old == old).map(|other| other.changes.clone());
                 let changes = known.unwrap_or_else(|| (**old != *text).then(|| Changes::between(old, text)));
-                all.push(Evaluation { module, evaluated, old, changes });
+                all.push(Evaluation { module, evaluated, old, changes, counts: true });
             }
         }
         // What is known to lead to the file counts more than what merely lies beside it.
         let holds = |of: &Evaluation<'_>| modules.holds(&of.module.0, of.module.1.as_deref(), path);
         if all.len() > 1 && all.iter().any(holds) {
-            all.retain(holds);
+            for evaluation in &mut all {
+                evaluation.counts = holds(evaluation);
+            }
         }
         Self { all, root: document.root().syntax().clone(), text }
     }
@@ -103,6 +107,11 @@ impl<'a> Evaluations<'a> {
                 }
             },
         )
+    }
+
+    /// Those of modules that the file is of.
+    pub(crate) fn counting(&self) -> impl Iterator<Item = &Evaluation<'a>> {
+        self.all.iter().filter(|evaluation| evaluation.counts)
     }
 
     /// The tree of the file.
