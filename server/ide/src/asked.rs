@@ -70,6 +70,9 @@ impl<'a> Asked<'a> {
         let optional = self.optional_elsewhere();
         let mut secrets: Vec<_> =
             self.facts.secrets.iter().map(|secret| self.secret(secret, &optional)).collect();
+        if !self.is_evaluated() && self.is_disabled() {
+            secrets.iter_mut().for_each(|secret| secret.in_force = None);
+        }
         secrets.extend(self.hidden_secrets());
         secrets.sort_by_key(|secret| secret.range.start());
         secrets
@@ -96,9 +99,28 @@ impl<'a> Asked<'a> {
                 AskedCapability { name: written.name.clone(), range: written.range, required, in_force }
             })
             .collect();
+        if !found.is_empty() && !self.is_evaluated() && self.is_disabled() {
+            found.iter_mut().for_each(|asked| asked.in_force = None);
+        }
         found.extend(self.hidden_capabilities());
         found.sort_by_key(|asked| asked.range.start());
         found
+    }
+
+    /// Whether a manifest tells what is asked for.
+    fn is_evaluated(&self) -> bool {
+        self.evaluations.counting().any(|evaluation| evaluation.evaluated.manifest.is_some())
+    }
+
+    /// Whether a module that may be evaluated together with the file disables it.
+    fn is_disabled(&self) -> bool {
+        self.modules.evaluated_with(self.world, self.path).iter().any(|file| {
+            let facts = self.modules.facts(file).filter(|facts| !facts.disabled.is_empty());
+            facts.is_some_and(|facts| {
+                let mut files = facts.disabled.iter().filter_map(|written| self.modules.file(file, written));
+                files.any(|disabled| disabled == self.path)
+            })
+        })
     }
 
     /// Secrets that another file of the module says are not required, or may say so.
@@ -214,7 +236,7 @@ impl<'a> Asked<'a> {
 
     /// What evaluations found, each with the files of its module.
     fn manifests(&self) -> impl Iterator<Item = (&'a EvaluatedManifest, crate::FileSet)> {
-        self.evaluations.all.iter().filter_map(|evaluation| {
+        self.evaluations.counting().filter_map(|evaluation| {
             let manifest = evaluation.evaluated.manifest.as_ref()?;
             let (path, output) = evaluation.module;
             Some((manifest, self.modules.files_of(path, output.as_deref())))

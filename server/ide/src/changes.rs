@@ -60,6 +60,17 @@ impl Changes {
         Some(TextRange::at(at, old.len()))
     }
 
+    /// Whether `word` is in a part of the old text that is not in the new one.
+    pub(crate) fn lost(&self, old: &str, word: &str) -> bool {
+        let mut end = 0;
+        let ends = self.same.iter().map(|part| (part.old, part.old + part.len));
+        ends.chain([(old.len(), old.len())]).any(|(start, next)| {
+            let gap = old.get(end..start).unwrap_or_default();
+            end = next;
+            gap.contains(word)
+        })
+    }
+
     /// Whether a range of the new text stood so in the old one.
     pub(crate) fn stood(&self, new: TextRange) -> bool {
         let (start, end) = (usize::from(new.start()), usize::from(new.end()));
@@ -142,6 +153,14 @@ mod tests {
         assert_eq!(changes.moved(range(old, "b = 2;\nc = 3;")), Some(range(new, "b = 2;\nc = 3;")));
         assert_eq!(changes.moved(range(old, "a = 1;")), None);
         assert_eq!(changes.moved(range(old, "é")), None);
+    }
+
+    #[test]
+    fn words_that_are_gone_are_known() {
+        let old = "a = 1;\nb = 2;\nc = 3;\n";
+        let changes = Changes::between(old, "a = 1;\nc = 3;\n");
+        assert!(changes.lost(old, "b") && !changes.lost(old, "a") && !changes.lost(old, "c"));
+        assert!(Changes::between(old, "a = 1;\n").lost(old, "c"));
     }
 
     #[test]

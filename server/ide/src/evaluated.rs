@@ -9,13 +9,18 @@ use crate::{Document, Evaluated, EvaluatedManifest, EvaluatedSecret, ModuleKey, 
 use rnix::{SyntaxKind, SyntaxNode};
 use rowan::ast::AstNode as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// An evaluation of a module that a file may be of.
 pub(crate) struct Evaluation<'a> {
     pub(crate) module: &'a ModuleKey,
     pub(crate) evaluated: &'a Evaluated,
+    /// The text of the file that was evaluated.
+    old: &'a Arc<str>,
     /// What has changed in the file since; `None` where nothing has.
     changes: Option<Changes>,
+    /// Whether what it does not ask for counts: the file is of the module, rather than beside it.
+    counts: bool,
 }
 
 /// All evaluations of modules that a file may be of.
@@ -43,14 +48,18 @@ impl<'a> Evaluations<'a> {
         let mut all: Vec<Evaluation<'a>> = Vec::new();
         for (module, evaluated) in &world.evaluations {
             if let Some(old) = evaluated.texts.get(path) {
-                let changes = (**old != *text).then(|| Changes::between(old, text));
-                all.push(Evaluation { module, evaluated, changes });
+                // Modules that share a file were mostly evaluated of the same text.
+                let known = all.iter().find(|other| other.old == old).map(|other| other.changes.clone());
+                let changes = known.unwrap_or_else(|| (**old != *text).then(|| Changes::between(old, text)));
+                all.push(Evaluation { module, evaluated, old, changes, counts: true });
             }
         }
         // What is known to lead to the file counts more than what merely lies beside it.
         let holds = |of: &Evaluation<'_>| modules.holds(&of.module.0, of.module.1.as_deref(), path);
         if all.len() > 1 && all.iter().any(holds) {
-            all.retain(holds);
+            for evaluation in &mut all {
+                evaluation.counts = holds(evaluation);
+            }
         }
         Self { all, root: document.root().syntax().clone(), text }
     }
@@ -98,6 +107,11 @@ impl<'a> Evaluations<'a> {
                 }
             },
         )
+    }
+
+    /// Those of modules that the file is of.
+    pub(crate) fn counting(&self) -> impl Iterator<Item = &Evaluation<'a>> {
+        self.all.iter().filter(|evaluation| evaluation.counts)
     }
 
     /// The tree of the file.

@@ -4,11 +4,12 @@ mod projects;
 
 use crate::fixture::{Fixture, Table};
 use crate::{
-    Capability, Diagnostic, DiagnosticCode, EvaluationError, Machine, MachineModule, MachineState, TextRange,
-    TextSize, World,
+    Capability, Diagnostic, DiagnosticCode, Evaluated, EvaluatedManifest, EvaluatedSecret, EvaluationError,
+    Machine, MachineModule, MachineState, Place, TextRange, TextSize, World,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 const MODULE: &str = r#"{ config, lib, pkgs, ... }:
@@ -87,7 +88,41 @@ fn world() -> World {
             generation: 1,
         }],
         catalogues: [(("/project".into(), None), Arc::new(Table::new(CATALOGUE)) as _)].into(),
+        evaluations: [(("/project".into(), None), Arc::new(evaluated()))].into(),
         ..World::default()
+    }
+}
+
+/// What an evaluation of the module found, which is of the module as it stands whatever is typed.
+fn evaluated() -> Evaluated {
+    let path = PathBuf::from("/project/codchi.nix");
+    let error = |message: &str| EvaluationError { message: message.into(), ..EvaluationError::default() };
+    let place = |line, column| Place { path: path.clone(), line, column };
+    let secret = || EvaluatedSecret { description: "A secret".into(), required: true };
+    let names = ["TOKEN", "OTHER", "KEY", "HIDDEN"];
+    Evaluated {
+        texts: [(path.clone(), MODULE.into())].into(),
+        manifest: Some(EvaluatedManifest {
+            secrets: names.iter().map(|&name| (name.to_owned(), secret())).collect(),
+            required_capabilities: ["gpu".to_owned(), "nesting".to_owned()].into(),
+            optional_capabilities: ["audio".to_owned()].into(),
+        }),
+        errors: vec![
+            EvaluationError {
+                places: vec![place(3, 9), place(24, 14), place(900, 1)],
+                ..error("attribute missing")
+            },
+            EvaluationError {
+                option: Some(vec!["codchi".into(), "hostSecrets".into(), "sshAgent".into()]),
+                files: vec![path.clone()],
+                ..error("not of type")
+            },
+            EvaluationError {
+                option: Some(vec!["services".into(), "nginx".into(), "enable".into()]),
+                ..error("conflicting definitions")
+            },
+            error("infinite recursion"),
+        ],
     }
 }
 
@@ -185,6 +220,8 @@ fn rename(fixture: &Fixture, text: &str, offset: TextSize) {
 #[test]
 fn typing_a_line_raises_no_false_alarm_elsewhere() {
     let whole = semantic(MODULE);
+    let evaluated = whole.iter().filter(|diagnostic| diagnostic.code == DiagnosticCode::Evaluation);
+    assert_eq!(evaluated.count(), 4, "what the evaluation found is looked at, too");
     let mut start = 0;
     for line in MODULE.split_inclusive('\n') {
         let body = line.trim_end_matches('\n');

@@ -1,6 +1,9 @@
 use crate::fixture::Fixture;
-use crate::{Capability, EvaluatedManifest, EvaluatedSecret, EvaluationError, TextRange, TextSize, World};
+use crate::{
+    Capability, Evaluated, EvaluatedManifest, EvaluatedSecret, EvaluationError, TextRange, TextSize, World,
+};
 use expect_test::{Expect, expect};
+use std::sync::Arc;
 
 /// Nothing is set, and the host offers nothing.
 fn world() -> World {
@@ -259,6 +262,20 @@ fn a_secret_is_undeclared_where_no_evaluation_that_saw_all_declares_it() {
     expect![""].assert_eq(&found(&fixture.typed("\"A\"", "\"A\" \"B\"")));
     // An evaluation may see what the text does not show.
     check("{ codchi.initScript = \"$CODCHI_A\"; }", &["A?"], expect![""]);
+}
+
+#[test]
+fn a_module_beside_which_a_file_lies_does_not_say_what_it_asks_for() {
+    let text = "//- /project/flake.nix\n{ outputs = _: { nixosModules = { default = ./codchi.nix; other = ./other.nix; }; }; }\n//- /project/codchi.nix\n{ codchi.secrets.A.description = \"a\"; }\n//- /project/other.nix\n{ codchi.secrets.B.description = \"b\"; }";
+    let mut fixture = Fixture::new(text).with(world()).evaluated(Some(manifest(&["A"])), Vec::new());
+    let of_default = fixture.world.evaluations.values().next().expect("one").as_ref().clone();
+    let of_other = Evaluated { manifest: Some(manifest(&["B"])), ..of_default };
+    fixture.world.evaluations.insert(("/project".into(), Some("other".into())), Arc::new(of_other));
+    expect![[r#"
+        1: warning secret-not-set at `A`
+        1: warning secret-not-set at `B`
+    "#]]
+    .assert_eq(&found(&fixture));
 }
 
 #[test]

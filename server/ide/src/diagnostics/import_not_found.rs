@@ -6,8 +6,11 @@
 use super::{Context, Finding, nearest};
 use crate::graph::target;
 use crate::modules::Resolved;
+use crate::syntax::tokens_at;
 use crate::{DiagnosticCode, Edit, Severity, TextRange};
 use codchi_module::Certainty;
+use rnix::SyntaxKind;
+use rowan::ast::AstNode as _;
 use std::path::{Path, PathBuf};
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -15,11 +18,26 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let imports = imports.map(|import| (import.path.as_str(), import.range));
     let outputs = cx.facts.flake_modules.iter();
     let outputs = outputs.filter_map(|module| Some((module.file.as_deref()?, module.range)));
-    let missing: Vec<Finding> =
-        imports.chain(outputs).filter_map(|(written, range)| finding(cx, written, range)).collect();
+    let imports = imports.filter_map(|(written, range)| finding(cx, written, range));
+    let outputs = outputs.filter_map(|(written, range)| finding(cx, written, range));
+    let outputs = outputs.filter(|finding| !is_conditional(cx, finding.diagnostic.range));
+    let missing: Vec<Finding> = imports.chain(outputs).collect();
     if !missing.is_empty() && cx.modules.is_codchi(cx.path) {
         findings.extend(missing);
     }
+}
+
+/// Whether an output is only there under a condition, such as that its file is.
+fn is_conditional(cx: &Context<'_>, output: TextRange) -> bool {
+    let root = cx.document.root();
+    let token = tokens_at(root.syntax(), output.start()).right_biased();
+    token.iter().flat_map(|token| token.parent_ancestors()).any(|node| match node.kind() {
+        SyntaxKind::NODE_IF_ELSE => true,
+        SyntaxKind::NODE_APPLY => node.children().any(|part| {
+            !part.text_range().contains_range(output) && part.text().to_string().contains("optional")
+        }),
+        _ => false,
+    })
 }
 
 fn finding(cx: &Context<'_>, written: &str, range: TextRange) -> Option<Finding> {

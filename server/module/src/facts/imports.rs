@@ -26,6 +26,17 @@ impl Walk<'_> {
         }
     }
 
+    /// The value of `disabledModules`.
+    pub(super) fn disabled(&mut self, list: &Expr, depth: u32) {
+        let mut found = Vec::new();
+        self.list_elements(list, Certainty::Always, depth, &mut |scope, element, _| {
+            if let Literal::Path(path) = literal(scope, element) {
+                found.push(path);
+            }
+        });
+        self.facts.disabled.append(&mut found);
+    }
+
     /// The file that a module comes from, and where it is named: a path, or `import` of one.
     pub(super) fn imported_file(&self, element: &Expr) -> Option<(String, TextRange)> {
         let named = match element {

@@ -38,6 +38,8 @@ pub struct Facts {
     pub capabilities: Vec<Capability>,
     /// Paths in `imports` lists.
     pub imports: Vec<Import>,
+    /// Paths in `disabledModules`, as written: what they lead to is imported in vain.
+    pub disabled: Vec<String>,
     /// Module outputs, where the file is a flake.
     pub flake_modules: Vec<FlakeModule>,
     /// Whether it may have module outputs that are not in `flake_modules`, where the file is a flake.

@@ -124,6 +124,11 @@ impl<'a> Walk<'a> {
                         self.imports(&list, certainty, depth);
                     }
                 }
+                Some("disabledModules") => {
+                    if let Some(list) = binding.value() {
+                        self.disabled(&list, depth);
+                    }
+                }
                 Some("config") => self.define_at(binding, &attrs[1..], certainty, depth),
                 Some("options") => self.declare_option(&attrs[1..], binding.value(), depth),
                 _ if structured => {}

@@ -127,3 +127,12 @@ fn outputs_may_be_made_of_other_things() {
         "#]],
     );
 }
+
+#[test]
+fn modules_that_are_disabled_are_named() {
+    let document = Document::new(
+        "{ lib, ... }: { disabledModules = [ ./a.nix \"services/x.nix\" ] ++ lib.optional true ../b; codchi.gpu.enable = true; }",
+    );
+    assert_eq!(document.facts().disabled, ["./a.nix", "../b"]);
+    assert_eq!(document.facts().settings, [], "it is no option");
+}

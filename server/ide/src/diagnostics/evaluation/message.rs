@@ -10,6 +10,7 @@ pub(super) fn of(message: &str) -> String {
     let message = message.strip_prefix("error:").unwrap_or(message).trim_start();
     let paragraph = message.split("\n\n").next().unwrap_or_default();
     let paragraph = paragraph.split("Definition values:").next().unwrap_or_default();
+    let paragraph = without_value(paragraph);
     let mut text: String = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() {
         return "Nix cannot evaluate this.".to_owned();
@@ -23,6 +24,12 @@ pub(super) fn of(message: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     first + chars.as_str()
+}
+
+/// Newer Nix shows what it found: `expected a set but found a string: "…"`.
+fn without_value(text: &str) -> &str {
+    let found = text.find("but found ").and_then(|at| Some(at + text.get(at..)?.find(": ")?));
+    found.and_then(|at| text.get(..at)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -39,6 +46,7 @@ mod tests {
 
     #[test]
     fn values_are_left_out() {
+        assert_eq!(of("expected a set but found a string: \"ghp_x\""), "Expected a set but found a string.");
         let text = "A definition for option `a.b' is not of type `boolean'. Definition values:\n- In `/a.nix': \"ghp_x\"";
         assert_eq!(of(text), "A definition for option `a.b' is not of type `boolean'.");
     }

@@ -6,7 +6,7 @@ use crate::diagnostics::Context;
 use crate::evaluated::{Evaluation, stands};
 use crate::modules::Resolved;
 use crate::syntax::tokens_at;
-use crate::{Document, EvaluationError, Facts, FileSet, Place, Related, TextRange, TextSize};
+use crate::{Document, EvaluationError, FileSet, Place, Related, TextRange, TextSize};
 use codchi_module::{OptionUse, TextSize as Size};
 use rnix::{SyntaxKind, SyntaxNode};
 use rowan::ast::AstNode as _;
@@ -29,8 +29,8 @@ pub(super) struct Places<'a> {
     root: &'a SyntaxNode,
 }
 
-/// The definitions of an option: the file, what it says, and those in it.
-type Definitions = Vec<(Arc<Path>, Arc<Facts>, Vec<OptionUse>)>;
+/// The definitions of an option, by file.
+type Definitions = Vec<(Arc<Path>, Vec<OptionUse>)>;
 
 impl<'a> Places<'a> {
     pub(super) fn new(cx: &'a Context<'a>, evaluation: &'a Evaluation<'a>) -> Self {
@@ -122,7 +122,7 @@ impl<'a> Places<'a> {
             let Some(facts) = self.cx.modules.facts(file) else { continue };
             let Some((how_well, uses)) = best(&facts, option) else { continue };
             let uses: Vec<OptionUse> = uses.into_iter().cloned().collect();
-            let entry = (file.clone(), facts, uses);
+            let entry = (file.clone(), uses);
             match &mut found {
                 Some((before, all)) if *before == how_well => all.push(entry),
                 Some((before, _)) if *before > how_well => {}
@@ -140,24 +140,24 @@ impl<'a> Places<'a> {
         definitions: &Definitions,
     ) -> Option<Found> {
         // Nix names the file of the definition that it refuses first.
-        let is_named = |(file, ..): &&(Arc<Path>, Arc<Facts>, Vec<OptionUse>)| {
+        let is_named = |(file, _): &&(Arc<Path>, Vec<OptionUse>)| {
             error.files.first().is_some_and(|first| **first == **file)
         };
-        let (file, _, uses) = definitions.iter().find(is_named).or(definitions.first())?;
+        let (file, uses) = definitions.iter().find(is_named).or(definitions.first())?;
         if **file != *self.cx.path {
             return None;
         }
         let first = uses.first()?;
         let mut related = Vec::new();
-        for (file, facts, uses) in definitions {
+        for (file, uses) in definitions {
             let document = self.cx.modules.document(file)?;
             if let Some(changes) = self.changes(file, &document)? {
-                let old = Document::new(self.evaluation.evaluated.texts.get(&**file)?.clone());
-                let before = best(old.facts(), option).map_or(0, |(_, uses)| uses.len());
-                let now = best(facts, option).map_or(0, |(_, uses)| uses.len());
+                let old = self.evaluation.evaluated.texts.get(&**file)?;
                 let root = document.root();
                 let all_stand = uses.iter().all(|used| stands(&changes, root.syntax(), path_range(used)));
-                if before != now || !all_stand {
+                // Another definition may be gone, and the error with it.
+                let is_lost = option.last().is_some_and(|name| changes.lost(old, name));
+                if !all_stand || is_lost {
                     return None;
                 }
             }
