@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-const MODULE: &str = r#"{ config, lib, pkgs, ... }:
+pub(crate) const MODULE: &str = r#"{ config, lib, pkgs, ... }:
 let
   cfg = config.services.web;
 in
