@@ -7,7 +7,8 @@
 #![allow(missing_docs, clippy::expect_used)]
 
 use codchi_ide::{
-    Analysis, Capability, Document, Facts, Files, Graph, Machine, MachineModule, MachineState, Node, World,
+    Analysis, Capability, Document, Facts, Files, Graph, Machine, MachineModule, MachineState, Node,
+    TextSize, World,
 };
 use codchi_tests::workspace;
 use std::collections::HashMap;
@@ -111,9 +112,7 @@ fn diagnostics_after_a_keystroke(bencher: divan::Bencher) {
 #[divan::bench(sample_count = 200, sample_size = 1)]
 fn completion_in_half_typed_code(bencher: divan::Bencher) {
     let (others, world) = (others(), world());
-    let text = others.module.replacen("  codchi.gpu.enable = true;\n", "  codchi.gpu.\n", 1);
-    let offset = text.find("codchi.gpu.\n").expect("the half-typed line") + "codchi.gpu.".len();
-    let offset = u32::try_from(offset).expect("a small file").into();
+    let (text, offset) = half_typed(&others.module);
     let mut texts = std::iter::repeat(text);
     bencher.with_inputs(|| texts.next().expect("endless")).bench_local_values(|text| {
         let files = Buffer::new(&others, text);
@@ -132,6 +131,13 @@ fn semantic_tokens(bencher: divan::Bencher) {
         .bench_local_values(|files| Analysis::new(&files, &world).semantic_tokens(&long(), None).len());
 }
 
+/// The module while an option is typed, and where.
+fn half_typed(module: &str) -> (String, TextSize) {
+    let text = module.replacen("  codchi.gpu.enable = true;\n", "  codchi.gpu.\n", 1);
+    let offset = text.find("codchi.gpu.\n").expect("the half-typed line") + "codchi.gpu.".len();
+    (text, TextSize::try_from(offset).expect("a small file"))
+}
+
 fn diagnostics(others: &Others, text: String, world: &World) -> usize {
     let files = Buffer::new(others, text);
     Analysis::new(&files, world).diagnostics(&long()).len()
@@ -139,15 +145,34 @@ fn diagnostics(others: &Others, text: String, world: &World) -> usize {
 
 fn print_percentiles() {
     let (others, world) = (others(), world());
+    println!("{LINES} lines, {} KiB, in {FILES} files", others.module.len() / 1024);
+    let mut keystrokes = (0..).map(|n| workspace::keystroke(&others.module, n));
+    percentiles("a keystroke", 1_000, || {
+        let text = keystrokes.next().expect("endless");
+        {
+            let (others, world) = (&others, &world);
+            move || diagnostics(others, text, world)
+        }
+    });
+    let (text, offset) = half_typed(&others.module);
+    percentiles("completion, the text parsed", 200, || {
+        let files = Buffer::new(&others, text.clone());
+        let world = &world;
+        move || Analysis::new(&files, world).completions(&long(), offset).items.len()
+    });
+}
+
+/// Prints how long the work takes that `prepare` gives, without preparing it.
+fn percentiles<T, W: FnOnce() -> T>(name: &str, times: usize, mut prepare: impl FnMut() -> W) {
     let (mut elapsed, mut processor) = (Vec::new(), Vec::new());
-    for n in 0..1_000 {
-        let text = workspace::keystroke(&others.module, n);
+    for _ in 0..times {
+        let work = prepare();
         let (start, began) = (Instant::now(), processor_time());
-        divan::black_box(diagnostics(&others, text, &world));
+        divan::black_box(work());
         processor.push(processor_time() - began);
         elapsed.push(start.elapsed());
     }
-    println!("{LINES} lines, {} KiB, in {FILES} files", others.module.len() / 1024);
+    println!("{name}:");
     for (name, mut times) in [("elapsed", elapsed), ("processor", processor)] {
         times.sort();
         let at = |percent: usize| times[times.len() * percent / 100];

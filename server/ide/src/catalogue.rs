@@ -9,8 +9,11 @@ use std::path::Path;
 /// The catalogue of the first module that the file is a part of and that has one; where none has one, the only one that
 /// there is.
 pub(crate) fn catalogue<'w>(files: &dyn Files, world: &'w World, path: &Path) -> Option<&'w dyn Catalogue> {
-    if world.catalogues.is_empty() {
-        return None;
+    let mut all = world.catalogues.values();
+    let first = all.next()?;
+    if all.all(|other| other == first) {
+        // Whosever it is: cheaper than to find the file's modules.
+        return Some(&**first);
     }
     let modules = Modules::new(files);
     let sources = modules.sources(path).into_iter().map(|source| (source.path, source.output));
@@ -20,12 +23,7 @@ pub(crate) fn catalogue<'w>(files: &dyn Files, world: &'w World, path: &Path) ->
         .filter(|module| modules.files_of(&module.path, module.output.as_deref()).contains(path))
         .map(|module| (module.path.clone(), module.output.clone().filter(|output| output != "default")));
     let own = sources.chain(of_machines).find_map(|key| world.catalogues.get(&key));
-    let only = || {
-        let mut all = world.catalogues.values();
-        let first = all.next()?;
-        all.all(|other| other == first).then_some(first)
-    };
-    own.or_else(only).map(|catalogue| &**catalogue)
+    own.map(|catalogue| &**catalogue)
 }
 
 /// The option whose name is at `offset`, or in whose value it names something.

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-const MODULE: &str = r#"{ config, lib, pkgs, ... }:
+pub(crate) const MODULE: &str = r#"{ config, lib, pkgs, ... }:
 let
   cfg = config.services.web;
 in

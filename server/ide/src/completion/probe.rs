@@ -38,6 +38,15 @@ impl<'a> Probe<'a> {
     /// Finds the tree; `None` where the cursor is in a comment or outside of the text, and where the text is too much
     /// for the parser.
     pub(super) fn new(document: &'a Document, offset: TextSize) -> Option<Self> {
+        Self::with(document, offset, Region::new)
+    }
+
+    /// The same, with the part of the text that `region` gives, if that can be made whole.
+    pub(super) fn with(
+        document: &'a Document,
+        offset: TextSize,
+        region: impl FnOnce(&Document, TextSize, TextSize) -> Option<Region>,
+    ) -> Option<Self> {
         let text = document.text();
         let is_read_whole = document.root().syntax().text_range().len() == TextSize::of(text);
         is_read_whole.then_some(())?;
@@ -48,7 +57,7 @@ impl<'a> Probe<'a> {
         let line = before.rsplit('\n').next().unwrap_or_default();
 
         let end = TextSize::try_from(before.len() + end_of_word.len()).ok()?;
-        let region = Region::new(document, TextSize::of(before), end);
+        let region = region(document, TextSize::of(before), end);
         let region = region.and_then(|region| {
             let parsed = parsed(&region.before, end_of_word, &region.after)?;
             (parsed.errors == 0).then_some((parsed, region.before.len()))

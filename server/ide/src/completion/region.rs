@@ -199,8 +199,12 @@ fn closed(set: &SyntaxNode, offset: TextSize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::super::probe::Probe;
+    use crate::Document;
     use crate::TextSize;
     use crate::fixture::Fixture;
+    use crate::syntax::site;
+    use crate::tests::MODULE;
+    use rnix::SyntaxKind;
 
     /// A text that is long only because of what is beside the cursor.
     fn long(text: &str) -> String {
@@ -245,5 +249,37 @@ mod tests {
                 assert!(probe.tree_len() < TextSize::new(1_000), "only a part is parsed: {text}");
             }
         }
+    }
+
+    /// Where the marker stands in the tree.
+    fn place(probe: &Probe<'_>) -> (SyntaxKind, bool, Vec<SyntaxKind>, Vec<String>) {
+        let node = probe.token.parent().expect("it has one");
+        let kinds = node.ancestors().take(3).map(|node| node.kind()).collect();
+        (probe.token.kind(), probe.in_open_string, kinds, site(&node).names)
+    }
+
+    #[test]
+    fn wherever_a_line_breaks_off_the_region_says_what_the_whole_text_does() {
+        let filler: String = (0..110).map(|n| format!("  filler.a{n} = {{ b = [ \"c\" ]; }};\n")).collect();
+        let module = MODULE.replacen("  codchi.gpu", &format!("{filler}  codchi.gpu"), 1);
+        let from = module.find("  codchi.gpu").expect("it is there");
+        let mut compared = 0;
+        for (offset, _) in module.char_indices().filter(|(offset, _)| *offset > from).step_by(3) {
+            let end = offset + module[offset..].find('\n').unwrap_or(0);
+            let text = format!("{}{}", &module[..offset], &module[end..]);
+            let document = Document::new(text);
+            let offset = TextSize::try_from(offset).expect("a small text");
+            let whole = Probe::with(&document, offset, |_, _, _| None);
+            let part = Probe::new(&document, offset);
+            // What cannot be made whole is another matter.
+            let (Some(whole), Some(part)) = (whole, part) else { continue };
+            if whole.tree_len() == part.tree_len() {
+                continue;
+            }
+            let line = &document.text()[usize::from(offset).saturating_sub(40)..usize::from(offset)];
+            assert_eq!(place(&part), place(&whole), "after {line:?}");
+            compared += 1;
+        }
+        assert!(compared > 200, "{compared}");
     }
 }
