@@ -238,6 +238,7 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.machine.stop":
     case "codchi.machine.delete":
     case "codchi.secret.remove":
+    case "codchi.secret.extract":
       return run(ctx, command, params);
     default:
       throw new Error(`The server offers the command ${command}, which this version of the extension does not know.`);

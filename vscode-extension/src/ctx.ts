@@ -183,10 +183,12 @@ function settings(): ServerSettings {
   const nixpkgs = config.get<string>("nixpkgs", "").trim();
   const sshConfig = { ask: null, always: true, never: false }[config.get<"ask" | "always" | "never">("sshConfig", "ask")];
   const diagnostics = config.get<Record<string, string>>("diagnostics", {});
+  const formatter = config.get<string | string[]>("formatter", "auto");
   return {
     ...(nixpkgs === "" ? {} : { nixpkgs }),
     sshConfig,
     ...(Object.keys(diagnostics).length === 0 ? {} : { diagnostics }),
+    ...(formatter === "auto" ? {} : { formatter }),
   };
 }
 

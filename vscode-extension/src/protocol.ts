@@ -1,6 +1,6 @@
 // What the codchi server speaks beyond LSP, declared once. The other side: server/codchi/PROTOCOL.md.
 
-import { NotificationType, RequestType } from "vscode-languageclient/node";
+import { NotificationType, type Range, RequestType } from "vscode-languageclient/node";
 
 /** The commands of `workspace/executeCommand`: what each takes (as its only argument) and what it gives. */
 export interface ServerCommands {
@@ -17,6 +17,10 @@ export interface ServerCommands {
     result: { set: boolean };
   };
   "codchi.secret.remove": { params: { name: string; machine?: string }; result: { removed: boolean } };
+  "codchi.secret.extract": {
+    params: { uri: string; version: number | null; range: Range };
+    result: { moved: boolean; name?: string };
+  };
   "codchi.doctor": { params: Record<string, never>; result: { checks: DoctorCheck[] } };
 }
 
@@ -139,4 +143,5 @@ export interface ServerSettings {
   nixpkgs?: string;
   sshConfig?: boolean | null;
   diagnostics?: Record<string, string>;
+  formatter?: string | string[];
 }

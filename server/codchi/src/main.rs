@@ -12,6 +12,7 @@ mod doctor;
 mod driver;
 mod error;
 mod files;
+mod formatter;
 mod levels;
 mod log;
 mod lsp;

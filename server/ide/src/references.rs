@@ -125,4 +125,55 @@ mod tests {
         );
         check("{ a$0 = 1; }", expect![""]);
     }
+
+    #[test]
+    fn arguments_are_followed_through_defaults_patterns_and_inherits() {
+        check(
+            "{ a, b ? a, ... }@args: let c = a$0; in { inherit a; d = args.a; e = { a }: a; }",
+            expect![[r#"
+                /project/codchi.nix = …{ ‹a›
+                /project/codchi.nix   …{ a, b ? ‹a›
+                /project/codchi.nix   …gs: let c = ‹a›
+                /project/codchi.nix   …n { inherit ‹a›
+            "#]],
+        );
+        check(
+            "{ a, ... }@args: [ args$0.a (x: args) ]",
+            expect![[r#"
+            /project/codchi.nix = …{ a, ... }@‹args›
+            /project/codchi.nix   …. }@args: [ ‹args›
+            /project/codchi.nix   … args.a (x: ‹args›
+        "#]],
+        );
+        check(
+            "x: y: [ x$0 (x: x) y ]",
+            expect![[r#"
+            /project/codchi.nix = …‹x›
+            /project/codchi.nix   …x: y: [ ‹x›
+        "#]],
+        );
+        check(
+            "let inherit (b) a; b = { a = 1; }; in [ a$0 b.a \"${toString a}\" ]",
+            expect![[r#"
+            /project/codchi.nix = …inherit (b) ‹a›
+            /project/codchi.nix   … 1; }; in [ ‹a›
+            /project/codchi.nix   …"${toString ‹a›
+        "#]],
+        );
+        check(
+            "rec { a = 1; b = a$0; c.a = 2; }",
+            expect![[r#"
+            /project/codchi.nix = …rec { ‹a›
+            /project/codchi.nix   … a = 1; b = ‹a›
+        "#]],
+        );
+        check(
+            "let a.b = 1; a.c = 2; in a$0.b",
+            expect![[r#"
+            /project/codchi.nix = …let ‹a›
+            /project/codchi.nix = …et a.b = 1; ‹a›
+            /project/codchi.nix   …a.c = 2; in ‹a›
+        "#]],
+        );
+    }
 }

@@ -186,6 +186,15 @@ fn ask_everything(text: &str, offset: usize) {
     analysis.references(path, offset).iter().for_each(|reference| inside(reference.range));
     analysis.folds(path).iter().for_each(|fold| inside(fold.range));
     analysis.links(path).iter().for_each(|link| inside(link.range));
+    let tokens = analysis.semantic_tokens(path, None);
+    tokens.iter().for_each(|token| inside(token.range));
+    assert!(
+        tokens.windows(2).all(|pair| pair[0].range.end() <= pair[1].range.start()),
+        "none overlaps: {text:?}"
+    );
+    if let Some(extraction) = analysis.extraction(path, TextRange::empty(offset)) {
+        extraction.edits("RENAMED_1").iter().for_each(|edit| inside(edit.range));
+    }
     let hints = analysis.inlay_hints(path, TextRange::up_to(end));
     hints.iter().for_each(|hint| inside(TextRange::empty(hint.offset)));
     analysis.workspace_symbols("").iter().for_each(|symbol| inside(symbol.range));

@@ -24,7 +24,17 @@ describe("server", () => {
       await settings().update("nixpkgs", "github:NixOS/nixpkgs", global);
       await settings().update("sshConfig", "never", global);
       await settings().update("diagnostics", { "no-effect": "off" }, global);
-      const expected = { settings: { codchi: { nixpkgs: "github:NixOS/nixpkgs", sshConfig: false, diagnostics: { "no-effect": "off" } } } };
+      await settings().update("formatter", ["nixfmt", "--width=80"], global);
+      const expected = {
+        settings: {
+          codchi: {
+            nixpkgs: "github:NixOS/nixpkgs",
+            sshConfig: false,
+            diagnostics: { "no-effect": "off" },
+            formatter: ["nixfmt", "--width=80"],
+          },
+        },
+      };
       await until("the settings", () => {
         try {
           assert.deepEqual(readWorld("configuration.json"), expected);
@@ -37,6 +47,7 @@ describe("server", () => {
       await settings().update("nixpkgs", undefined, global);
       await settings().update("sshConfig", undefined, global);
       await settings().update("diagnostics", undefined, global);
+      await settings().update("formatter", undefined, global);
     }
   });
 

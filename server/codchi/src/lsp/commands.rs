@@ -29,11 +29,24 @@ pub(crate) mod name {
     pub(crate) const LOG: &str = "codchi.machine.log";
     pub(crate) const SECRET_SET: &str = "codchi.secret.set";
     pub(crate) const SECRET_REMOVE: &str = "codchi.secret.remove";
+    pub(crate) const SECRET_EXTRACT: &str = "codchi.secret.extract";
     pub(crate) const DOCTOR: &str = "codchi.doctor";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 11] =
-        [LIST, CREATE, REBUILD, START, STOP, DELETE, OPEN, LOG, SECRET_SET, SECRET_REMOVE, DOCTOR];
+    pub(crate) const ALL: [&str; 12] = [
+        LIST,
+        CREATE,
+        REBUILD,
+        START,
+        STOP,
+        DELETE,
+        OPEN,
+        LOG,
+        SECRET_SET,
+        SECRET_REMOVE,
+        SECRET_EXTRACT,
+        DOCTOR,
+    ];
 }
 
 #[derive(Deserialize)]
@@ -91,6 +104,9 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::LOG => run.log(argument(arguments)?).await,
         name::SECRET_SET => run.set_secret(argument(arguments)?).await,
         name::SECRET_REMOVE => run.remove_secret(argument(arguments)?).await,
+        name::SECRET_EXTRACT => {
+            Ok(super::extract::extract(server, argument(arguments)?).await.map_err(Failure::from)?)
+        }
         name::DOCTOR => {
             let checks = doctor::checks(&run.shared.context).await;
             run.shared.refresh.notify_one();

@@ -115,7 +115,7 @@ impl Converter<'_> {
         }
     }
 
-    fn edit(&self, edit: ide::Edit) -> lsp::TextEdit {
+    pub(super) fn edit(&self, edit: ide::Edit) -> lsp::TextEdit {
         lsp::TextEdit { range: self.range(edit.range), new_text: edit.new_text }
     }
 
@@ -153,39 +153,6 @@ impl Converter<'_> {
             selection_range: self.range(symbol.name_range),
             children: (!symbol.children.is_empty())
                 .then(|| symbol.children.into_iter().map(|child| self.symbol(child)).collect()),
-        }
-    }
-
-    /// An action on the file at `uri`, of `version`; `known` are the client's own diagnostics, for what it fixes.
-    pub(crate) fn action(
-        &self,
-        action: ide::Action,
-        uri: &lsp::Url,
-        version: Option<i32>,
-        known: &[lsp::Diagnostic],
-    ) -> lsp::CodeAction {
-        let fixes = action.fixes.map(|(fixed, range)| {
-            let (fixed, range) = (lsp::NumberOrString::String(code(fixed)), self.range(range));
-            known.iter().filter(|d| d.code.as_ref() == Some(&fixed) && d.range == range).cloned().collect()
-        });
-        let edits: Vec<_> = action.edits.into_iter().map(|edit| lsp::OneOf::Left(self.edit(edit))).collect();
-        lsp::CodeAction {
-            kind: Some(match action.kind {
-                ide::ActionKind::QuickFix => lsp::CodeActionKind::QUICKFIX,
-                ide::ActionKind::Refactor => lsp::CodeActionKind::REFACTOR,
-            }),
-            diagnostics: fixes,
-            edit: (!edits.is_empty()).then(|| lsp::WorkspaceEdit {
-                document_changes: Some(lsp::DocumentChanges::Edits(vec![lsp::TextDocumentEdit {
-                    text_document: lsp::OptionalVersionedTextDocumentIdentifier { uri: uri.clone(), version },
-                    edits,
-                }])),
-                ..lsp::WorkspaceEdit::default()
-            }),
-            command: command(&action.title, &action.command),
-            title: action.title,
-            is_preferred: action.preferred.then_some(true),
-            ..lsp::CodeAction::default()
         }
     }
 
@@ -231,8 +198,8 @@ fn markdown(value: String) -> lsp::MarkupContent {
     lsp::MarkupContent { kind: lsp::MarkupKind::Markdown, value }
 }
 
-/// A lens' or an action's command as PROTOCOL.md has it; `None` for none.
-fn command(title: &str, command: &ide::Command) -> Option<lsp::Command> {
+/// A lens' or an action's command as PROTOCOL.md has it; `None` for none, and for one that is about a place in a text.
+pub(super) fn command(title: &str, command: &ide::Command) -> Option<lsp::Command> {
     use super::commands::name;
     let (id, argument) = match command {
         // Opening a module's machine creates it first where there is none.
@@ -251,7 +218,7 @@ fn command(title: &str, command: &ide::Command) -> Option<lsp::Command> {
             }
             (name::SECRET_SET, argument)
         }
-        ide::Command::None => return None,
+        ide::Command::ExtractSecret { .. } | ide::Command::None => return None,
     };
     Some(lsp::Command { title: title.into(), command: id.into(), arguments: Some(vec![argument]) })
 }

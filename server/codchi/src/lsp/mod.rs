@@ -3,12 +3,15 @@
 //! Thin over `ide` (questions about texts) and `machine` (commands); this folder holds the protocol. What we speak
 //! beyond LSP is in PROTOCOL.md.
 
+mod actions;
 mod catalogues;
 mod client;
 mod commands;
 mod convert;
 pub(crate) mod documentation;
 mod edit;
+mod extract;
+mod formatting;
 mod front;
 mod indexing;
 mod lifetime;

@@ -1,16 +1,13 @@
 //! Getting around in texts: references, rename, highlights, folding, selection, links, inlay hints and the workspace's
 //! symbols.
 
-use super::server::{Question, Server};
+use super::server::{Question, Server, refused};
 use super::workspace::Snapshot;
 use codchi_ide::{Analysis, Files as _, Fold, FoldKind, LinkTarget, SymbolKind};
 use codchi_module::TextSize;
 use std::collections::BTreeMap;
-use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
+use tower_lsp::jsonrpc::{Error, Result};
 use tower_lsp::lsp_types as lsp;
-
-/// `RequestFailed` of LSP: the request is well-formed and cannot be fulfilled.
-const REQUEST_FAILED: i64 = -32803;
 
 /// `textDocument/definition` and `textDocument/declaration`, with links for clients that understand them.
 pub(super) async fn targets(
@@ -106,10 +103,6 @@ pub(super) async fn rename(server: &Server, params: lsp::RenameParams) -> Result
         })
         .await?;
     edit.transpose().map_err(refused)
-}
-
-fn refused(why: String) -> Error {
-    Error { code: ErrorCode::ServerError(REQUEST_FAILED), message: why.into(), data: None }
 }
 
 /// The edits of several files, each of the version that it was made for.

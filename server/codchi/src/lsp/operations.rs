@@ -126,6 +126,11 @@ impl Operations {
         }
     }
 
+    /// Waits until all are cancelled.
+    pub(crate) async fn cancelled(&self) {
+        self.all.cancelled().await;
+    }
+
     /// Cancels all of them: the client is gone.
     pub(crate) fn cancel_all(&self) {
         self.all.cancel();

@@ -8,11 +8,11 @@ use super::convert::Converter;
 use super::indexing::{self, Indexing};
 use super::lifetime::Lifetime;
 use super::operations::Operations;
-use super::position::{offset, text_range};
+use super::position::offset;
 use super::publish::{self, Changed};
 use super::session::{Session, Settings};
 use super::workspace::{Snapshot, Workspace, path};
-use super::{catalogues, commands, documentation, navigation, pull, tokens, world};
+use super::{actions, catalogues, commands, documentation, formatting, navigation, pull, tokens, world};
 use crate::context::Context;
 use crate::levels;
 use crate::pins::Pins;
@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
-use tower_lsp::jsonrpc::{Error, Result};
+use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
 use tower_lsp::lsp_types::*;
 use tower_lsp::{Client, LanguageServer, async_trait};
 
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) operations: Arc<Operations>,
     /// The semantic tokens that were told last.
     pub(crate) told: tokens::Told,
+    /// What was told of formatters.
+    pub(crate) formatting: formatting::Told,
     /// Where things live, what is configured, what runs machines.
     pub(crate) context: Context,
     settings: Mutex<Settings>,
@@ -88,6 +90,11 @@ impl Shared {
     /// Whether Nix may evaluate what the workspace says.
     pub(crate) fn is_trusted(&self) -> bool {
         !self.distrusted.load(Ordering::Relaxed)
+    }
+
+    /// The formatter that the client's settings name.
+    pub(crate) fn formatter(&self) -> crate::formatter::Setting {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).formatter.clone()
     }
 
     /// The levels of diagnostics: the client's over the configured ones.
@@ -153,6 +160,7 @@ impl Server {
             refresh: Notify::new(),
             operations: Arc::default(),
             told: tokens::Told::default(),
+            formatting: formatting::Told::default(),
             context,
             settings: Mutex::default(),
             distrusted: AtomicBool::new(false),
@@ -257,7 +265,7 @@ fn capabilities(session: &Session) -> ServerCapabilities {
         declaration_provider: Some(DeclarationCapability::Simple(true)),
         document_symbol_provider: Some(OneOf::Left(true)),
         code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
-            code_action_kinds: Some(vec![CodeActionKind::QUICKFIX, CodeActionKind::REFACTOR]),
+            code_action_kinds: Some(actions::KINDS.to_vec()),
             ..CodeActionOptions::default()
         })),
         execute_command_provider: Some(ExecuteCommandOptions {
@@ -280,6 +288,7 @@ fn capabilities(session: &Session) -> ServerCapabilities {
             }),
             ..WorkspaceServerCapabilities::default()
         }),
+        document_formatting_provider: Some(OneOf::Left(true)),
         code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),
         ..ServerCapabilities::default()
     };
@@ -452,22 +461,7 @@ impl LanguageServer for Server {
 
     async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
         let CodeActionParams { text_document: TextDocumentIdentifier { uri }, range, context, .. } = params;
-        let about = uri.clone();
-        let actions: Option<Vec<_>> = self
-            .ask(&about, move |question| {
-                let (text, lines) = (question.document.text(), question.document.lines());
-                let range = text_range(text, lines, range, question.converter.encoding);
-                let version = question.files.open_file(question.path).map(|file| file.version);
-                let found = question.analysis.actions(question.path, range);
-                found
-                    .into_iter()
-                    .map(|action| question.converter.action(action, &uri, version, &context.diagnostics))
-                    .filter(|action| wanted(context.only.as_deref(), action.kind.as_ref()))
-                    .map(CodeActionOrCommand::CodeAction)
-                    .collect()
-            })
-            .await?;
-        Ok(actions)
+        actions::actions(self, uri, range, context).await
     }
 
     async fn references(&self, params: ReferenceParams) -> Result<Option<Vec<Location>>> {
@@ -512,6 +506,10 @@ impl LanguageServer for Server {
         navigation::symbols(self, params).await
     }
 
+    async fn formatting(&self, params: DocumentFormattingParams) -> Result<Option<Vec<TextEdit>>> {
+        formatting::formatting(self, params).await
+    }
+
     async fn semantic_tokens_full(
         &self,
         params: SemanticTokensParams,
@@ -542,12 +540,7 @@ impl LanguageServer for Server {
     }
 }
 
-/// Whether the client wants actions of this kind: `quickfix` stands for `quickfix.x` as well.
-fn wanted(only: Option<&[CodeActionKind]>, kind: Option<&CodeActionKind>) -> bool {
-    let (Some(only), Some(kind)) = (only, kind) else { return true };
-    only.iter().any(|wanted| {
-        kind.as_str()
-            .strip_prefix(wanted.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
+/// The request is well-formed and cannot be fulfilled (LSP's `RequestFailed`).
+pub(super) fn refused(why: String) -> Error {
+    Error { code: ErrorCode::ServerError(-32803), message: why.into(), data: None }
 }

@@ -1,10 +1,11 @@
 //! What a client said about itself when it connected.
 
 use super::position::Encoding;
+use crate::formatter::Setting;
 use crate::levels;
 use serde::Deserialize;
 use std::path::PathBuf;
-use tower_lsp::lsp_types::{ClientCapabilities, InitializeParams, Url};
+use tower_lsp::lsp_types::{ClientCapabilities, InitializeParams, ResourceOperationKind, Url};
 
 /// What a client said about itself when it connected.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +34,10 @@ pub(crate) struct Session {
     pub(crate) declaration_links: bool,
     /// It fills in the places of a completion that are left open.
     pub(crate) snippets: bool,
+    /// It makes files where an edit says so.
+    pub(crate) creates_files: bool,
+    /// It shows actions that cannot be taken, and why.
+    pub(crate) disabled_actions: bool,
     /// The workspace's folders on this computer.
     pub(crate) folders: Vec<PathBuf>,
     /// Where the diagnostics' documentation is; ours, not the client's word.
@@ -49,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) ssh_config: Option<bool>,
     /// Levels of diagnostics by code.
     pub(crate) diagnostics: levels::Written,
+    /// What formats.
+    pub(crate) formatter: Setting,
 }
 
 /// The part of the client's experimental capabilities that is about us.
@@ -115,6 +122,16 @@ impl Session {
                 .and_then(|text| text.completion.as_ref())
                 .and_then(|completion| completion.completion_item.as_ref())
                 .and_then(|item| item.snippet_support)
+                .unwrap_or(false),
+            creates_files: workspace
+                .and_then(|workspace| workspace.workspace_edit.as_ref())
+                .filter(|edit| edit.document_changes.unwrap_or(false))
+                .and_then(|edit| edit.resource_operations.as_ref())
+                .is_some_and(|operations| operations.contains(&ResourceOperationKind::Create)),
+            disabled_actions: text_document
+                .as_ref()
+                .and_then(|text| text.code_action.as_ref())
+                .and_then(|action| action.disabled_support)
                 .unwrap_or(false),
             folders: folders(params),
             documentation: None,

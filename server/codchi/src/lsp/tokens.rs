@@ -14,10 +14,13 @@ use tower_lsp::lsp_types as lsp;
 /// Of a longer text only ranges are answered: all of it would be as large as the text itself.
 const LONGEST: usize = 4 << 20;
 
+/// An answer and its id.
+type Answer = (String, Arc<[lsp::SemanticToken]>);
+
 /// The answers that clients may ask changes to: the last one of each open text.
 #[derive(Default)]
 pub(crate) struct Told {
-    last: DashMap<lsp::Url, (String, Arc<[lsp::SemanticToken]>)>,
+    last: DashMap<lsp::Url, Answer>,
     count: AtomicU64,
 }
 
@@ -28,11 +31,7 @@ impl Told {
     }
 
     /// Keeps an answer; gives its id and the answer before it.
-    fn keep(
-        &self,
-        uri: lsp::Url,
-        tokens: Arc<[lsp::SemanticToken]>,
-    ) -> (String, Option<(String, Arc<[lsp::SemanticToken]>)>) {
+    fn keep(&self, uri: lsp::Url, tokens: Arc<[lsp::SemanticToken]>) -> (String, Option<Answer>) {
         let id = self.count.fetch_add(1, Ordering::Relaxed).to_string();
         let before = self.last.insert(uri, (id.clone(), tokens));
         (id, before)
