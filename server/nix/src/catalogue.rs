@@ -24,6 +24,10 @@ const WHAT: &str = "nix-instantiate --eval";
 /// After so many attempts without something that ends the process, more would follow.
 const ATTEMPTS: usize = 24;
 
+/// An error that comes so often from one place outside of modules has nothing to do with what is left out: a nixpkgs that
+/// this Nix is too old for.
+const SAME: usize = 4;
+
 /// What is asked of a nixpkgs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
@@ -134,6 +138,7 @@ impl Nix {
         let failed = |source| NixError::Process { command: WHAT.to_owned(), source };
         let mut without = Without::default();
         let mut left_out = Vec::new();
+        let (mut last, mut same) = (None, 0);
         loop {
             let mut output = answer.try_clone().map_err(failed)?;
             output.set_len(0).and_then(|()| output.rewind()).map_err(failed)?;
@@ -150,7 +155,11 @@ impl Nix {
                 return Err(failed(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why)));
             }
             let NixError::Failed { message, position, trace, .. } = &error else { return Err(error) };
-            if left_out.len() + 1 >= ATTEMPTS {
+            let this = Some((message.clone(), position.clone()));
+            same = if this == last { same + 1 } else { 1 };
+            last = this;
+            let is_in_module = position.as_ref().is_some_and(|place| is_module(survey, &place.file));
+            if left_out.len() + 1 >= ATTEMPTS || (same >= SAME && !is_in_module) {
                 return Err(error);
             }
             match without.leave_out(survey, position.as_ref(), trace) {
