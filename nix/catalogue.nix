@@ -96,7 +96,7 @@ let
           (baseModules ++ [
             { _module.check = false; }
             # Set for those that warn or fail without; where there is no such option it is passed over.
-            { _module.args = { }; nixpkgs.hostPlatform = lib.mkDefault system; system.stateVersion = lib.mkDefault (lib.trivial.release or "24.05"); }
+            { nixpkgs.hostPlatform = lib.mkDefault system; system.stateVersion = lib.mkDefault (lib.trivial.release or "24.05"); }
           ])
           {
             inherit pkgs modulesPath baseModules;

@@ -1,4 +1,5 @@
-//! The catalogue of a module's nixpkgs, as a session with a real Nix makes it: in the background, once.
+//! The catalogue of a module's nixpkgs, as a session with a real Nix makes it: in the background, once; and with a program
+//! that is called `nix` and takes too long.
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
@@ -11,6 +12,27 @@ use std::time::{Duration, Instant, SystemTime};
 
 const MODULE: &str = "{ lib, ... }: {\n  options.mine.x = lib.mkOption { type = lib.types.str; description = \"Mine\"; };\n  \
                       config.codchi.secrets.TOKEN.description = \"a token\";\n}\n";
+
+/// A `nix` that knows a nixpkgs and goes on for ever when it is asked about it.
+fn with_slow_nix(home: &Home) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let nixpkgs = home.write("nixpkgs/flake.nix", "{ }").parent().unwrap().display().to_string();
+    let metadata = json!({ "path": nixpkgs, "locked": { "narHash": "sha256-x" } });
+    let pid = home.path().join("pid").display().to_string();
+    for (name, script) in [
+        (
+            "bin/nix",
+            format!(
+                "case \"$*\" in\n  --version) echo 'nix (Nix) 2.18.1';;\n  \
+                 *'flake metadata'*) echo '{metadata}';;\n  *) exit 1;;\nesac\n"
+            ),
+        ),
+        ("bin/nix-instantiate", format!("echo $$ > {pid}\nexec /bin/sleep 300\n")),
+    ] {
+        let program = home.write(name, &format!("#!/bin/sh\n{script}"));
+        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
 
 /// A server whose Nix has a store below its home, and whose nixpkgs is the stand-in.
 fn start(home: &Home, options: &Value) -> Client {
@@ -91,4 +113,42 @@ fn nothing_is_evaluated_for_a_person_who_does_not_trust_the_workspace() {
     client.notify("workspace/didChangeConfiguration", &json!({ "settings": { "codchi": {} } }));
     wait_until("no catalogue is made once there is trust", || !kept(&home, "options").is_empty());
     client.shutdown();
+}
+
+#[test]
+fn what_takes_its_time_is_shown_and_can_be_cancelled() {
+    let home = Home::new();
+    with_slow_nix(&home);
+    let module = home.write("project/codchi.nix", MODULE);
+    let mut client = Client::start(&home);
+    client.initialize(&json!({ "window": { "workDoneProgress": true } }), home.path());
+    client.open(&module, MODULE);
+    let progress = |kind: &'static str| {
+        move |message: &Value| message["method"] == "$/progress" && message["params"]["value"]["kind"] == kind
+    };
+    let begin = client.wait_for("the progress", progress("begin"));
+    assert_eq!(begin["params"]["value"]["title"], "Reading the options of nixpkgs");
+    let pid = std::fs::read_to_string(home.path().join("pid")).unwrap();
+    let process = Path::new("/proc").join(pid.trim());
+    assert!(process.exists());
+    client.notify("window/workDoneProgress/cancel", &json!({ "token": begin["params"]["token"] }));
+    client.wait_for("its end", progress("end"));
+    wait_until("Nix goes on", || !process.exists());
+    client.shutdown();
+    assert!(kept(&home, "options").is_empty() && kept(&home, "failed").is_empty());
+}
+
+#[test]
+fn the_end_of_the_session_is_the_end_of_what_nix_does_for_it() {
+    let home = Home::new();
+    with_slow_nix(&home);
+    let module = home.write("project/codchi.nix", MODULE);
+    let mut client = Client::start(&home);
+    client.initialize(&json!({}), home.path());
+    client.open(&module, MODULE);
+    let pid = home.path().join("pid");
+    wait_until("Nix is not asked", || std::fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n')));
+    let process = Path::new("/proc").join(std::fs::read_to_string(&pid).unwrap().trim());
+    client.shutdown();
+    wait_until("Nix goes on", || !process.exists());
 }

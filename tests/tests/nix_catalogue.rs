@@ -338,6 +338,15 @@ async fn what_takes_too_long_too_much_or_is_no_nixpkgs_is_said(nix: Nix) {
     let error = failing(&[("a.nix", long)], Limits { output: 64 << 10, ..LIMITS }).await;
     assert!(error.contains("more than"), "{error}");
 
+    // What nixpkgs does where Nix is too old for it, at whatever needs its packages.
+    let small = Small::new(&[(
+        "a.nix",
+        "{ lib, pkgs, ... }: { options = lib.genAttrs (map (n: \"o${toString n}\") (lib.range 0 50)) (n: lib.mkOption { default = pkgs.hello; }); }",
+    )]);
+    std::fs::write(small.path().join("default.nix"), "_: abort \"This nixpkgs needs a newer Nix\"").unwrap();
+    let error = ask(&nix, small.path(), SurveyQuestion::Options, LIMITS).await.unwrap_err();
+    assert!(error.to_string().contains("needs a newer Nix"), "{error}");
+
     let empty = tempfile::tempdir().unwrap();
     let error = ask(&nix, empty.path(), SurveyQuestion::Options, LIMITS).await.unwrap_err();
     assert!(error.to_string().contains("is no nixpkgs"), "{error}");

@@ -3,16 +3,15 @@
 //! Nothing is built and nothing is written to the store. The work is done by `nix/catalogue.nix`; what of it ends the
 //! process is left out in the next attempt, so that one broken module costs no more than itself.
 
+use crate::process::{self, Bounds, Listener};
 use crate::url::string_literal;
-use crate::{CancellationToken, InspectedModule, Limits, Nix, NixError, Position, process};
-use rustix::fs::{MemfdFlags, memfd_create};
+use crate::{CancellationToken, InspectedModule, Limits, Nix, NixError, Position};
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Seek as _, Write as _};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
-use tokio::process::Command;
 use tokio::time::Instant;
 
 /// What is evaluated. Embedded, so that it fits this program, whatever lies on the disk; where it changes, answers may.
@@ -23,6 +22,10 @@ const WHAT: &str = "nix-instantiate --eval";
 
 /// After so many attempts without something that ends the process, more would follow.
 const ATTEMPTS: usize = 24;
+
+/// An error that comes so often from one place outside of modules has nothing to do with what is left out: a nixpkgs that
+/// this Nix is too old for.
+const SAME: usize = 4;
 
 /// What is asked of a nixpkgs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +122,7 @@ enum Module<'a> {
 }
 
 impl Nix {
-    /// Asks a nixpkgs; the answer, as JSON, goes into `answer`, an empty file that can be read and written. Gives what had
+    /// Asks a nixpkgs; the answer, as JSON, goes into `answer`, an empty file. Gives what had
     /// to be left out, as sentences.
     ///
     /// # Errors
@@ -134,23 +137,23 @@ impl Nix {
         let failed = |source| NixError::Process { command: WHAT.to_owned(), source };
         let mut without = Without::default();
         let mut left_out = Vec::new();
+        let (mut last, mut same) = (None, 0);
         loop {
-            let mut output = answer.try_clone().map_err(failed)?;
-            output.set_len(0).and_then(|()| output.rewind()).map_err(failed)?;
             let input = self.expression(survey, &without).map_err(failed)?;
-            let time = survey.limits.time.saturating_sub(begun.elapsed());
-            let limits = Limits { time, ..survey.limits };
-            let run = process::run_limited(self.evaluation(), WHAT, (input, output), &limits, cancel).await;
-            let error = match run {
-                Ok(()) => return Ok(left_out),
+            let error = match self.attempt(survey, input, begun, cancel).await {
+                Ok(json) => {
+                    let mut output = answer;
+                    output.write_all(&json).map_err(failed)?;
+                    return Ok(left_out);
+                }
                 Err(error) => error,
             };
-            if answer.metadata().is_ok_and(|metadata| metadata.len() >= survey.limits.output) {
-                let why = format!("it printed more than {} MiB and was stopped", survey.limits.output >> 20);
-                return Err(failed(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why)));
-            }
             let NixError::Failed { message, position, trace, .. } = &error else { return Err(error) };
-            if left_out.len() + 1 >= ATTEMPTS {
+            let this = Some((message.clone(), position.clone()));
+            same = if this == last { same + 1 } else { 1 };
+            last = this;
+            let is_in_module = position.as_ref().is_some_and(|place| is_module(survey, &place.file));
+            if left_out.len() + 1 >= ATTEMPTS || (same >= SAME && !is_in_module) {
                 return Err(error);
             }
             match without.leave_out(survey, position.as_ref(), trace) {
@@ -160,27 +163,39 @@ impl Nix {
         }
     }
 
-    /// `nix-instantiate`, which evaluates without writing to the store in all versions. Where it is not beside `nix`, `nix`
-    /// knows by its name what to be.
-    fn evaluation(&self) -> Command {
-        let beside = self.program().with_file_name("nix-instantiate");
-        let mut command = if beside.exists() {
-            Command::new(beside)
-        } else {
-            let mut command = Command::new(self.program());
-            command.arg0("nix-instantiate");
-            command
-        };
+    /// One evaluation by `nix-instantiate`, which writes nothing to the store in all versions.
+    async fn attempt(
+        &self,
+        survey: &Survey,
+        input: Vec<u8>,
+        begun: Instant,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<u8>, NixError> {
+        let mut command = self.instantiate();
         // No store is needed: sources are read where they lie.
         command.args(["--eval", "--strict", "--json", "--store", "dummy://"]);
         command.args(["--log-format", "internal-json", "--show-trace"]);
         command.args(["--option", "allow-import-from-derivation", "false", "-"]);
-        command.envs(self.environment().iter().map(|(name, value)| (name, value)));
-        command
+        let Limits { time, memory, output } = survey.limits;
+        command.env("NIX_PATH", "");
+        let bounds = Bounds {
+            input,
+            time: Some((begun + time, time)),
+            output: Some(output),
+            memory: Some(memory),
+            background: true,
+        };
+        let mut listener = Listener { progress: &mut |_| {}, log: &mut |_| {} };
+        let ended = process::run_within(command, WHAT, bounds, &mut listener, cancel).await?;
+        if ended.status.success() {
+            Ok(ended.stdout)
+        } else {
+            Err(ended.log.into_failure().into_error(&ended.status.to_string()))
+        }
     }
 
-    /// The expression, as a file without a name: it may be longer than an argument can be.
-    fn expression(&self, survey: &Survey, without: &Without) -> std::io::Result<File> {
+    /// The expression, for standard input: it may be longer than an argument can be.
+    fn expression(&self, survey: &Survey, without: &Without) -> std::io::Result<Vec<u8>> {
         let none: &[Vec<String>] = &[];
         let (what, modules, paths) = match &survey.question {
             SurveyQuestion::Options => ("options", &[][..], none),
@@ -202,10 +217,7 @@ impl Nix {
             without,
         };
         let request = string_literal(&serde_json::to_string(&request)?);
-        let mut file = File::from(memfd_create("codchi", MemfdFlags::CLOEXEC)?);
-        write!(file, "({SURVEY_EXPRESSION}) {request}")?;
-        file.rewind()?;
-        Ok(file)
+        Ok(format!("({SURVEY_EXPRESSION}) {request}").into_bytes())
     }
 }
 

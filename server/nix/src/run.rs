@@ -70,11 +70,6 @@ impl Nix {
         self.version
     }
 
-    /// What its processes get on top of this process's own environment.
-    pub(crate) fn environment(&self) -> &[(OsString, OsString)] {
-        &self.environment
-    }
-
     /// The program.
     #[must_use]
     pub fn program(&self) -> &Path {
@@ -167,6 +162,20 @@ impl Nix {
         let mut command = self.command(&["eval", "--json", "--impure", "--expr"]);
         command.arg(expression);
         self.json(command, "nix eval", cancel).await
+    }
+
+    /// `nix-instantiate`, which lies beside `nix`: the same program by another name.
+    pub(crate) fn instantiate(&self) -> Command {
+        let sibling = self.program.with_file_name("nix-instantiate");
+        let mut command = if sibling.exists() {
+            Command::new(sibling)
+        } else {
+            let mut command = Command::new(&self.program);
+            command.arg0("nix-instantiate");
+            command
+        };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

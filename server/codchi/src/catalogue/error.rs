@@ -23,7 +23,7 @@ pub(crate) enum CatalogueError {
 impl CatalogueError {
     /// Whether it would be the same the next time.
     pub(super) fn is_lasting(&self) -> bool {
-        !matches!(self, Self::Cancelled | Self::Nix(NixError::NotInstalled))
+        !matches!(self, Self::Cancelled | Self::Nix(NixError::NotInstalled | NixError::Process { .. }))
     }
 
     /// What the person can do next, as a sentence.

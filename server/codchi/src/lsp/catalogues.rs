@@ -121,8 +121,9 @@ async fn one(
     let _ended_when_dropped = cancel.clone().drop_guard();
     let pin = shared.pins.of(key, &wanted.machines, wanted.nixpkgs.as_deref(), &cancel).await;
     let pin = pin.map_err(|error| match error {
-        PinError::Cancelled => None,
-        error => Some(with_hint(crate::error::report(&error), error.hint())),
+        // What cannot be fetched is said by who fetches it.
+        PinError::Cancelled | PinError::Fetch { .. } | PinError::Slow { .. } => None,
+        error @ PinError::Nix(_) => Some(with_hint(crate::error::report(&error), error.hint())),
     })?;
     let own = own(&wanted.module);
     let work = catalogues.of(&pin.path, &pin.revision, &own, &cancel);
