@@ -4,6 +4,7 @@ mod config_argument;
 mod env_secret;
 pub(crate) mod extract_secret;
 mod flake_output;
+mod secret_name;
 mod shell;
 
 use crate::{Action, ActionKind, Command, DiagnosticCode, Files, TextRange, World};
