@@ -3,37 +3,14 @@ let
   quoted = name: "`${name}'";
   listed = names: if names == [ ] then "none" else builtins.concatStringsSep ", " names;
 in
-{
+rec {
   # -> { manifest, toplevel, nixos }: what the modules ask of the host, the system to build, the whole evaluation.
   #
-  # `modules` is a list of { input, output } (a module output of a flake) and { input, file } (a file of a source tree).
+  # `modules` is a list of what `module` takes.
   codeMachine = { nixpkgs, system, name, driver, user, modules }:
     let
       lib = nixpkgs.lib or (throw "codchi: the nixpkgs of this machine (${nixpkgs}) has no `lib': it must be a flake of nixpkgs, e.g. github:NixOS/nixpkgs/nixos-unstable.");
       nixosSystem = lib.nixosSystem or (throw "codchi: the nixpkgs of this machine (${nixpkgs}) cannot make NixOS systems (it has no `lib.nixosSystem'): a nixpkgs.lib alone is not enough.");
-
-      module = given:
-        if given ? output then fromFlake given
-        else if given ? file then fromFile given
-        else throw "codchi: a module of the machine ${quoted name} names neither an output of a flake nor a file.";
-
-      fromFlake = { input, output }:
-        let
-          codchiModules = input.codchiModules or { };
-          nixosModules = input.nixosModules or { };
-          found =
-            codchiModules.${output} or nixosModules.${output} or (throw (
-              "codchi: the flake ${input} has no module ${quoted output} (codchiModules: ${listed (builtins.attrNames codchiModules)}; "
-              + "nixosModules: ${listed (builtins.attrNames nixosModules)})."
-            ));
-        in
-        # Errors in a module that is written in the flake itself name the flake's file.
-        lib.setDefaultModuleLocation "${input}/flake.nix" found;
-
-      fromFile = { input, file }:
-        let path = "${input}/${file}"; in
-        if builtins.pathExists path then path
-        else throw "codchi: there is no file ${quoted file} in ${input}.";
 
       machine = {
         _file = "codchi (the machine ${name})";
@@ -47,7 +24,7 @@ in
 
       nixos = nixosSystem {
         inherit system;
-        modules = [ ./modules machine ] ++ map module modules;
+        modules = [ ./modules machine ] ++ map (module lib) modules;
       };
     in
     {
@@ -55,4 +32,28 @@ in
       inherit (nixos.config.codchi) manifest;
       inherit (nixos.config.system.build) toplevel;
     };
+
+  # The module that { input, output } (a module output of a flake) or { input, file } (a file of a source tree) names.
+  module = lib: given:
+    if given ? output then fromFlake lib given
+    else if given ? file then fromFile given
+    else throw "codchi: a module of the machine names neither an output of a flake nor a file.";
+
+  fromFlake = lib: { input, output }:
+    let
+      codchiModules = input.codchiModules or { };
+      nixosModules = input.nixosModules or { };
+      found =
+        codchiModules.${output} or nixosModules.${output} or (throw (
+          "codchi: the flake ${input} has no module ${quoted output} (codchiModules: ${listed (builtins.attrNames codchiModules)}; "
+          + "nixosModules: ${listed (builtins.attrNames nixosModules)})."
+        ));
+    in
+    # Errors in a module that is written in the flake itself name the flake's file.
+    lib.setDefaultModuleLocation "${input}/flake.nix" found;
+
+  fromFile = { input, file }:
+    let path = "${input}/${file}"; in
+    if builtins.pathExists path then path
+    else throw "codchi: there is no file ${quoted file} in ${input}.";
 }

@@ -20,14 +20,16 @@ let
     ++ spelled "codchi.secrets.env" [ "env" ] cfg.secrets.env
     ++ spelled "codchi.secrets.file" [ "file" ] cfg.secrets.file;
 
+  # Refused where its value is needed, so that the others are known all the same.
   checked = secret:
     if builtins.match "[A-Za-z_][A-Za-z0-9_]*" secret.name == null then
       throw "`${secret.option}' cannot be a secret's name: it becomes an environment variable, so use letters, digits and `_', beginning with no digit."
     else secret;
 
   # A secret may be declared in several spellings, e.g. by a team's module and a personal one: it then has all of them.
-  merged = name: spellings:
+  merged = name: given:
     let
+      spellings = map checked given;
       all = field: map (secret: secret.${field}) spellings;
       first = default: values: if values == [ ] then default else lib.head values;
       patterns = lib.unique (lib.filter (pattern: pattern != null) (all "pattern"));
@@ -50,7 +52,8 @@ let
 in
 {
   options.codchi.manifest = mkOption {
-    type = types.attrsOf types.anything;
+    # Lazy: a part that does not evaluate is not in the way of the others.
+    type = types.lazyAttrsOf types.anything;
     readOnly = true;
     internal = true;
     visible = false;
@@ -58,7 +61,7 @@ in
   };
 
   config.codchi.manifest = {
-    secrets = lib.mapAttrs merged (lib.groupBy (secret: secret.name) (map checked declared));
+    secrets = lib.mapAttrs merged (lib.groupBy (secret: secret.name) declared);
     requiredCapabilities = lib.unique cfg.requiredCapabilities;
     # What is required need not be wished for as well.
     optionalCapabilities = lib.subtractLists cfg.requiredCapabilities (lib.unique cfg.optionalCapabilities);

@@ -42,6 +42,24 @@ pub enum NixError {
     /// Cancelled by the caller.
     #[error("Cancelled")]
     Cancelled,
+    /// It took longer than it may, and was ended.
+    #[error("Nix took longer than {} and was stopped", seconds(*limit))]
+    TooSlow {
+        /// What it may take.
+        limit: std::time::Duration,
+    },
+    /// It needed more memory than it may, or than there is.
+    #[error("Nix needed too much memory{}", within(*limit))]
+    TooMuchMemory {
+        /// What it may take, in bytes; `None` where something else ended it.
+        limit: Option<u64>,
+    },
+    /// It printed more than it may, and was ended.
+    #[error("Nix printed more than {} and was stopped", mebibytes(*limit))]
+    TooMuchOutput {
+        /// What it may print, in bytes.
+        limit: u64,
+    },
     /// The process could not be run or its output could not be read.
     #[error("Running `{command}` failed")]
     Process {
@@ -81,8 +99,32 @@ impl NixError {
                  new terminal and run `codchi doctor`."
                     .into(),
             ),
+            Self::TooSlow { .. } | Self::TooMuchMemory { limit: Some(_) } | Self::TooMuchOutput { .. } => Some(
+                "Look for a recursion without an end, or a very large value, in what was evaluated.".into(),
+            ),
+            Self::TooMuchMemory { limit: None } => Some("Close other programs, then try again.".into()),
             Self::TooOld { .. } => Some("Update Nix, then run `codchi doctor`.".into()),
             _ => None,
         }
+    }
+}
+
+fn seconds(time: std::time::Duration) -> String {
+    if time.subsec_millis() == 0 {
+        format!("{} s", time.as_secs())
+    } else {
+        format!("{} ms", time.as_millis())
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    let mebibyte = 1 << 20;
+    if bytes < mebibyte { format!("{bytes} bytes") } else { format!("{} MiB", bytes / mebibyte) }
+}
+
+fn within(limit: Option<u64>) -> String {
+    match limit {
+        Some(limit) => format!(" (more than {})", mebibytes(limit)),
+        None => ": it was killed".into(),
     }
 }

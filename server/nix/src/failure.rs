@@ -82,7 +82,8 @@ impl Failure {
     /// A message; those that are no errors are passed over.
     pub(crate) fn entry(&mut self, entry: Entry) {
         let text = entry.text();
-        if entry.level > 0 || text.starts_with("error (ignored)") {
+        let is_trace = entry.raw_msg.is_none() && text.starts_with("trace: ");
+        if entry.level > 0 || is_trace || text.starts_with("error (ignored)") {
             return;
         }
         if self.builder.is_none()

@@ -5,7 +5,8 @@ use crate::failure::{Entry as Message, Failure};
 use crate::{ansi, store_name};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// What Nix is doing now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -101,6 +102,8 @@ pub(crate) struct Log {
     finished: BTreeMap<u64, u64>,
     /// By kind: what running activities announced.
     announced: BTreeMap<u64, u64>,
+    /// Files that Nix evaluated; it names them only where it is told to (`-v`).
+    files: BTreeSet<PathBuf>,
     failure: Failure,
 }
 
@@ -161,6 +164,10 @@ impl Log {
             }
             Entry::Result { id, kind, fields } => self.result(id, kind, &fields, sink),
             Entry::Msg(message) => {
+                if let Some(file) = evaluated_file(&message.msg) {
+                    self.files.insert(file);
+                    return;
+                }
                 if message.level <= INFO {
                     ansi::strip(&message.msg).lines().for_each(|line| sink(line.trim_end()));
                 }
@@ -217,10 +224,22 @@ impl Log {
         Activity { done, expected: expected.max(self.announced.get(&kind).copied().unwrap_or(0)).max(done) }
     }
 
+    /// The files that Nix evaluated.
+    pub(crate) fn take_files(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.files)
+    }
+
     /// What went wrong, after a run that failed.
     pub(crate) fn into_failure(self) -> Failure {
         self.failure
     }
+}
+
+/// The file of `evaluating file '/a/b.nix'`.
+fn evaluated_file(message: &str) -> Option<PathBuf> {
+    let message = ansi::strip(message);
+    let file = message.strip_prefix("evaluating file '")?.strip_suffix('\'')?;
+    Some(PathBuf::from(file)).filter(|file| file.is_absolute())
 }
 
 #[cfg(test)]

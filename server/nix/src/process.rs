@@ -2,12 +2,12 @@
 
 use crate::log::Log;
 use crate::{CancellationToken, NixError, Progress};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Between two calls of a progress callback.
@@ -23,33 +23,92 @@ pub(crate) struct Listener<'a> {
     pub(crate) log: &'a mut (dyn FnMut(&str) + Send),
 }
 
+/// What a run may take, and what it gets on standard input.
+#[derive(Default)]
+pub(crate) struct Bounds {
+    /// Written to standard input, which is empty otherwise.
+    pub(crate) input: Vec<u8>,
+    /// When it is ended, and after what time that is.
+    pub(crate) time: Option<(Instant, Duration)>,
+    /// The most bytes on each of its outputs.
+    pub(crate) output: Option<u64>,
+    /// The most memory that it may map for data, in bytes.
+    pub(crate) memory: Option<u64>,
+}
+
+/// How a run ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) log: Log,
+}
+
 /// Runs `command` to its end and gives what it printed on standard output. `what` names it in errors.
 pub(crate) async fn run(
-    mut command: Command,
+    command: Command,
     what: &str,
     listener: &mut Listener<'_>,
     cancel: &CancellationToken,
 ) -> Result<Vec<u8>, NixError> {
+    let ended = run_within(command, what, Bounds::default(), listener, cancel).await?;
+    // The status first: some versions print half of their JSON before they fail.
+    if ended.status.success() {
+        Ok(ended.stdout)
+    } else {
+        Err(ended.log.into_failure().into_error(&ended.status.to_string()))
+    }
+}
+
+/// The same within bounds; that it fails is no error here.
+pub(crate) async fn run_within(
+    mut command: Command,
+    what: &str,
+    bounds: Bounds,
+    listener: &mut Listener<'_>,
+    cancel: &CancellationToken,
+) -> Result<Ended, NixError> {
     if cancel.is_cancelled() {
         return Err(NixError::Cancelled);
     }
     let failed = |source| NixError::Process { command: what.to_owned(), source };
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let stdin = if bounds.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     tracing::debug!(command = what, "running");
     let mut process = Process::spawn(command).map_err(failed)?;
+    process.limit(bounds.memory);
 
     let mut log = Log::default();
+    let most = bounds.output.unwrap_or(u64::MAX);
     let finished = tokio::select! {
-        finished = process.finish(&mut log, listener) => finished,
+        finished = process.finish(bounds.input, most, &mut log, listener) => finished,
         () = cancel.cancelled() => {
             process.terminate().await;
             return Err(NixError::Cancelled);
         }
+        limit = expired(bounds.time) => {
+            process.terminate().await;
+            return Err(NixError::TooSlow { limit });
+        }
     };
-    let (status, stdout) = finished.map_err(failed)?;
-    // The status first: some versions print half of their JSON before they fail.
-    if status.success() { Ok(stdout) } else { Err(log.into_failure().into_error(&status.to_string())) }
+    match finished.map_err(failed)? {
+        Some((status, stdout)) => Ok(Ended { status, stdout, log }),
+        None => {
+            process.terminate().await;
+            Err(NixError::TooMuchOutput { limit: most })
+        }
+    }
+}
+
+/// Waits until the time is over; for ever where there is no end.
+async fn expired(time: Option<(Instant, Duration)>) -> Duration {
+    match time {
+        Some((end, limit)) => {
+            sleep_until(end).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// A child in a process group of its own; ended, builders and all, when dropped.
@@ -65,40 +124,64 @@ impl Process {
         Ok(Self { child: Some(child), group })
     }
 
+    /// Bounds the memory of the process. It may have taken some by now, but it cannot have read its input.
+    fn limit(&self, memory: Option<u64>) {
+        if let (Some(_), Some(pid)) = (memory, self.group) {
+            let limit = Rlimit { current: memory, maximum: memory };
+            if let Err(error) = prlimit(Some(pid), Resource::Data, limit) {
+                tracing::debug!(%error, "the memory of a process could not be limited");
+            }
+        }
+    }
+
+    /// Its status and output; `None` where it printed more than `most` bytes.
     async fn finish(
         &mut self,
+        input: Vec<u8>,
+        most: u64,
         log: &mut Log,
         listener: &mut Listener<'_>,
-    ) -> io::Result<(ExitStatus, Vec<u8>)> {
+    ) -> io::Result<Option<(ExitStatus, Vec<u8>)>> {
         let gone = || io::Error::other("the process has no output");
         let child = self.child.as_mut().ok_or_else(gone)?;
-        let mut stdout = child.stdout.take().ok_or_else(gone)?;
-        let stderr = child.stderr.take().ok_or_else(gone)?;
+        let mut stdout = child.stdout.take().ok_or_else(gone)?.take(most);
+        let mut stderr = child.stderr.take().ok_or_else(gone)?.take(most);
+        let stdin = child.stdin.take();
 
         let mut output = Vec::new();
         let status = {
             let mut streams = std::pin::pin!(async {
-                tokio::try_join!(stdout.read_to_end(&mut output), follow(stderr, log, listener))
+                tokio::try_join!(
+                    // A stream that is full is not read on, and then the process would wait for ever.
+                    async { until_full(stdout.read_to_end(&mut output).await, stdout.limit()) },
+                    async { until_full(follow(&mut stderr, log, listener).await, stderr.limit()) },
+                    feed(stdin, input)
+                )
             });
             let status = tokio::select! {
-                result = &mut streams => {
-                    result?;
-                    None
-                }
+                result = &mut streams => match result {
+                    Err(error) if error.kind() == FULL => return Ok(None),
+                    result => {
+                        result?;
+                        None
+                    }
+                },
                 status = child.wait() => Some(status?),
             };
             match status {
                 None => child.wait().await?,
                 Some(status) => {
-                    if let Ok(result) = timeout(DRAIN, streams).await {
-                        result?;
+                    match timeout(DRAIN, streams).await {
+                        Ok(Err(error)) if error.kind() == FULL => return Ok(None),
+                        Ok(result) => drop(result?),
+                        Err(_) => {}
                     }
                     status
                 }
             }
         };
         self.child = None;
-        Ok((status, output))
+        Ok(Some((status, output)))
     }
 
     /// Ends the process and waits for it.
@@ -130,6 +213,24 @@ async fn end(mut child: Child, group: Option<Pid>) {
             let _ = child.wait().await;
         }
     }
+}
+
+/// What stands for a stream that reached its limit.
+const FULL: io::ErrorKind = io::ErrorKind::FileTooLarge;
+
+fn until_full(read: io::Result<usize>, left: u64) -> io::Result<()> {
+    read?;
+    if left == 0 { Err(FULL.into()) } else { Ok(()) }
+}
+
+/// Writes what the process reads. One that does not read it ends by itself, and says why.
+async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) -> io::Result<()> {
+    if let Some(mut stdin) = stdin
+        && let Err(error) = stdin.write_all(&input).await
+    {
+        tracing::debug!(%error, "a process did not read its input");
+    }
+    Ok(())
 }
 
 fn signal(group: Option<Pid>, signal: Signal) {

@@ -164,6 +164,20 @@ impl Nix {
         self.json(command, "nix eval", cancel).await
     }
 
+    /// `nix-instantiate`, which lies beside `nix`: the same program by another name.
+    pub(crate) fn instantiate(&self) -> Command {
+        let sibling = self.program.with_file_name("nix-instantiate");
+        let mut command = if sibling.exists() {
+            Command::new(sibling)
+        } else {
+            let mut command = Command::new(&self.program);
+            command.arg0("nix-instantiate");
+            command
+        };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["--extra-experimental-features", "nix-command flakes"]);

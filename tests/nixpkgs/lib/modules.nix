@@ -40,7 +40,9 @@ let
   # The strongest definitions of an option, in order.
   effective = defs:
     let
-      discharged = concatMap discharge defs;
+      discharged = concatMap
+        (def: builtins.addErrorContext "while evaluating definitions from `${def.file}':" (discharge def))
+        defs;
       strongest = foldl' (least: def: lib.min least def.priority) 9999 discharged;
       kept = filter (def: def.priority == strongest) discharged;
     in
@@ -147,7 +149,7 @@ let
       stray = removeAttrs applied keywords;
       ownFile = applied._file or file;
     in
-    if !isAttrs applied then throw "Module `${file}' is a ${builtins.typeOf applied}, not an attribute set or a function"
+    if !isAttrs applied then throw "module ${file} (${key}) does not look like a module."
     else if structured && stray != { } then
       throw "Module `${ownFile}' has an unsupported attribute `${head (attrNames stray)}'. This is caused by introducing a top-level `config' or `options' attribute. Add configuration attributes immediately on the top level instead, or move all of them (namely: ${toString (attrNames stray)}) into the explicit `config' attribute."
     else {

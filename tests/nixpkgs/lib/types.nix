@@ -56,8 +56,8 @@ rec {
     name = "anything";
     merge = loc: defs:
       let values = map (def: def.value) defs; in
-      if length defs == 1 then head values
-      else if all (value: isAttrs value && !(lib.isDerivation value)) values then (lazyAttrsOf anything).merge loc defs
+      if all (value: isAttrs value && !(lib.isDerivation value)) values then (lazyAttrsOf anything).merge loc defs
+      else if length defs == 1 then head values
       else if all isList values then lib.concatLists values
       else mergeEqual loc defs;
   };

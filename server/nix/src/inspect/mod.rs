@@ -2,6 +2,12 @@
 //!
 //! Nothing is built and nothing is written to the store. The work is done by `nix/inspect.nix`.
 
+mod explain;
+mod process;
+mod read;
+mod request;
+mod survey;
+
 use crate::Position;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,7 +18,7 @@ use std::time::Duration;
 pub struct Inspect {
     /// What is evaluated.
     pub module: InspectedModule,
-    /// A folder with nixpkgs, or with nixpkgs.lib only.
+    /// A folder with nixpkgs, or with nixpkgs.lib only. Where there are packages, a lenient evaluation uses them.
     pub nixpkgs: PathBuf,
     /// The folder with codchi's own Nix files (`nix/` of this repository).
     pub codchi: PathBuf,
@@ -76,13 +82,14 @@ pub struct Inspection {
     /// The manifest, in the shape of `codchi_machine::Manifest`, without what does not evaluate; `None` where the module
     /// does not evaluate at all.
     pub manifest: Option<serde_json::Value>,
-    /// Whether `manifest` has all: nothing failed and nothing is dynamic.
+    /// Whether `manifest` has all: no part of it failed or is dynamic, and no module was left out.
     pub complete: bool,
-    /// Options whose value needs what a lenient evaluation does not know.
+    /// Options whose value needs what the evaluation does not know: of a lenient one all of NixOS, packages and inputs, of
+    /// any what would have to be built or fetched. `codchi` alone where the modules as such are not known.
     pub dynamic: Vec<Vec<String>>,
     /// What does not evaluate, each option once, at most [`Inspection::MOST_ERRORS`].
     pub errors: Vec<InspectError>,
-    /// The files that the module system read, without codchi's own.
+    /// The Nix files that were evaluated, without codchi's own and those of nixpkgs.
     pub files: BTreeSet<PathBuf>,
     /// What Nix itself took, of all processes together.
     pub took: Duration,
