@@ -5,21 +5,24 @@
 //! may block.
 
 use super::convert::Converter;
+use super::evaluating::{self, Evaluating};
 use super::indexing::{self, Indexing};
 use super::lifetime::Lifetime;
 use super::operations::Operations;
 use super::position::{offset, text_range};
 use super::publish::{self, Changed};
-use super::session::{Session, Settings};
+use super::session::{Session, Settings, trusted};
 use super::workspace::{Snapshot, Workspace, path};
 use super::{commands, documentation, navigation, pull, world};
 use crate::context::Context;
+use crate::evaluation::{Mode, Surroundings};
 use crate::levels;
+use crate::pins::Pins;
 use codchi_ide::{Analysis, Files as _, Rules, World};
 use codchi_machine::{Machines, Options};
 use codchi_module::{Document, TextSize};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tower_lsp::jsonrpc::{Error, Result};
@@ -30,6 +33,10 @@ use tower_lsp::{Client, LanguageServer, async_trait};
 pub(crate) struct Shared {
     /// The open texts and the files below them.
     pub(crate) workspace: Workspace,
+    /// Says when modules are to be evaluated.
+    pub(crate) evaluating: Evaluating,
+    /// The Nix of this computer, and the nixpkgs of modules.
+    pub(crate) pins: Arc<Pins>,
     /// Keeps what is known of the files up to date.
     pub(crate) indexing: Indexing,
     /// What is known about host and machines.
@@ -41,6 +48,8 @@ pub(crate) struct Shared {
     /// Where things live, what is configured, what runs machines.
     pub(crate) context: Context,
     settings: Mutex<Settings>,
+    /// Whether the person does not trust the workspace.
+    distrusted: AtomicBool,
     session: OnceLock<Session>,
     changes: mpsc::UnboundedSender<Changed>,
     /// Counts the changes.
@@ -72,6 +81,21 @@ impl Shared {
         })
     }
 
+    /// What evaluations depend on beside the files: the client's settings over the user's configuration.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = &self.context.config;
+        Surroundings {
+            machines: self.world().machines.clone(),
+            nixpkgs: settings.nixpkgs.filter(|url| !url.is_empty()).or_else(|| config.nixpkgs.clone()),
+            mode: if self.distrusted.load(Ordering::Relaxed) {
+                Mode::Off
+            } else {
+                settings.evaluation.unwrap_or(config.evaluation)
+            },
+        }
+    }
+
     /// The levels of diagnostics: the client's over the configured ones.
     fn set_rules(&self) {
         let mut written = self.context.config.diagnostics.clone();
@@ -94,6 +118,9 @@ impl Shared {
     }
 
     fn set_settings(&self, settings: serde_json::Value) {
+        if settings.is_object() {
+            self.distrusted.store(!trusted(&settings), Ordering::Relaxed);
+        }
         match serde_json::from_value(settings) {
             Ok(settings) => {
                 *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
@@ -101,6 +128,7 @@ impl Shared {
             }
             Err(error) => tracing::warn!("the client's settings are not understood: {error}"),
         }
+        self.evaluating.look();
     }
 
     /// Tells the publisher. After the session's end nobody listens, which is fine.
@@ -123,12 +151,15 @@ impl Server {
         let (changes, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             workspace: Workspace::default(),
+            evaluating: Evaluating::default(),
+            pins: Arc::new(Pins::new(context.paths.clone())),
             indexing: Indexing::default(),
             world: watch::Sender::default(),
             refresh: Notify::new(),
             operations: Arc::default(),
             context,
             settings: Mutex::default(),
+            distrusted: AtomicBool::new(false),
             session: OnceLock::new(),
             changes,
             generation: watch::Sender::default(),
@@ -293,6 +324,7 @@ impl LanguageServer for Server {
         });
         tokio::spawn(world::run(self.shared.clone(), self.client.clone()));
         tokio::spawn(indexing::run(self.shared.clone()));
+        tokio::spawn(evaluating::run(self.shared.clone(), self.client.clone()));
         if self.shared.session().watches_files {
             self.watch_nix_files().await;
         }
@@ -313,6 +345,7 @@ impl LanguageServer for Server {
             self.shared.indexing.ask();
         }
         self.shared.changed(Changed::Text(path));
+        self.shared.evaluating.look();
     }
 
     async fn did_change(&self, params: DidChangeTextDocumentParams) {
@@ -331,6 +364,7 @@ impl LanguageServer for Server {
         let Some(path) = path(&uri) else { return };
         self.shared.workspace.close(&path);
         self.shared.changed(Changed::Closed(path, uri));
+        self.shared.evaluating.look();
     }
 
     async fn diagnostic(&self, params: DocumentDiagnosticParams) -> Result<DocumentDiagnosticReportResult> {
@@ -344,7 +378,10 @@ impl LanguageServer for Server {
         pull::workspace(self, params).await
     }
 
-    async fn did_save(&self, _: DidSaveTextDocumentParams) {
+    async fn did_save(&self, params: DidSaveTextDocumentParams) {
+        if let Some(path) = path(&params.text_document.uri) {
+            self.shared.evaluating.saved(path);
+        }
         // For file systems that cannot be watched.
         self.shared.indexing.hint();
     }
