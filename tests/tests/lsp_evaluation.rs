@@ -5,7 +5,7 @@
 use codchi_tests::binary::Home;
 use codchi_tests::lsp::{Client, uri};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// A project, and a `nix` that is no Nix: `answer` is what a shell does when it is to evaluate.
@@ -44,22 +44,6 @@ fn start(mut client: Client, folder: &Path, options: &Value) -> Client {
         "workspaceFolders": [{ "uri": uri(folder), "name": "workspace" }],
     }));
     client
-}
-
-/// The next diagnostics of a file for which `wanted` holds.
-fn diagnostics(
-    client: &mut Client,
-    path: &Path,
-    what: &str,
-    wanted: impl Fn(&[Value]) -> bool,
-) -> Vec<Value> {
-    let uri = uri(path);
-    let message = client.wait_for(what, |message| {
-        message["method"] == "textDocument/publishDiagnostics"
-            && message["params"]["uri"] == uri.as_str()
-            && wanted(message["params"]["diagnostics"].as_array().unwrap())
-    });
-    message["params"]["diagnostics"].as_array().unwrap().clone()
 }
 
 fn has(code: &'static str) -> impl Fn(&[Value]) -> bool {
@@ -213,6 +197,23 @@ fn sleepers(seconds: &str) -> usize {
 #[cfg(feature = "lab")]
 mod real {
     use super::*;
+    use std::path::PathBuf;
+
+    /// The next diagnostics of a file for which `wanted` holds.
+    fn diagnostics(
+        client: &mut Client,
+        path: &Path,
+        what: &str,
+        wanted: impl Fn(&[Value]) -> bool,
+    ) -> Vec<Value> {
+        let uri = uri(path);
+        let message = client.wait_for(what, |message| {
+            message["method"] == "textDocument/publishDiagnostics"
+                && message["params"]["uri"] == uri.as_str()
+                && wanted(message["params"]["diagnostics"].as_array().unwrap())
+        });
+        message["params"]["diagnostics"].as_array().unwrap().clone()
+    }
 
     /// Makes a test of each function for each Nix: they differ in what they print.
     macro_rules! with_each_nix {

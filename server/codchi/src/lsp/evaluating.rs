@@ -223,7 +223,7 @@ impl Teller {
             is_new
         });
         if is_new {
-            self.shared.changed(Changed::Everything);
+            self.shared.changed(Changed::Evaluated);
             world::refresh(&self.shared, &self.client);
         }
     }
