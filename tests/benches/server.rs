@@ -1,5 +1,5 @@
 //! The language server and `codchi check` from outside: start, a workspace of 1,000 files, keystrokes in a module of 5,000
-//! lines, completion, and memory.
+//! lines, completion, memory, and an evaluation on save where there is a Nix.
 //!
 //! `cargo xtask bench` runs it on the release build. What is measured here holds the protocol's share as well; the
 //! analysis alone is measured by `cargo bench -p codchi-ide`.
@@ -16,6 +16,7 @@ const FILES: usize = 1_000;
 const LINES: usize = 5_000;
 const KEYSTROKES: usize = 200;
 const LOADS: usize = 10;
+const SAVES: usize = 21;
 
 fn main() {
     let only_listed = std::env::args().any(|arg| arg == "--test" || arg == "--list");
@@ -25,6 +26,7 @@ fn main() {
         println!("{:<52} {idle:.1} MiB", "resident memory, a text open and nothing happening");
         large_workspace();
         check();
+        evaluation();
     }
     divan::main();
 }
@@ -146,6 +148,61 @@ fn check() {
         })
         .collect();
     tell(&format!("codchi check of {FILES} files"), checks);
+}
+
+/// From a save to the diagnostics of the evaluation, and how much of that is not Nix's own time.
+fn evaluation() {
+    let path = std::env::var_os("PATH").unwrap();
+    let Some(nix) = std::env::split_paths(&path).find(|folder| folder.join("nix").is_file()) else {
+        println!("{:<52} not measured: there is no Nix on PATH", "evaluation on save");
+        return;
+    };
+    let home = Home::new();
+    let module = home.write("w/codchi.nix", "{ }\n");
+    let mut command = home.codchi();
+    for name in ["STORE", "STATE", "LOG", "CONF"] {
+        command.env(format!("NIX_{name}_DIR"), home.path().join("nix").join(name));
+    }
+    let nixpkgs = Path::new(env!("CARGO_MANIFEST_DIR")).join("nixpkgs");
+    command
+        .env("PATH", nix)
+        .env("NIX_CONFIG", "sandbox = false\nbuild-users-group =\nsubstituters =\n")
+        .env("CODCHI_NIXPKGS", format!("path:{}", nixpkgs.display()));
+    let mut client = Client::start_with(command);
+    client.initialize_with(&json!({
+        "capabilities": {},
+        "initializationOptions": { "evaluation": "lenient" },
+        "workspaceFolders": [{ "uri": uri(&home.path().join("w")), "name": "w" }],
+    }));
+    client.open(&module, "{ }\n");
+    client.wait_for("the evaluation on opening", |message| message.to_string().contains("Nix took"));
+    let (mut all, mut ours) = (Vec::new(), Vec::new());
+    for n in 0..SAVES {
+        let text = format!("{{ ... }}:\n{{\n  codchi.initScript = throw \"Save {n} is broken\";\n}}\n");
+        client.change(&module, i32::try_from(n).unwrap() + 2, &json!([{ "text": text }]));
+        std::fs::write(&module, &text).unwrap();
+        let wanted = format!("Save {n} is broken");
+        let start = Instant::now();
+        client.notify("textDocument/didSave", &json!({ "textDocument": { "uri": uri(&module) } }));
+        client.wait_for("what the evaluation says", |message| {
+            message["method"] == "textDocument/publishDiagnostics" && message.to_string().contains(&wanted)
+        });
+        let elapsed = start.elapsed();
+        let line = client.wait_for("how long Nix took", |message| {
+            message["params"]["message"].as_str().is_some_and(|line| line.contains("Nix took"))
+        });
+        let line = line["params"]["message"].as_str().unwrap();
+        let (_, rest) = line.split_once("Nix took ").unwrap();
+        let nix = Duration::from_millis(rest.split_once(' ').unwrap().0.parse().unwrap());
+        // The first one also finds Nix and takes nixpkgs to the store.
+        if n > 0 {
+            all.push(elapsed);
+            ours.push(elapsed.saturating_sub(nix));
+        }
+    }
+    client.shutdown();
+    tell("save to what the evaluation says", all);
+    tell("  of which is not Nix's own time", ours);
 }
 
 fn tell(what: &str, mut times: Vec<Duration>) {

@@ -182,11 +182,16 @@ function settings(): ServerSettings {
   const config = vscode.workspace.getConfiguration("codchi");
   const nixpkgs = config.get<string>("nixpkgs", "").trim();
   const sshConfig = { ask: null, always: true, never: false }[config.get<"ask" | "always" | "never">("sshConfig", "ask")];
+  // What the person has not set is for config.toml to say.
+  const set = config.inspect<string>("evaluation");
+  const evaluation = set?.workspaceFolderValue ?? set?.workspaceValue ?? set?.globalValue;
   const diagnostics = config.get<Record<string, string>>("diagnostics", {});
   const formatter = config.get<string | string[]>("formatter", "auto");
   return {
     ...(nixpkgs === "" ? {} : { nixpkgs }),
     sshConfig,
+    ...(evaluation === undefined ? {} : { evaluation }),
+    ...(vscode.workspace.isTrusted ? {} : { trusted: false }),
     ...(Object.keys(diagnostics).length === 0 ? {} : { diagnostics }),
     ...(formatter === "auto" ? {} : { formatter }),
   };

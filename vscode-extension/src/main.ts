@@ -51,10 +51,11 @@ export function activate(context: vscode.ExtensionContext): Api {
     vscode.workspace.onDidChangeConfiguration(async (event) => {
       if (event.affectsConfiguration("codchi.server")) {
         await ctx.restart();
-      } else if (["codchi.nixpkgs", "codchi.sshConfig", "codchi.diagnostics"].some((key) => event.affectsConfiguration(key))) {
+      } else if (["codchi.nixpkgs", "codchi.sshConfig", "codchi.evaluation", "codchi.diagnostics"].some((key) => event.affectsConfiguration(key))) {
         await ctx.sendSettings();
       }
     }),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => ctx.sendSettings()),
   );
   // Not awaited: activation shall not wait for the server.
   void ctx.start();

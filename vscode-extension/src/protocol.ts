@@ -142,6 +142,9 @@ export const MachinesChangedNotification = new NotificationType<{ machines: Mach
 export interface ServerSettings {
   nixpkgs?: string;
   sshConfig?: boolean | null;
+  evaluation?: string;
+  /** Said where the person does not trust the workspace. */
+  trusted?: false;
   diagnostics?: Record<string, string>;
   formatter?: string | string[];
 }

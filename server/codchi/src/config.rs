@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! nixpkgs = "github:NixOS/nixpkgs/nixos-25.11"   # for new machines; $CODCHI_NIXPKGS goes first
+//! evaluation = "lenient"                         # or "auto" (the default), "off": how modules are evaluated on save
 //! driver = "incus"                               # or "lxd"; without it the first that is there
 //! [ssh]
 //! config = true                                  # whether ~/.ssh/config may be touched; asked where it is not said
@@ -9,6 +10,7 @@
 //! no-effect = "off"                              # or hint, information, warning, error; see docs/diagnostics.md
 //! ```
 
+use crate::evaluation::Mode;
 use crate::levels;
 use codchi_driver::DriverKind;
 use codchi_machine::{Options, Paths};
@@ -23,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) nixpkgs: Option<String>,
     /// What runs machines; the first that is there where it is not said.
     pub(crate) driver: Option<DriverKind>,
+    /// How modules are evaluated while they are edited.
+    pub(crate) evaluation: Mode,
     /// About SSH.
     pub(crate) ssh: Ssh,
     /// Levels of diagnostics by code.
@@ -101,6 +105,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::load(&paths(folder.path())).unwrap();
         assert_eq!((config.driver, config.ssh.config), (None, None));
+    }
+
+    #[test]
+    fn how_modules_are_evaluated_is_one_of_three_words() {
+        let read = |text: &str| toml::from_str::<Config>(text).map(|config| config.evaluation);
+        assert_eq!(read("").unwrap(), Mode::Auto);
+        assert_eq!(read("evaluation = \"lenient\"").unwrap(), Mode::Lenient);
+        assert_eq!(read("evaluation = \"off\"").unwrap(), Mode::Off);
+        assert!(read("evaluation = \"sometimes\"").is_err());
     }
 
     #[test]

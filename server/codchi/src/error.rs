@@ -1,5 +1,6 @@
 //! Errors as a person reads them: what happened, why, and what to do next.
 
+use crate::evaluation::Trouble;
 use crate::pins::PinError;
 use codchi_machine::MachineError;
 use codchi_nix::{NixError, Position};
@@ -35,6 +36,8 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         } else if let Some(error) = error.downcast_ref::<NixError>() {
             error.hint()
         } else if let Some(error) = error.downcast_ref::<PinError>() {
+            error.hint()
+        } else if let Some(error) = error.downcast_ref::<Trouble>() {
             error.hint()
         } else {
             None

@@ -11,13 +11,13 @@ mod context;
 mod doctor;
 mod driver;
 mod error;
+mod evaluation;
 mod files;
 mod formatter;
 mod levels;
 mod log;
 mod lsp;
 mod names;
-#[allow(dead_code, reason = "the first to ask comes with the next commits")]
 mod pins;
 
 use clap::Parser as _;

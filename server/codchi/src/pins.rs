@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::DropGuard;
+use tokio_util::task::TaskTracker;
 
 /// What a URL means is looked up again after this time, as Nix itself does it.
 const FRESH: Duration = Duration::from_secs(60 * 60);
@@ -100,6 +101,7 @@ pub(crate) struct Pins {
     nix: tokio::sync::Mutex<Option<(Instant, Found)>>,
     known: Mutex<HashMap<Wanted, (Instant, Fetching)>>,
     all: CancellationToken,
+    tasks: TaskTracker,
     _end: DropGuard,
 }
 
@@ -108,7 +110,14 @@ impl Pins {
     pub(crate) fn new(paths: Paths) -> Self {
         let all = CancellationToken::new();
         let end = all.clone().drop_guard();
-        Self { paths, nix: tokio::sync::Mutex::default(), known: Mutex::default(), all, _end: end }
+        Self {
+            paths,
+            nix: tokio::sync::Mutex::default(),
+            known: Mutex::default(),
+            all,
+            tasks: TaskTracker::new(),
+            _end: end,
+        }
     }
 
     /// The Nix of this computer; one that is missing is looked for again after a while.
@@ -148,6 +157,13 @@ impl Pins {
         }
     }
 
+    /// Ends what is being fetched, and waits for that.
+    pub(crate) async fn end(&self) {
+        self.all.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     /// What is known of a nixpkgs, or is being found out by `fetch`, from now on where it is not yet.
     fn fetching<F: Future<Output = Answer> + Send + 'static>(
         &self,
@@ -163,7 +179,7 @@ impl Pins {
         let fetch = fetch(wanted.clone(), self.all.clone());
         let named = wanted.named();
         // A task of its own: it goes on where nobody waits.
-        let task = tokio::spawn(async move {
+        let task = self.tasks.spawn(async move {
             let answer = match tokio::time::timeout(LONGEST_FETCH, fetch).await {
                 Ok(answer) => answer,
                 Err(_elapsed) => Err(PinError::Slow { wanted: named }),

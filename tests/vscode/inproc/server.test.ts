@@ -23,18 +23,16 @@ describe("server", () => {
     try {
       await settings().update("nixpkgs", "github:NixOS/nixpkgs", global);
       await settings().update("sshConfig", "never", global);
+      await settings().update("evaluation", "lenient", global);
       await settings().update("diagnostics", { "no-effect": "off" }, global);
-      await settings().update("formatter", ["nixfmt", "--width=80"], global);
-      const expected = {
-        settings: {
-          codchi: {
-            nixpkgs: "github:NixOS/nixpkgs",
-            sshConfig: false,
-            diagnostics: { "no-effect": "off" },
-            formatter: ["nixfmt", "--width=80"],
-          },
-        },
+      const codchi = {
+        nixpkgs: "github:NixOS/nixpkgs",
+        sshConfig: false,
+        evaluation: "lenient",
+        diagnostics: { "no-effect": "off" },
+        formatter: ["nixfmt", "--width=80"],
       };
+      const expected = { settings: { codchi } };
       await until("the settings", () => {
         try {
           assert.deepEqual(readWorld("configuration.json"), expected);
@@ -46,6 +44,7 @@ describe("server", () => {
     } finally {
       await settings().update("nixpkgs", undefined, global);
       await settings().update("sshConfig", undefined, global);
+      await settings().update("evaluation", undefined, global);
       await settings().update("diagnostics", undefined, global);
       await settings().update("formatter", undefined, global);
     }

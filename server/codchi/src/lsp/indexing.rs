@@ -97,6 +97,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
         shared.indexing.done.send_replace(asked);
         shared.changed(Changed::Everything);
+        shared.evaluating.look();
         loop {
             let changed = async {
                 match &watch {

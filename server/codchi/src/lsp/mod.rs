@@ -10,6 +10,7 @@ mod commands;
 mod convert;
 pub(crate) mod documentation;
 mod edit;
+mod evaluating;
 mod extract;
 mod formatting;
 mod front;
@@ -70,7 +71,8 @@ pub(crate) async fn serve(paths: Paths) -> ExitCode {
         .custom_method("window/workDoneProgress/cancel", Server::cancel_progress)
         .finish();
     let client = service.inner().client().clone();
-    let operations = service.inner().shared().operations.clone();
+    let shared = service.inner().shared().clone();
+    let operations = shared.operations.clone();
     tokio::spawn(async move {
         while let Some(line) = lines.recv().await {
             client.log_message(message_type(line.level), line.text).await;
@@ -96,6 +98,12 @@ pub(crate) async fn serve(paths: Paths) -> ExitCode {
         }
         tokio::time::sleep(FLUSH).await;
     };
+    // Side by side with that: what Nix does for us ends with us.
+    let evaluated = async {
+        let ended = async { tokio::join!(shared.evaluating.end(), shared.pins.end()) };
+        let _ = tokio::time::timeout(UNDO, ended).await;
+    };
+    let undone = async { tokio::join!(undone, evaluated) };
     let serving = async move {
         if !served {
             serving.await;
@@ -103,7 +111,7 @@ pub(crate) async fn serve(paths: Paths) -> ExitCode {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = undone => {}
+        _ = undone => {}
         () = serving => {}
     }
     ExitCode::from(lifetime.exit_code())

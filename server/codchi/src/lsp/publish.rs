@@ -26,6 +26,8 @@ pub(crate) enum Changed {
     Closed(PathBuf, Url),
     /// Something that all may depend on: files on the disk, the host, the machines.
     Everything,
+    /// What an evaluation found. A person waits for it, and nobody types: it is told at once.
+    Evaluated,
 }
 
 /// Pushes diagnostics until the channel's other end is gone. Only the latest version of a text is looked at, however
@@ -40,10 +42,11 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client, mut changes: mpsc::
     // Texts that changed, and texts that may depend on something that did.
     let (mut first, mut later) = (BTreeSet::new(), BTreeSet::new());
     let mut waiting = Some(first_change);
+    let mut at_once = false;
     loop {
         let change = if waiting.is_some() {
             waiting.take()
-        } else if !first.is_empty() {
+        } else if !first.is_empty() || (at_once && !later.is_empty()) {
             changes.try_recv().ok()
         } else if !later.is_empty() {
             match tokio::time::timeout(PAUSE, changes.recv()).await {
@@ -67,6 +70,10 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client, mut changes: mpsc::
                 publisher.forget(&path, uri).await;
             }
             Some(Changed::Everything) => later.extend(publisher.open_paths()),
+            Some(Changed::Evaluated) => {
+                later.extend(publisher.open_paths());
+                at_once = true;
+            }
             None => {
                 if let Some(path) = first.pop_first() {
                     later.remove(&path);
@@ -74,6 +81,7 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client, mut changes: mpsc::
                     later.extend(publisher.open_paths().into_iter().filter(|other| *other != path));
                 } else {
                     // A pause: the rest in one go, unless typing goes on.
+                    at_once = false;
                     while let Some(path) = later.pop_first() {
                         publisher.publish(&path, false).await;
                         if !changes.is_empty() {
@@ -100,10 +108,14 @@ async fn refresh(
             None => changes.recv().await,
         };
         let Some(next) = next else { return };
-        if !shared.session().refreshes_diagnostics || !matches!(next, Changed::Everything) {
+        if !shared.session().refreshes_diagnostics
+            || !matches!(next, Changed::Everything | Changed::Evaluated)
+        {
             continue;
         }
-        tokio::time::sleep(PAUSE).await;
+        if !matches!(next, Changed::Evaluated) {
+            tokio::time::sleep(PAUSE).await;
+        }
         while changes.try_recv().is_ok() {}
         // Spawned, as a client may answer when it likes.
         let client = client.clone();

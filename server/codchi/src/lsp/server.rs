@@ -5,15 +5,17 @@
 //! may block.
 
 use super::convert::Converter;
+use super::evaluating::{self, Evaluating};
 use super::indexing::{self, Indexing};
 use super::lifetime::Lifetime;
 use super::operations::Operations;
 use super::position::offset;
 use super::publish::{self, Changed};
-use super::session::{Session, Settings};
+use super::session::{Session, Settings, trusted};
 use super::workspace::{Snapshot, Workspace, path};
 use super::{actions, catalogues, commands, documentation, formatting, navigation, pull, tokens, world};
 use crate::context::Context;
+use crate::evaluation::{Mode, Surroundings};
 use crate::levels;
 use crate::pins::Pins;
 use codchi_ide::{Analysis, Files as _, Rules, World};
@@ -31,6 +33,8 @@ use tower_lsp::{Client, LanguageServer, async_trait};
 pub(crate) struct Shared {
     /// The open texts and the files below them.
     pub(crate) workspace: Workspace,
+    /// Says when modules are to be evaluated.
+    pub(crate) evaluating: Evaluating,
     /// The Nix of this computer, and the nixpkgs of modules.
     pub(crate) pins: Arc<Pins>,
     /// Keeps what is known of the files up to date.
@@ -97,6 +101,21 @@ impl Shared {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).formatter.clone()
     }
 
+    /// What evaluations depend on beside the files: the client's settings over the user's configuration.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = &self.context.config;
+        Surroundings {
+            machines: self.world().machines.clone(),
+            nixpkgs: self.nixpkgs(),
+            mode: if self.is_trusted() {
+                settings.evaluation.unwrap_or(config.evaluation)
+            } else {
+                Mode::Off
+            },
+        }
+    }
+
     /// The levels of diagnostics: the client's over the configured ones.
     fn set_rules(&self) {
         let mut written = self.context.config.diagnostics.clone();
@@ -119,10 +138,8 @@ impl Shared {
     }
 
     fn set_settings(&self, settings: serde_json::Value) {
-        // A client that says nothing knows of no distrust.
         if settings.is_object() {
-            let is_distrusted = settings.get("trusted") == Some(&serde_json::Value::Bool(false));
-            self.distrusted.store(is_distrusted, Ordering::Relaxed);
+            self.distrusted.store(!trusted(&settings), Ordering::Relaxed);
         }
         match serde_json::from_value(settings) {
             Ok(settings) => {
@@ -132,6 +149,7 @@ impl Shared {
             Err(error) => tracing::warn!("the client's settings are not understood: {error}"),
         }
         self.generation.send_modify(|count| *count += 1);
+        self.evaluating.look();
     }
 
     /// Tells the publisher. After the session's end nobody listens, which is fine.
@@ -154,6 +172,7 @@ impl Server {
         let (changes, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             workspace: Workspace::default(),
+            evaluating: Evaluating::default(),
             pins: Arc::new(Pins::new(context.paths.clone())),
             indexing: Indexing::default(),
             world: watch::Sender::default(),
@@ -332,6 +351,7 @@ impl LanguageServer for Server {
         tokio::spawn(world::run(self.shared.clone(), self.client.clone()));
         tokio::spawn(indexing::run(self.shared.clone()));
         tokio::spawn(catalogues::run(self.shared.clone(), self.client.clone()));
+        tokio::spawn(evaluating::run(self.shared.clone(), self.client.clone()));
         if self.shared.session().watches_files {
             self.watch_nix_files().await;
         }
@@ -352,6 +372,7 @@ impl LanguageServer for Server {
             self.shared.indexing.ask();
         }
         self.shared.changed(Changed::Text(path));
+        self.shared.evaluating.look();
     }
 
     async fn did_change(&self, params: DidChangeTextDocumentParams) {
@@ -371,6 +392,7 @@ impl LanguageServer for Server {
         self.shared.workspace.close(&path);
         self.shared.told.forget(&uri);
         self.shared.changed(Changed::Closed(path, uri));
+        self.shared.evaluating.look();
     }
 
     async fn diagnostic(&self, params: DocumentDiagnosticParams) -> Result<DocumentDiagnosticReportResult> {
@@ -384,7 +406,10 @@ impl LanguageServer for Server {
         pull::workspace(self, params).await
     }
 
-    async fn did_save(&self, _: DidSaveTextDocumentParams) {
+    async fn did_save(&self, params: DidSaveTextDocumentParams) {
+        if let Some(path) = path(&params.text_document.uri) {
+            self.shared.evaluating.saved(path);
+        }
         // For file systems that cannot be watched.
         self.shared.indexing.hint();
     }

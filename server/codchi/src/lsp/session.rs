@@ -1,6 +1,7 @@
 //! What a client said about itself when it connected.
 
 use super::position::Encoding;
+use crate::evaluation::Mode;
 use crate::formatter::Setting;
 use crate::levels;
 use serde::Deserialize;
@@ -52,10 +53,18 @@ pub(crate) struct Settings {
     pub(crate) nixpkgs: Option<String>,
     /// Whether the user's ssh config may be touched.
     pub(crate) ssh_config: Option<bool>,
+    /// How modules are evaluated.
+    pub(crate) evaluation: Option<Mode>,
     /// Levels of diagnostics by code.
     pub(crate) diagnostics: levels::Written,
     /// What formats.
     pub(crate) formatter: Setting,
+}
+
+/// Whether the person trusts the workspace; a client that says nothing knows of no distrust. Apart from the rest of the
+/// settings, which count only where all of them are understood: what a workspace writes into them must not undo this.
+pub(crate) fn trusted(settings: &serde_json::Value) -> bool {
+    settings.get("trusted") != Some(&serde_json::Value::Bool(false))
 }
 
 /// The part of the client's experimental capabilities that is about us.
@@ -157,6 +166,14 @@ mod tests {
         let session = Session::new(&serde_json::from_value(json!({ "capabilities": {} })).unwrap());
         assert_eq!(session.encoding, Encoding::Utf16);
         assert!(!session.input && !session.progress && !session.watches_files && session.folders.is_empty());
+    }
+
+    #[test]
+    fn distrust_holds_whatever_else_the_settings_say() {
+        assert!(trusted(&json!({})) && trusted(&json!({ "trusted": true })) && trusted(&json!(null)));
+        let odd = json!({ "trusted": false, "evaluation": "sometimes", "diagnostics": 1 });
+        assert!(serde_json::from_value::<Settings>(odd.clone()).is_err());
+        assert!(!trusted(&odd));
     }
 
     #[test]

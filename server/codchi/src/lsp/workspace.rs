@@ -2,6 +2,7 @@
 
 use super::edit;
 use super::position::Encoding;
+use crate::evaluation::Texts;
 use crate::files::{Index, Trees};
 use codchi_ide::{Facts, Files, Graph, Node};
 use codchi_module::Document;
@@ -206,6 +207,12 @@ impl Files for Snapshot {
 
     fn graph(&self) -> &Graph {
         self.graph.get_or_init(|| self.make_graph())
+    }
+}
+
+impl Texts for Snapshot {
+    fn open_text(&self, path: &Path) -> Option<Arc<str>> {
+        self.open.get(path).map(|file| file.text.clone())
     }
 }
 

@@ -61,14 +61,7 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client) {
         });
         if is_new {
             shared.changed(Changed::Everything);
-            if shared.session().refreshes_hints {
-                let client = client.clone();
-                tokio::spawn(async move { send::<InlayHintRefreshRequest>(&client, ()).await });
-            }
-            if shared.session().refreshes_lenses {
-                let client = client.clone();
-                tokio::spawn(async move { send::<CodeLensRefresh>(&client, ()).await });
-            }
+            refresh(&shared, &client);
         }
         let changed = async {
             match &mut watch {
@@ -81,6 +74,18 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client) {
             () = changed => {}
         }
         tokio::time::sleep(GATHER).await;
+    }
+}
+
+/// Asks the client to fetch anew what it shows of the world beside diagnostics.
+pub(crate) fn refresh(shared: &Shared, client: &Client) {
+    if shared.session().refreshes_hints {
+        let client = client.clone();
+        tokio::spawn(async move { send::<InlayHintRefreshRequest>(&client, ()).await });
+    }
+    if shared.session().refreshes_lenses {
+        let client = client.clone();
+        tokio::spawn(async move { send::<CodeLensRefresh>(&client, ()).await });
     }
 }
 

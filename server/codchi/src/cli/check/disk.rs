@@ -1,5 +1,6 @@
 //! The files that are checked, and those around them.
 
+use crate::evaluation::Texts;
 use crate::files::{Index, Trees, Wanted};
 use codchi_ide::{Facts, Files, Graph, Node, World};
 use codchi_module::Document;
@@ -82,5 +83,11 @@ impl Files for Disk {
 
     fn graph(&self) -> &Graph {
         &self.graph
+    }
+}
+
+impl Texts for Disk {
+    fn open_text(&self, path: &Path) -> Option<Arc<str>> {
+        self.standing_for(path).map(|document| document.text().into())
     }
 }

@@ -1,6 +1,7 @@
 //! `codchi check`: the editor's diagnostics on the command line, for people and for CI. One file per format.
 
 mod disk;
+mod evaluate;
 mod github;
 mod human;
 mod json;
@@ -35,7 +36,8 @@ pub(super) const UNREAD: u8 = 2;
 #[derive(clap::Args)]
 #[command(
     after_help = "Exit codes: 0 where nothing is an error, 1 where something is, 2 where the command line is \
-                        wrong or something cannot be read (all the rest is checked nevertheless)."
+                        wrong, something cannot be read, or --eval cannot evaluate for a reason that is not the \
+                        module's (all the rest is checked nevertheless)."
 )]
 pub(crate) struct Check {
     /// Nix files, and folders to walk for them (without what git ignores); `-` is standard input
@@ -56,6 +58,9 @@ pub(crate) struct Check {
     /// Also compare with the capabilities of this host
     #[arg(long)]
     host: bool,
+    /// Also evaluate the modules that the files are of, with Nix; nothing is built
+    #[arg(long)]
+    eval: bool,
 }
 
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
@@ -81,32 +86,48 @@ impl Check {
             bail!("the levels of diagnostics in config.toml are not understood: {problem}");
         }
         let rules = codchi_ide::Rules { levels };
-        let work = move || -> anyhow::Result<ExitCode> {
+        let work = move || -> anyhow::Result<_> {
             let secrets = machines.vault().names().context("which secrets are set cannot be known")?;
             let capabilities = self.host.then(world::capabilities);
             let world = World { rules, ..world::world(capabilities, Some(&secrets), &status) };
             let (files, unread) = self.listed()?;
             let stdin = self.stdin()?;
-            let disk = Disk::new(files, stdin, &world);
-            let rules = Rules { deny: self.deny, allow: self.allow };
-            let report = Report::of(&disk, &world, &rules, unread);
-            match self.format {
-                Format::Human => human::print(&report)?,
-                Format::Json => json::print(&report)?,
-                Format::Sarif => sarif::print(&report)?,
-                Format::Github => github::print(&report)?,
-            }
-            for unread in &report.unread {
-                // Where standard error is closed, nobody can be told.
-                let _ = output::error(&format!("error: reading {} failed: {}", unread.path, unread.why));
-            }
-            Ok(match report.unread.is_empty() {
-                false => ExitCode::from(UNREAD),
-                true if report.count(Severity::Error) > 0 => ExitCode::FAILURE,
-                true => ExitCode::SUCCESS,
-            })
+            let disk = Arc::new(Disk::new(files, stdin, &world));
+            Ok((self, disk, world, unread))
         };
-        tokio::task::spawn_blocking(work).await?
+        let (check, disk, mut world, unread) = tokio::task::spawn_blocking(work).await??;
+        let unevaluated = match check.eval {
+            true => evaluate::evaluate(&disk, &mut world, context).await?,
+            false => Vec::new(),
+        };
+        tokio::task::spawn_blocking(move || check.report(&disk, &world, unread, unevaluated)).await?
+    }
+
+    /// Checks and prints.
+    fn report(
+        self,
+        disk: &Disk,
+        world: &World,
+        unread: Vec<Unread>,
+        unevaluated: Vec<String>,
+    ) -> anyhow::Result<ExitCode> {
+        let rules = Rules { deny: self.deny, allow: self.allow };
+        let report = Report { unevaluated, ..Report::of(disk, world, &rules, unread) };
+        match self.format {
+            Format::Human => human::print(&report)?,
+            Format::Json => json::print(&report)?,
+            Format::Sarif => sarif::print(&report)?,
+            Format::Github => github::print(&report)?,
+        }
+        for trouble in report.troubles() {
+            // Where standard error is closed, nobody can be told.
+            let _ = output::error(&format!("error: {trouble}"));
+        }
+        Ok(match report.troubles().next().is_none() {
+            false => ExitCode::from(UNREAD),
+            true if report.count(Severity::Error) > 0 => ExitCode::FAILURE,
+            true => ExitCode::SUCCESS,
+        })
     }
 
     /// The files that are meant, absolute, each once; and what cannot be looked at.

@@ -13,6 +13,8 @@ pub(super) struct Report {
     pub(super) files: Vec<Checked>,
     /// What could not be looked at.
     pub(super) unread: Vec<Unread>,
+    /// What could not be evaluated, as sentences.
+    pub(super) unevaluated: Vec<String>,
 }
 
 /// What was found in one file.
@@ -69,7 +71,14 @@ impl Report {
             }
         }
         unread.sort_by(|a, b| a.path.cmp(&b.path));
-        Self { files, unread }
+        Self { files, unread, unevaluated: Vec::new() }
+    }
+
+    /// All that could not be looked at or evaluated, as sentences.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = String> {
+        let unread =
+            self.unread.iter().map(|unread| format!("reading {} failed: {}", unread.path, unread.why));
+        unread.chain(self.unevaluated.iter().cloned())
     }
 
     /// How many findings are of this severity.

@@ -43,9 +43,13 @@ fn log(report: &Report, root: Option<&Url>) -> Value {
             result
         })
         .collect();
-    let unread = report.unread.iter().map(|unread| {
-        json!({ "level": "error", "message": { "text": format!("Reading {} failed: {}", unread.path, unread.why) } })
+    let troubles = report.troubles().map(|trouble| {
+        let mut letters = trouble.chars();
+        let sentence: String =
+            letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        json!({ "level": "error", "message": { "text": sentence } })
     });
+    let troubles: Vec<Value> = troubles.collect();
     let mut run = json!({
         "tool": { "driver": {
             "name": "codchi",
@@ -54,8 +58,8 @@ fn log(report: &Report, root: Option<&Url>) -> Value {
         } },
         "columnKind": "utf16CodeUnits",
         "invocations": [{
-            "executionSuccessful": report.unread.is_empty(),
-            "toolExecutionNotifications": unread.collect::<Vec<_>>(),
+            "executionSuccessful": troubles.is_empty(),
+            "toolExecutionNotifications": troubles,
         }],
         "results": results,
     });
