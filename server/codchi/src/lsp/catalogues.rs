@@ -4,7 +4,7 @@
 
 use super::server::Shared;
 use crate::catalogue::{CatalogueError, Catalogues, ThisComputer};
-use crate::pins::PinError;
+use crate::evaluation::Mode;
 use codchi_ide::{Analysis, Catalogue, Evaluable, Machine, ModuleKey, World};
 use codchi_machine::CancellationToken;
 use codchi_nix::InspectedModule;
@@ -68,9 +68,9 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client) {
     }
 }
 
-/// The modules that open files are a part of; none where the person does not trust them, as Nix evaluates them.
+/// The modules that open files are a part of; none where the person does not trust them or wants no evaluation.
 async fn wanted(shared: &Arc<Shared>) -> BTreeMap<ModuleKey, Wanted> {
-    if !shared.is_trusted() {
+    if shared.surroundings().mode == Mode::Off {
         return BTreeMap::new();
     }
     let shared = shared.clone();
@@ -120,10 +120,10 @@ async fn one(
     let cancel = session.child_token();
     let _ended_when_dropped = cancel.clone().drop_guard();
     let pin = shared.pins.of(key, &wanted.machines, wanted.nixpkgs.as_deref(), &cancel).await;
-    let pin = pin.map_err(|error| match error {
-        // What cannot be fetched is said by who fetches it.
-        PinError::Cancelled | PinError::Fetch { .. } | PinError::Slow { .. } => None,
-        error @ PinError::Nix(_) => Some(with_hint(crate::error::report(&error), error.hint())),
+    // What cannot be fetched is said by who fetches it, and that there is no Nix by who evaluates.
+    let pin = pin.map_err(|error| {
+        tracing::debug!("no catalogue of {}: {error}", key.0.display());
+        None
     })?;
     let own = own(&wanted.module);
     let work = catalogues.of(&pin.path, &pin.revision, &own, &cancel);
