@@ -175,7 +175,7 @@ fn evaluation() {
         "workspaceFolders": [{ "uri": uri(&home.path().join("w")), "name": "w" }],
     }));
     client.open(&module, "{ }\n");
-    client.wait_for("the evaluation on opening", |message| message.to_string().contains("Nix took"));
+    std::thread::sleep(Duration::from_secs(2));
     let (mut all, mut ours) = (Vec::new(), Vec::new());
     for n in 0..SAVES {
         let text = format!("{{ ... }}:\n{{\n  codchi.initScript = throw \"Save {n} is broken\";\n}}\n");
@@ -188,12 +188,7 @@ fn evaluation() {
             message["method"] == "textDocument/publishDiagnostics" && message.to_string().contains(&wanted)
         });
         let elapsed = start.elapsed();
-        let line = client.wait_for("how long Nix took", |message| {
-            message["params"]["message"].as_str().is_some_and(|line| line.contains("Nix took"))
-        });
-        let line = line["params"]["message"].as_str().unwrap();
-        let (_, rest) = line.split_once("Nix took ").unwrap();
-        let nix = Duration::from_millis(rest.split_once(' ').unwrap().0.parse().unwrap());
+        let nix = nix_took(&home);
         // The first one also finds Nix and takes nixpkgs to the store.
         if n > 0 {
             all.push(elapsed);
@@ -203,6 +198,14 @@ fn evaluation() {
     client.shutdown();
     tell("save to what the evaluation says", all);
     tell("  of which is not Nix's own time", ours);
+}
+
+/// What Nix itself took for the last evaluation, as the log has it.
+fn nix_took(home: &Home) -> Duration {
+    let logs = std::fs::read_dir(home.path().join(".local/state/codchi/logs")).unwrap().flatten();
+    let text: String = logs.filter_map(|log| std::fs::read_to_string(log.path()).ok()).collect();
+    let (_, last) = text.rsplit_once("Nix took ").unwrap();
+    Duration::from_millis(last.split_once(' ').unwrap().0.parse().unwrap())
 }
 
 fn tell(what: &str, mut times: Vec<Duration>) {
