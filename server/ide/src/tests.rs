@@ -1,5 +1,7 @@
 //! What must hold for any text: nothing panics, ranges lie in the text, and half-typed text raises no false alarm.
 
+mod deep;
+
 use crate::fixture::Fixture;
 use crate::{
     Capability, Diagnostic, DiagnosticCode, Machine, MachineModule, MachineState, TextRange, TextSize, World,

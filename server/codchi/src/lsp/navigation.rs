@@ -12,6 +12,10 @@ use tower_lsp::lsp_types as lsp;
 /// `RequestFailed` of LSP: the request is well-formed and cannot be fulfilled.
 const REQUEST_FAILED: i64 = -32803;
 
+/// So many ranges around a place are told: each lies in the JSON of the one in it, and clients read no more than some 120
+/// levels of that.
+const NESTED: usize = 100;
+
 /// `textDocument/references`.
 pub(super) async fn references(
     server: &Server,
@@ -156,7 +160,7 @@ pub(super) async fn selections(
                 .into_iter()
                 .map(|position| {
                     let ranges = question.analysis.selection(question.path, question.offset(position));
-                    let outwards = ranges.into_iter().rev().fold(None, |parent, range| {
+                    let outwards = ranges.into_iter().take(NESTED).rev().fold(None, |parent, range| {
                         let range = question.converter.range(range);
                         Some(Box::new(lsp::SelectionRange { range, parent }))
                     });
