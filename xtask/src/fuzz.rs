@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What makes the compiler count.
-const FLAGS: [&str; 7] = [
-    "--cfg=fuzzing",
+const FLAGS: [&str; 9] = [
+    "--cfg fuzzing",
+    "-Cdebug-assertions",
+    "-Coverflow-checks",
     "-Ccodegen-units=1",
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",

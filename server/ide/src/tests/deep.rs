@@ -69,7 +69,7 @@ fn texts_that_are_nested_without_end_are_cut_off() {
 
 #[test]
 fn what_a_large_text_costs_grows_with_its_length_and_no_faster() {
-    for (name, text) in nasty::large(256 << 10) {
+    for (name, text) in nasty::large(128 << 10) {
         on_a_small_stack(name, text);
     }
 }
