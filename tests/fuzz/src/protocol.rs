@@ -2,9 +2,14 @@
 
 use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// More messages are not sent.
 const MESSAGES: usize = 40;
+
+/// So much may be on its way.
+const PIPE: usize = 1 << 20;
 
 /// A session: each line is the body of a message, a line that begins with `!` is sent without any header. `HOME` stands
 /// for the folder that all is in. What would lead out of it is left out, and the handshake is made here.
@@ -15,16 +20,32 @@ pub fn protocol(data: &[u8]) {
 /// The same; gives what the server said.
 pub fn messages(data: &[u8]) -> Vec<Value> {
     let Ok(home) = tempfile::tempdir() else { return Vec::new() };
-    let input = session(home.path(), data);
+    let (handshake, rest) = session(home.path(), data);
     // Time passes when there is nothing else to do: pauses cost nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let Ok(runtime) = runtime else { return Vec::new() };
-    let mut output = Vec::new();
-    runtime.block_on(codchi::serve(home.path(), std::io::Cursor::new(input), &mut output));
-    read(&output)
+    runtime.block_on(async {
+        let (mut to_server, input) = tokio::io::duplex(PIPE);
+        let (output, mut from_server) = tokio::io::duplex(PIPE);
+        let client = async {
+            let mut said = Vec::new();
+            let _ = to_server.write_all(&handshake).await;
+            // Before it is answered, nothing else is.
+            while read(&said).is_empty() && from_server.read_buf(&mut said).await.is_ok_and(|len| len > 0) {}
+            let _ = to_server.write_all(&rest).await;
+            // What is told unasked comes by then.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            drop(to_server);
+            let _ = from_server.read_to_end(&mut said).await;
+            said
+        };
+        let (_, said) = tokio::join!(codchi::serve(home.path(), input, output), client);
+        read(&said)
+    })
 }
 
-fn session(home: &Path, data: &[u8]) -> Vec<u8> {
+/// The handshake's request, and everything after it.
+fn session(home: &Path, data: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (kind, data) = data.split_first().unwrap_or((&0, &[]));
     let mut input = Vec::new();
     let encodings = [["utf-8"], ["utf-16"], ["utf-32"]];
@@ -35,12 +56,11 @@ fn session(home: &Path, data: &[u8]) -> Vec<u8> {
     }
     let folder = json!({ "uri": format!("file://{}", home.display()), "name": "home" });
     let params = json!({ "capabilities": capabilities, "workspaceFolders": [folder] });
-    for message in [
-        json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }),
-        json!({ "jsonrpc": "2.0", "method": "initialized", "params": {} }),
-    ] {
-        frame(&mut input, message.to_string().as_bytes());
-    }
+    let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
+    let mut handshake = Vec::new();
+    frame(&mut handshake, initialize.to_string().as_bytes());
+    let initialized = json!({ "jsonrpc": "2.0", "method": "initialized", "params": {} });
+    frame(&mut input, initialized.to_string().as_bytes());
     for line in data.split(|&byte| byte == b'\n').take(MESSAGES) {
         match line.strip_prefix(b"!") {
             Some(raw) => input.extend_from_slice(raw),
@@ -55,7 +75,7 @@ fn session(home: &Path, data: &[u8]) -> Vec<u8> {
             }
         }
     }
-    input
+    (handshake, input)
 }
 
 fn frame(input: &mut Vec<u8>, body: &[u8]) {
