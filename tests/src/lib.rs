@@ -8,4 +8,5 @@
 
 pub mod binary;
 pub mod lsp;
+pub mod nasty;
 pub mod workspace;

@@ -135,10 +135,27 @@ impl Client {
     /// Sends a message as it is; one that the server can no longer take is dropped.
     pub fn send(&mut self, message: &Value) {
         let body = message.to_string();
+        self.send_bytes(format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    }
+
+    /// Sends anything at all.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
         if let Some(stdin) = &mut self.stdin {
-            let _ = write!(stdin, "Content-Length: {}\r\n\r\n{body}", body.len());
+            let _ = stdin.write_all(bytes);
             let _ = stdin.flush();
         }
+    }
+
+    /// The most memory that the server had so far, in MiB.
+    ///
+    /// # Panics
+    /// Where the server is gone.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it has memory");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib >> 10
     }
 
     /// Waits for the first message, of those not yet taken, for which `wanted` holds.

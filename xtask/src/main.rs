@@ -4,6 +4,7 @@
 mod apt;
 mod bench;
 mod demo;
+mod fuzz;
 mod install;
 mod lab;
 mod package;
@@ -34,6 +35,8 @@ enum Command {
     Package,
     /// Prints the numbers that the README promises.
     Bench(bench::Bench),
+    /// Looks for an input that breaks the analysis, completion or the protocol.
+    Fuzz(fuzz::Fuzz),
     /// Starts and stops the engines that tests and the demo use.
     #[command(subcommand)]
     Lab(lab::Command),
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Install(install) => install.run(),
         Command::Package => package::run(),
         Command::Bench(bench) => bench.run(),
+        Command::Fuzz(fuzz) => fuzz.run(),
         Command::Lab(lab) => lab.run(),
     };
     match result {

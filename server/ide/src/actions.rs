@@ -5,11 +5,15 @@ use crate::refactor::{move_credential, refactorings};
 use crate::{Action, DiagnosticCode, Files, TextRange, World};
 use std::path::Path;
 
+/// Nobody looks through what can be done about more, and each takes a look at the tree.
+const MOST: usize = 200;
+
 pub(crate) fn actions(files: &dyn Files, world: &World, path: &Path, range: TextRange) -> Vec<Action> {
     let Some(document) = files.document(path) else { return Vec::new() };
     let found = findings(files, world, path)
         .into_iter()
         .filter(|finding| finding.diagnostic.range.intersect(range).is_some())
+        .take(MOST)
         .flat_map(|finding| {
             let diagnostic = &finding.diagnostic;
             let is_credential = diagnostic.code == DiagnosticCode::SecretInStore;

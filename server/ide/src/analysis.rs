@@ -128,7 +128,7 @@ impl<'a> Analysis<'a> {
     /// What can be folded.
     #[must_use]
     pub fn folds(&self, path: &Path) -> Vec<Fold> {
-        self.files.document(path).map(|document| folding::folds(document.root().syntax())).unwrap_or_default()
+        self.files.document(path).map(|document| folding::folds(&document)).unwrap_or_default()
     }
 
     /// The ranges around `offset`, the innermost first.

@@ -1,15 +1,21 @@
 //! Folding: sets, lists, `let`s, strings of several lines and blocks of comments.
 
-use crate::{Fold, FoldKind, TextRange};
-use rnix::{NodeOrToken, SyntaxKind, SyntaxNode};
+use crate::{Document, Fold, FoldKind, TextRange};
+use rnix::{NodeOrToken, SyntaxKind};
+use rowan::ast::AstNode as _;
 
 /// Everything in the text that can be folded, in order of where it begins.
-pub(crate) fn folds(root: &SyntaxNode) -> Vec<Fold> {
+pub(crate) fn folds(document: &Document) -> Vec<Fold> {
+    // Looked up, for to look through the text of each node is to look through all of it once a level.
+    let has_lines = |range: TextRange| {
+        let line = |offset| document.lines().line_col(offset).line;
+        line(range.start()) < line(range.end())
+    };
     let mut folds = Vec::new();
     // The comments of a block: each begins a line, and nothing is between them.
     let mut block: Option<TextRange> = None;
     let mut lines_between = 0;
-    for element in root.descendants_with_tokens() {
+    for element in document.root().syntax().descendants_with_tokens() {
         match element {
             NodeOrToken::Node(node) => {
                 let foldable = matches!(
@@ -19,7 +25,7 @@ pub(crate) fn folds(root: &SyntaxNode) -> Vec<Fold> {
                         | SyntaxKind::NODE_LET_IN
                         | SyntaxKind::NODE_STRING
                 );
-                if foldable && node.text().contains_char('\n') {
+                if foldable {
                     folds.push(Fold { range: node.text_range(), kind: FoldKind::Code });
                 }
             }
@@ -40,7 +46,7 @@ pub(crate) fn folds(root: &SyntaxNode) -> Vec<Fold> {
         }
     }
     folds.extend(block.map(comment));
-    folds.retain(|fold| root.text().slice(fold.range).contains_char('\n'));
+    folds.retain(|fold| has_lines(fold.range));
     folds.sort_by_key(|fold| (fold.range.start(), fold.range.end()));
     folds
 }

@@ -1,5 +1,6 @@
 //! What must hold for any text: nothing panics, ranges lie in the text, and half-typed text raises no false alarm.
 
+mod deep;
 mod projects;
 
 use crate::fixture::{Fixture, Table};

@@ -1,7 +1,7 @@
 //! One text and everything that follows from it.
 
 use crate::facts::outline::outline;
-use crate::limit::excess;
+use crate::limit::{LARGEST, excess};
 use crate::names::{Name, Rebinding, name_at, spelled_out};
 use crate::reparse::reparse;
 use crate::syntax::{SyntaxError, syntax_errors};
@@ -25,7 +25,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// Parses `text`; some 25 ms per MB. What is too deeply nested for the parser is not part of the tree.
+    /// Parses `text`; some 25 ms per MB. What is too much for the parser is not part of the tree.
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
@@ -130,6 +130,12 @@ impl Document {
     #[cfg(test)]
     pub(crate) fn errors(&self) -> &[rnix::ParseError] {
         &self.errors
+    }
+
+    /// Whether the text is too large to be read: then nothing is known of it.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.text.len() > LARGEST
     }
 
     /// Whether the text is not Nix; cheaper than to list what is wrong.

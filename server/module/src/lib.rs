@@ -24,6 +24,7 @@ pub use facts::{
     Allow, Binding, Capability, Certainty, Duplicate, Facts, FlakeInput, FlakeModule, Import, Literal,
     OptionUse, PackageUse, SecretDeclaration, SecretSpelling, SecretUse, SecretUseKind,
 };
+pub use limit::LARGEST;
 pub use line_index::{LineCol, LineIndex, TextRange, TextSize, WideEncoding, WideLineCol};
 pub use names::{Name, NameKind, NamePlace, Rebinding, is_identifier};
 pub use options::{FREE_NAME, OptionDoc, OptionPath, OptionType, Options};

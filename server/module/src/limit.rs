@@ -1,14 +1,17 @@
 //! What is too much for the parser.
 //!
 //! It takes one level of the stack for each bracket, operator and argument that others are nested in, and looks ahead
-//! through each run of characters that could be a path once per token of the run. No text that people write comes near
+//! through each run of characters that could be a path once per token of the run. No module that people write comes near
 //! these limits, but a text that does must cost neither the process nor seconds.
 
 use crate::{SyntaxError, TextRange, TextSize, skim};
 use rnix::SyntaxKind::{self, *};
 
-/// A text of this many bytes or fewer cannot exceed the limits.
-const SMALL: usize = 4096;
+/// A longer text is not read: no module is as long, and its tree would take hundreds of MB.
+pub const LARGEST: usize = 4 << 20;
+
+/// A text of this many bytes or fewer cannot exceed the limits: no byte makes more than one level.
+const SMALL: usize = MAX_LEVELS;
 
 /// How many levels an expression may have. The parser and the tree take up to some 300 bytes of the stack for each; half
 /// of a thread's usual 2 MiB would be enough for more than three times as many.
@@ -35,6 +38,11 @@ pub(crate) const IN_RUN: [bool; 256] = {
 
 /// The first place that is too much: nothing from its start on may be parsed.
 pub(crate) fn excess(text: &str) -> Option<SyntaxError> {
+    if text.len() > LARGEST {
+        let first = text.chars().next().map_or(0, char::len_utf8);
+        let message = format!("This text is larger than {} MiB: codchi does not read it.", LARGEST >> 20);
+        return Some(SyntaxError { message, range: TextRange::up_to(offset(first)) });
+    }
     if text.len() <= SMALL || is_surely_within(text) {
         return None;
     }
@@ -219,6 +227,22 @@ mod tests {
         for run in ["-", "a.", "+", "."] {
             assert!(!errors(run.repeat(100_000)).is_empty());
         }
+    }
+
+    #[test]
+    fn a_text_that_is_too_large_is_not_read() {
+        let large =
+            |beginning: &str| format!("{beginning}{}", " ".repeat(crate::LARGEST + 1 - beginning.len()));
+        for beginning in ["1", "ü", "{"] {
+            let document = Document::new(large(beginning));
+            let found = document.syntax_errors();
+            assert_eq!(found.len(), 1);
+            assert_eq!(&document.text()[found[0].range], beginning);
+            assert!(found[0].message.contains("larger than 4 MiB"), "{found:?}");
+            assert!(document.is_too_large() && document.has_syntax_errors());
+        }
+        let just_fits = &large("1")[..crate::LARGEST];
+        assert_eq!(errors(just_fits.to_owned()), Vec::<String>::new());
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub(crate) use trees::Trees;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Larger files are not read: no module is, and their trees would take hundreds of MB.
-const LARGEST: u64 = 4 << 20;
+/// Larger files are not read.
+const LARGEST: u64 = codchi_module::LARGEST as u64;
 
 /// By what a file is known to be the one that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +37,24 @@ impl Stamp {
     }
 }
 
-/// Reads a text; says why it is none. No more than the limit is read, whatever happens to the file meanwhile.
+/// Reads a text; says why it is none. No more than the limit is read, whatever happens to the file meanwhile, and nothing
+/// is waited for: what gives its data when it likes is no file.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
-    use std::io::Read as _;
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = file.map_err(|error| error.to_string())?;
+    if !file.metadata().map_err(|error| error.to_string())?.is_file() {
         return Err("it is no file".to_owned());
     }
+    read_from(file)
+}
+
+/// The same of what is open already.
+pub(crate) fn read_from(input: impl std::io::Read) -> Result<String, String> {
+    use std::io::Read as _;
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    input.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > LARGEST {
         return Err(format!("it is larger than {} MiB, which no module is", LARGEST >> 20));
     }
@@ -73,7 +81,8 @@ pub(crate) fn list(folders: &[PathBuf], limit: usize) -> Listing {
     for folder in rest {
         walk.add(folder);
     }
-    for entry in walk.require_git(false).build() {
+    // In the same order each time, so that it is always the same ones that are too many.
+    for entry in walk.require_git(false).sort_by_file_name(Ord::cmp).build() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
@@ -87,7 +96,11 @@ pub(crate) fn list(folders: &[PathBuf], limit: usize) -> Listing {
             listing.folders.push(entry.into_path());
         } else if kind.is_file() && is_nix {
             listing.files.push(entry.into_path());
-            if listing.files.len() == limit {
+            if listing.files.len() > limit {
+                let why =
+                    format!("there are more than {limit} Nix files, and the rest of them is not looked at");
+                listing.errors.push((first.clone(), why));
+                listing.files.truncate(limit);
                 break;
             }
         }
@@ -126,6 +139,29 @@ mod tests {
         let found = list(&[folder.path().to_owned()], 100);
         assert_eq!(found.files, [folder.path().join("a.nix"), folder.path().join("sub/b.nix")]);
         assert_eq!(found.folders, [folder.path().to_owned(), folder.path().join("sub")]);
+    }
+
+    #[test]
+    fn that_there_are_more_files_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(folder.path().join(name).with_extension("nix"), "").unwrap();
+        }
+        let found = list(&[folder.path().to_owned()], 2);
+        assert_eq!(found.files, ["a.nix", "b.nix"].map(|name| folder.path().join(name)));
+        assert_eq!(found.errors.len(), 1);
+        assert!(found.errors[0].1.contains("more than 2 Nix files"), "{:?}", found.errors);
+        assert!(list(&[folder.path().to_owned()], 3).errors.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.nix");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        assert_eq!(read(&path).unwrap_err(), "it is no file");
+        assert_eq!(read(Path::new("/dev/zero")).unwrap_err(), "it is no file");
+        assert_eq!(read(folder.path()).unwrap_err(), "it is no file");
     }
 
     #[test]

@@ -8,6 +8,9 @@ use codchi_module::{LineIndex, TextRange};
 use serde_json::json;
 use tower_lsp::lsp_types as lsp;
 
+/// How deep the outline may be: its JSON has two levels for each, and clients read no more than some 120 of these.
+const NESTED: usize = 50;
+
 /// What is needed to convert ranges in one document.
 #[derive(Clone, Copy)]
 pub(crate) struct Converter<'a> {
@@ -137,6 +140,11 @@ impl Converter<'_> {
     }
 
     pub(crate) fn symbol(&self, symbol: ide::Symbol) -> lsp::DocumentSymbol {
+        self.symbol_within(symbol, NESTED)
+    }
+
+    /// With no more than so many levels in it.
+    fn symbol_within(&self, symbol: ide::Symbol, levels: usize) -> lsp::DocumentSymbol {
         // The field `deprecated` must be named, and is itself deprecated in favour of `tags`.
         #[expect(deprecated, reason = "the type has no other way to be made")]
         lsp::DocumentSymbol {
@@ -151,8 +159,9 @@ impl Converter<'_> {
             deprecated: None,
             range: self.range(symbol.range),
             selection_range: self.range(symbol.name_range),
-            children: (!symbol.children.is_empty())
-                .then(|| symbol.children.into_iter().map(|child| self.symbol(child)).collect()),
+            children: (!symbol.children.is_empty() && levels > 0).then(|| {
+                symbol.children.into_iter().map(|child| self.symbol_within(child, levels - 1)).collect()
+            }),
         }
     }
 

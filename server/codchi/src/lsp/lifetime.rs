@@ -1,5 +1,7 @@
 //! When a session ends, and why.
 
+use super::framing;
+use futures_util::future::{Either, Ready, ready};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,7 +10,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
-use tower_lsp::jsonrpc::Request;
+use tower_lsp::jsonrpc::{Id, Request, Response};
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,16 +102,17 @@ impl Lifetime {
     }
 }
 
-/// A service whose `shutdown` and `exit` are noticed. The transport itself waits for more input after `exit`.
+/// A service whose `shutdown` and `exit` are noticed, and that answers what is no message. The transport itself waits for
+/// more input after `exit`.
 pub(crate) struct Watched<S> {
     service: S,
     lifetime: Lifetime,
 }
 
-impl<S: Service<Request>> Service<Request> for Watched<S> {
+impl<S: Service<Request, Response = Option<Response>>> Service<Request> for Watched<S> {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Either<S::Future, Ready<Result<Self::Response, Self::Error>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.service.poll_ready(cx)
@@ -117,6 +120,10 @@ impl<S: Service<Request>> Service<Request> for Watched<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let exit = match request.method() {
+            framing::UNREADABLE => {
+                let response = Response::from_error(Id::Null, framing::error(&request));
+                return Either::Right(ready(Ok(Some(response))));
+            }
             "shutdown" => {
                 self.lifetime.0.shutdown.store(true, Ordering::Relaxed);
                 false
@@ -127,7 +134,7 @@ impl<S: Service<Request>> Service<Request> for Watched<S> {
         if exit {
             self.lifetime.end(End::Exit);
         }
-        future
+        Either::Left(future)
     }
 }
 

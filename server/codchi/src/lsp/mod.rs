@@ -13,6 +13,7 @@ mod edit;
 mod evaluating;
 mod extract;
 mod formatting;
+mod framing;
 mod front;
 mod indexing;
 mod lifetime;
@@ -34,10 +35,11 @@ use crate::context::Context;
 use crate::log;
 use codchi_machine::Paths;
 pub(crate) use convert::code;
-use lifetime::Lifetime;
+pub(crate) use lifetime::Lifetime;
 use server::Server;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tower_lsp::LspService;
 use tower_lsp::lsp_types::MessageType;
@@ -49,12 +51,15 @@ const CONCURRENCY: usize = 256;
 /// How long operations have to undo what they did once the client is gone. What takes longer is in their journals.
 const UNDO: Duration = Duration::from_secs(20);
 
+/// How much of the client's messages is read ahead.
+const PIPE: usize = 64 << 10;
+
 /// How long answers may still take to be written after the session's end.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// Serves one client until it is gone.
+/// Serves one client on standard input and output until it is gone.
 pub(crate) async fn serve(paths: Paths) -> ExitCode {
-    let (lines_in, mut lines) = mpsc::unbounded_channel();
+    let (lines_in, lines) = mpsc::unbounded_channel();
     log::start(&paths, Some(lines_in));
     let lifetime = Lifetime::default();
     if let Err(error) = lifetime.watch_signals() {
@@ -67,19 +72,34 @@ pub(crate) async fn serve(paths: Paths) -> ExitCode {
             Context::new(paths, Config::default())
         }
     };
+    session(context, lifetime, tokio::io::stdin(), tokio::io::stdout(), Some(lines)).await
+}
+
+/// Serves one client until it is gone; `lines` of the log are passed on to it.
+pub(crate) async fn session(
+    context: Context,
+    lifetime: Lifetime,
+    input: impl AsyncRead + Unpin + Send + 'static,
+    output: impl AsyncWrite + Unpin,
+    lines: Option<mpsc::UnboundedReceiver<log::Line>>,
+) -> ExitCode {
     let (service, socket) = LspService::build(|client| Server::new(client, lifetime.clone(), context))
         .custom_method("window/workDoneProgress/cancel", Server::cancel_progress)
         .finish();
     let client = service.inner().client().clone();
     let shared = service.inner().shared().clone();
     let operations = shared.operations.clone();
-    tokio::spawn(async move {
-        while let Some(line) = lines.recv().await {
-            client.log_message(message_type(line.level), line.text).await;
-        }
-    });
-    let input = Input::new(tokio::io::stdin(), lifetime.clone());
-    let output = Output::new(tokio::io::stdout(), lifetime.clone());
+    if let Some(mut lines) = lines {
+        tokio::spawn(async move {
+            while let Some(line) = lines.recv().await {
+                client.log_message(message_type(line.level), line.text).await;
+            }
+        });
+    }
+    let (checked, messages) = tokio::io::duplex(PIPE);
+    tokio::spawn(framing::pass_on(input, checked));
+    let input = Input::new(messages, lifetime.clone());
+    let output = Output::new(output, lifetime.clone());
     let serving = tower_lsp::Server::new(input, output, socket)
         .concurrency_level(CONCURRENCY)
         .serve(lifetime.watch(service));

@@ -32,6 +32,10 @@ pub(super) async fn targets(
     }))
 }
 
+/// So many ranges around a place are told: each lies in the JSON of the one in it, and clients read no more than some 120
+/// levels of that.
+const NESTED: usize = 100;
+
 /// `textDocument/references`.
 pub(super) async fn references(
     server: &Server,
@@ -172,7 +176,7 @@ pub(super) async fn selections(
                 .into_iter()
                 .map(|position| {
                     let ranges = question.analysis.selection(question.path, question.offset(position));
-                    let outwards = ranges.into_iter().rev().fold(None, |parent, range| {
+                    let outwards = ranges.into_iter().take(NESTED).rev().fold(None, |parent, range| {
                         let range = question.converter.range(range);
                         Some(Box::new(lsp::SelectionRange { range, parent }))
                     });

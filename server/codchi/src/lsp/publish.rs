@@ -17,6 +17,9 @@ use tower_lsp::lsp_types::{Diagnostic, Url};
 /// How long the texts that did not change themselves wait for a pause in typing.
 const PAUSE: Duration = Duration::from_millis(150);
 
+/// So many diagnostics of one text are told at most: editors show no more, and get them anew at each keystroke.
+pub(super) const MOST: usize = 1000;
+
 /// What the publisher is told.
 #[derive(Debug)]
 pub(crate) enum Changed {
@@ -162,7 +165,8 @@ impl Publisher {
             let files = shared.workspace.snapshot();
             let file = files.open_file(&path)?.clone();
             let world = shared.world();
-            let found = Analysis::new(&files, &world).diagnostics(&path);
+            let mut found = Analysis::new(&files, &world).diagnostics(&path);
+            found.truncate(MOST);
             let document = file.document();
             let converter = Converter {
                 files: &files,

@@ -3,6 +3,7 @@
 //! A result's id is made of what it says, so that what says the same is not sent again, whatever it was worked out from.
 
 use super::convert::Converter;
+use super::publish::MOST;
 use super::server::{Server, Shared};
 use super::workspace::{Snapshot, path};
 use codchi_ide::{Analysis, Files as _, World};
@@ -27,9 +28,11 @@ pub(super) async fn document(
 ) -> Result<DocumentDiagnosticReportResult> {
     let shared = server.shared().clone();
     shared.indexing.settled().await;
+    let Some(path) = path(&params.text_document.uri) else { return Ok(empty()) };
+    let turn = shared.workspace.turn(&path).await;
     let work = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let (files, world) = (shared.workspace.snapshot(), shared.world());
-        let Some(path) = path(&params.text_document.uri) else { return empty() };
         let full = report(&shared, &files, &world, &path).unwrap_or_default();
         let related = shared.session().related_documents.then(|| related(&shared, &files, &world, &path));
         let related_documents = related.filter(|related| !related.is_empty());
@@ -70,7 +73,8 @@ fn report(
         documentation: session.documentation.as_ref(),
     };
     let found = Analysis::new(files, world).diagnostics(path);
-    let items: Vec<Diagnostic> = found.iter().map(|diagnostic| converter.diagnostic(diagnostic)).collect();
+    let items: Vec<Diagnostic> =
+        found.iter().take(MOST).map(|diagnostic| converter.diagnostic(diagnostic)).collect();
     Some(FullDocumentDiagnosticReport { result_id: Some(id(&items)), items })
 }
 

@@ -216,7 +216,13 @@ impl Server {
         let Some(path) = path(uri) else { return Ok(None) };
         let (files, world, shared) =
             (self.shared.workspace.snapshot(), self.shared.world(), self.shared.clone());
+        let turn = shared.workspace.turn(&path).await;
+        // Gone when the client has cancelled the question.
+        let asked = Arc::new(());
+        let is_asked = Arc::downgrade(&asked);
         let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            is_asked.upgrade()?;
             let document = files.document(&path)?;
             let session = shared.session();
             let converter = Converter {
@@ -229,10 +235,12 @@ impl Server {
             let analysis = Analysis::new(&files, &world);
             Some(question(&Question { path: &path, document: &document, analysis, converter, files: &files }))
         });
-        work.await.map_err(|error| {
+        let answer = work.await.map_err(|error| {
             tracing::error!("a question about {uri} failed: {error}");
             Error::internal_error()
-        })
+        });
+        drop(asked);
+        answer
     }
 
     /// Asks the client to tell of changes to Nix files on the disk.

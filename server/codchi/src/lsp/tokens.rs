@@ -147,6 +147,7 @@ fn lines(document: &Document, range: TextRange, encoding: Encoding) -> Vec<(lsp:
         let length = match encoding {
             Encoding::Utf8 => content.len(),
             Encoding::Utf16 => content.encode_utf16().count(),
+            Encoding::Utf32 => content.chars().count(),
         };
         if length > 0 {
             let start = position(document.lines(), offset, encoding);

@@ -86,7 +86,7 @@ pub(crate) fn findings(files: &dyn Files, world: &World, path: &Path) -> Vec<Fin
     }
 
     let mut all = semantic;
-    all.extend(errors.into_iter().map(syntax::finding));
+    all.extend(errors.into_iter().map(|error| syntax::finding(&document, error)));
     all.sort_by_key(|finding| {
         let Diagnostic { range, code, .. } = &finding.diagnostic;
         (range.start(), range.end(), *code)

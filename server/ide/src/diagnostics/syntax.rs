@@ -2,10 +2,12 @@
 
 use super::Finding;
 use crate::{DiagnosticCode, Severity};
-use codchi_module::SyntaxError;
+use codchi_module::{Document, SyntaxError};
 
-pub(super) fn finding(error: SyntaxError) -> Finding {
-    Finding::new(DiagnosticCode::Syntax, Severity::Error, error.range, error.message)
+pub(super) fn finding(document: &Document, error: SyntaxError) -> Finding {
+    // What is too large to be read may well be Nix.
+    let severity = if document.is_too_large() { Severity::Information } else { Severity::Error };
+    Finding::new(DiagnosticCode::Syntax, severity, error.range, error.message)
 }
 
 #[cfg(test)]
@@ -39,6 +41,15 @@ mod tests {
                 error syntax at `{`: This `{` is never closed: `}` is missing.
             "#]],
         );
+    }
+
+    #[test]
+    fn of_a_text_that_is_too_large_only_that_is_said() {
+        let text = format!("{{ codchi.gpu.enabled = true; /* {} */ }}", " ".repeat(codchi_module::LARGEST));
+        let expected = expect![[r#"
+            information syntax at `{`: This text is larger than 4 MiB: codchi does not read it.
+        "#]];
+        check(&text, expected);
     }
 
     #[test]

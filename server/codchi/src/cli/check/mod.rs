@@ -11,7 +11,7 @@ mod sarif;
 
 use super::output;
 use crate::context::Context;
-use crate::files::{list, read};
+use crate::files::{list, read, read_from};
 use crate::levels;
 use crate::lsp::world;
 use anyhow::{Context as _, bail};
@@ -156,8 +156,8 @@ impl Check {
         if self.paths.iter().all(|path| path.as_os_str() != STDIN) {
             return Ok(None);
         }
-        let text =
-            std::io::read_to_string(std::io::stdin().lock()).context("reading standard input failed")?;
+        let text = read_from(std::io::stdin().lock())
+            .map_err(|why| anyhow::anyhow!("reading standard input failed: {why}"))?;
         let path = match &self.stdin_path {
             Some(path) => normalised(path)?,
             // Relative: a text that lies nowhere.
