@@ -2,7 +2,7 @@
 //!
 //! One after the other, in the background, and anew only where the module's files, its locks or the machines changed.
 
-use super::server::Shared;
+use super::shared::Shared;
 use crate::catalogue::{CatalogueError, Catalogues, ThisComputer};
 use crate::evaluation::Mode;
 use codchi_ide::{Analysis, Catalogue, Evaluable, Machine, ModuleKey, World};

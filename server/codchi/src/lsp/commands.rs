@@ -2,7 +2,8 @@
 
 use super::client::{Item, Person, Reply};
 use super::front::{EditorFront, title};
-use super::server::{Server, Shared};
+use super::server::Server;
+use super::shared::Shared;
 use crate::{doctor, error};
 use codchi_machine::{
     Answer, CancellationToken, CreateRequest, Front as _, MachineError, MachineName, MachineStatus, Machines,

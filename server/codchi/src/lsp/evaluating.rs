@@ -7,7 +7,7 @@
 mod schedule;
 
 use super::publish::Changed;
-use super::server::Shared;
+use super::shared::Shared;
 use super::{workspace::Snapshot, world};
 use crate::evaluation::{Evaluator, Job, Mode, Outcome, Surroundings};
 use codchi_ide::{Analysis, Evaluable, Evaluated, Files as _, Machine, ModuleKey, World};

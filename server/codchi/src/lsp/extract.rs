@@ -7,7 +7,8 @@
 use super::actions::document_edit;
 use super::client::{Person, Reply, send};
 use super::position::{self, text_range};
-use super::server::{Server, Shared};
+use super::server::Server;
+use super::shared::Shared;
 use super::workspace::{Snapshot, path};
 use codchi_ide::{Analysis, Extraction, Files as _};
 use codchi_machine::{MachineError, Scope, Secret};

@@ -4,7 +4,7 @@
 //! they leave out (folders that are renamed, files outside of the workspace). Every hint only makes us look.
 
 use super::publish::Changed;
-use super::server::Shared;
+use super::shared::Shared;
 use super::watch::FolderWatch;
 use crate::files::{Index, Wanted};
 use std::collections::BTreeSet;

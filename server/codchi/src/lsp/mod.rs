@@ -4,6 +4,7 @@
 //! beyond LSP is in PROTOCOL.md.
 
 mod actions;
+mod capabilities;
 mod catalogues;
 mod client;
 mod commands;
@@ -22,8 +23,10 @@ mod operations;
 mod position;
 mod publish;
 mod pull;
+mod question;
 mod server;
 mod session;
+mod shared;
 mod tokens;
 mod transport;
 mod watch;

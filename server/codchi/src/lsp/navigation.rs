@@ -1,7 +1,8 @@
 //! Getting around in texts: references, rename, highlights, folding, selection, links, inlay hints and the workspace's
 //! symbols.
 
-use super::server::{Question, Server, refused};
+use super::question::Question;
+use super::server::{Server, refused};
 use super::workspace::Snapshot;
 use codchi_ide::{Analysis, Files as _, Fold, FoldKind, LinkTarget, SymbolKind};
 use codchi_module::TextSize;

@@ -2,7 +2,7 @@
 
 use super::client::send;
 use super::convert::Converter;
-use super::server::Shared;
+use super::shared::Shared;
 use super::workspace::OpenFile;
 use codchi_ide::Analysis;
 use std::collections::{BTreeSet, HashMap};

@@ -4,7 +4,8 @@
 
 use super::convert::Converter;
 use super::publish::MOST;
-use super::server::{Server, Shared};
+use super::server::Server;
+use super::shared::Shared;
 use super::workspace::{Snapshot, path};
 use codchi_ide::{Analysis, Files as _, World};
 use std::collections::{BTreeSet, HashMap};

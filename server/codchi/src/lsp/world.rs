@@ -5,7 +5,7 @@
 
 use super::client::{MachinesChanged, MachinesChangedParams, send};
 use super::publish::Changed;
-use super::server::Shared;
+use super::shared::Shared;
 use super::watch::Watch;
 use codchi_driver::Driver;
 use codchi_host::Host;
