@@ -125,14 +125,18 @@ impl<'a> Asked<'a> {
 
     /// Secrets that another file of the module says are not required, or may say so.
     fn optional_elsewhere(&self) -> HashSet<(String, SecretSpelling)> {
-        if !self.facts.secrets.iter().any(|secret| secret.required == Some(true)) {
+        let required = self.facts.secrets.iter().filter(|secret| secret.required == Some(true));
+        let required: HashSet<_> = required.map(|secret| (secret.name.as_str(), secret.spelling)).collect();
+        if required.is_empty() {
             return HashSet::new();
         }
         let files = self.modules.evaluated_with(self.world, self.path);
         let others = files.iter().filter(|file| &***file != self.path);
         let facts = others.filter_map(|file| self.modules.facts(file));
         let optional = facts.flat_map(|facts| {
-            let optional = facts.secrets.iter().filter(|secret| secret.required != Some(true));
+            let optional = facts.secrets.iter().filter(|secret| {
+                secret.required != Some(true) && required.contains(&(secret.name.as_str(), secret.spelling))
+            });
             optional.map(|secret| (secret.name.clone(), secret.spelling)).collect::<Vec<_>>()
         });
         optional.collect()

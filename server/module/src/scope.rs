@@ -4,12 +4,12 @@
 //! `rec` are followed; parameters, `with` and everything that evaluation would have to tell are not.
 
 use crate::TextRange;
+use foldhash::{HashMap, HashMapExt as _};
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LEGACY_LET, NODE_LET_IN, NODE_WITH, TOKEN_REC};
 use rnix::SyntaxNode;
 use rnix::ast::{self, Attr, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// How many references in a row are followed.

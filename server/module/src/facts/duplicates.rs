@@ -5,10 +5,10 @@ use super::Duplicate;
 use super::walk::MAX_DEPTH;
 use crate::TextRange;
 use crate::scope::{attr_name, ident_text};
+use foldhash::{HashMap, HashMapExt as _};
 use rnix::ast::{self, Expr, HasEntry};
 use rnix::{SyntaxKind, SyntaxNode};
 use rowan::ast::AstNode as _;
-use std::collections::HashMap;
 
 /// What a name is bound to.
 enum Bound {
