@@ -132,6 +132,12 @@ impl Document {
         &self.errors
     }
 
+    /// Whether all of a text can be given to the parser: it is neither too long nor too deeply nested.
+    #[must_use]
+    pub fn is_readable(text: &str) -> bool {
+        excess(text).is_none()
+    }
+
     /// Whether the text is too large to be read: then nothing is known of it.
     #[must_use]
     pub fn is_too_large(&self) -> bool {

@@ -140,7 +140,12 @@ struct Parsed {
 fn parsed(before: &str, end_of_word: &str, after: &str) -> Option<Parsed> {
     let mut best: Option<Parsed> = None;
     for ending in ENDINGS {
-        let parse = Root::parse(&[before, MARKER, end_of_word, ending, after].concat());
+        let text = [before, MARKER, end_of_word, ending, after].concat();
+        // A string that is ended early may leave a text that is nested without end.
+        if !Document::is_readable(&text) {
+            continue;
+        }
+        let parse = Root::parse(&text);
         let errors = parse.errors().len();
         if best.as_ref().is_none_or(|best| errors < best.errors) {
             best = Some(Parsed { ending, parse, errors });

@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// A text of fewer bytes is taken as a whole.
 const SHORT: usize = 4096;
+/// A region of more bytes is no gain over the whole text, which needs no other ending as often as not.
+const LONG: usize = 16 << 10;
 /// A local name's binding is kept if it is on a line and up to this long: it may say what the name stands for.
 const SHORT_BINDING: usize = 160;
 
@@ -67,7 +69,7 @@ impl Region {
         }
         let later: String = later.into_iter().collect();
         after.push_str(&format!("\n{later}{}", closed(inner, offset)?));
-        Some(Self { before, after })
+        (before.len() + after.len() <= LONG).then_some(Self { before, after })
     }
 }
 
