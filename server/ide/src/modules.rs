@@ -86,6 +86,14 @@ impl<'a> Modules<'a> {
         }
     }
 
+    /// Whether a file can be made at a path: what there is of the way to it are folders, and not of the store.
+    pub(crate) fn has_room(self, path: &Path) -> bool {
+        let above = path.ancestors().skip(1).find(|above| self.files.exists(above));
+        !self.files.exists(path)
+            && !path.starts_with("/nix/store")
+            && above.is_some_and(|above| self.files.is_folder(above))
+    }
+
     /// Whether the file is a codchi module: it sets codchi's options, is called `codchi.nix`, or is imported by such a
     /// module or given by a flake as one.
     pub(crate) fn is_codchi(self, path: &Path) -> bool {

@@ -30,8 +30,8 @@ use crate::asked::Asked;
 use crate::modules::Modules;
 use crate::suspect::Suspects;
 use crate::{
-    Action, ActionKind, Command, Diagnostic, DiagnosticCode, Document, Edit, Facts, Files, Related, Severity,
-    Tag, TextRange, TextSize, World,
+    Action, ActionKind, Command, Diagnostic, DiagnosticCode, Document, Edit, Facts, FileChange, Files,
+    Related, Severity, Tag, TextRange, TextSize, World,
 };
 use std::path::Path;
 
@@ -128,11 +128,26 @@ impl Finding {
         self.fix(title, edits, Command::None)
     }
 
+    /// Adds a fix that changes other files.
+    fn elsewhere(self, title: String, elsewhere: Vec<FileChange>) -> Self {
+        self.action(title, Vec::new(), elsewhere, Command::None)
+    }
+
     /// Adds a fix; the first one is the preferred one.
-    fn fix(mut self, title: String, edits: Vec<Edit>, command: Command) -> Self {
+    fn fix(self, title: String, edits: Vec<Edit>, command: Command) -> Self {
+        self.action(title, edits, Vec::new(), command)
+    }
+
+    fn action(
+        mut self,
+        title: String,
+        edits: Vec<Edit>,
+        elsewhere: Vec<FileChange>,
+        command: Command,
+    ) -> Self {
         let fixes = Some((self.diagnostic.code, self.diagnostic.range));
         let preferred = self.fixes.is_empty();
-        let (kind, elsewhere) = (ActionKind::QuickFix, Vec::new());
+        let kind = ActionKind::QuickFix;
         self.fixes.push(Action { title, kind, fixes, edits, elsewhere, command, preferred });
         self
     }
