@@ -15,6 +15,7 @@ mod formatting;
 mod front;
 mod indexing;
 mod lifetime;
+mod mentions;
 mod navigation;
 mod operations;
 mod position;

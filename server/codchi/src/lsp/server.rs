@@ -12,7 +12,9 @@ use super::position::offset;
 use super::publish::{self, Changed};
 use super::session::{Session, Settings};
 use super::workspace::{Snapshot, Workspace, path};
-use super::{actions, catalogues, commands, documentation, formatting, navigation, pull, tokens, world};
+use super::{
+    actions, catalogues, commands, documentation, formatting, mentions, navigation, pull, tokens, world,
+};
 use crate::context::Context;
 use crate::levels;
 use crate::pins::Pins;
@@ -331,6 +333,7 @@ impl LanguageServer for Server {
         });
         tokio::spawn(world::run(self.shared.clone(), self.client.clone()));
         tokio::spawn(indexing::run(self.shared.clone()));
+        tokio::spawn(mentions::run(self.shared.clone()));
         tokio::spawn(catalogues::run(self.shared.clone(), self.client.clone()));
         if self.shared.session().watches_files {
             self.watch_nix_files().await;

@@ -51,6 +51,7 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client) {
                 rules: now.rules.clone(),
                 evaluations: now.evaluations.clone(),
                 catalogues: now.catalogues.clone(),
+                mentions: now.mentions.clone(),
                 ..world
             };
             let is_new = **now != world;
@@ -166,7 +167,10 @@ pub(crate) fn world(
             generation: status.generation,
         }
     };
+    let projects =
+        machines.iter().filter_map(|status| Some((status.name.to_string(), status.project.clone()?)));
     World {
+        projects: projects.collect(),
         capabilities,
         secrets: secrets.map(|_| for_all.clone()),
         machines: machines.iter().map(machine).collect(),

@@ -16,6 +16,7 @@ mod secret_in_store;
 mod secret_name_invalid;
 mod secret_not_set;
 mod secret_undeclared;
+mod secret_unused;
 mod secret_without_description;
 mod settings;
 mod syntax;
@@ -25,6 +26,8 @@ mod wrong_type;
 pub(crate) use capability_missing::sentence;
 pub(crate) use capability_unknown::is_capability_list;
 pub(crate) use rules::allow;
+pub use secret_unused::spellings;
+pub(crate) use secret_unused::unused_in_nix;
 
 use crate::asked::Asked;
 use crate::modules::Modules;
@@ -74,6 +77,7 @@ pub(crate) fn findings(files: &dyn Files, world: &World, path: &Path) -> Vec<Fin
     deprecated_option::find(&cx, &mut semantic);
     duplicate_definition::find(&cx, &mut semantic);
     secret_undeclared::find(&cx, &mut semantic);
+    secret_unused::find(&cx, &mut semantic);
     secret_in_store::find(&cx, &mut semantic);
     capability_undeclared::find(&cx, &mut semantic);
     no_effect::find(&cx, &mut semantic);

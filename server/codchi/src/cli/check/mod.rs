@@ -10,11 +10,11 @@ mod sarif;
 
 use super::output;
 use crate::context::Context;
-use crate::files::{list, read};
+use crate::files::{Scan, list, read, roots};
 use crate::levels;
 use crate::lsp::world;
 use anyhow::{Context as _, bail};
-use codchi_ide::{Severity, World};
+use codchi_ide::{Analysis, Mentions, Severity, World};
 use codchi_module::Document;
 use disk::Disk;
 use report::{Report, Unread};
@@ -88,6 +88,7 @@ impl Check {
             let (files, unread) = self.listed()?;
             let stdin = self.stdin()?;
             let disk = Disk::new(files, stdin, &world);
+            let world = World { mentions: self.mentions(&disk, &world)?, ..world };
             let rules = Rules { deny: self.deny, allow: self.allow };
             let report = Report::of(&disk, &world, &rules, unread);
             match self.format {
@@ -128,6 +129,17 @@ impl Check {
         files.sort();
         files.dedup();
         Ok((files, unread))
+    }
+
+    /// Where the names of the secrets that no Nix file uses are written in the projects of the files.
+    fn mentions(&self, disk: &Disk, world: &World) -> anyhow::Result<Option<Arc<Mentions>>> {
+        let names = Analysis::new(disk, world).unused_secrets(disk.checked());
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let paths = self.paths.iter().filter(|path| path.as_os_str() != STDIN).chain(&self.stdin_path);
+        let paths: Vec<PathBuf> = paths.map(|path| normalised(path)).collect::<Result<_, _>>()?;
+        Ok(Scan::of(&roots(&paths, world), names, &Scan::default()).mentions().cloned())
     }
 
     /// Standard input, where it is asked for: the path that it is the text of, and the text.
