@@ -51,6 +51,11 @@ impl<'a> Modules<'a> {
         Self { files }
     }
 
+    /// The files that they are in.
+    pub(crate) fn files(self) -> &'a dyn Files {
+        self.files
+    }
+
     /// What the file at a path says.
     pub(crate) fn facts(self, path: &Path) -> Option<Arc<Facts>> {
         self.files.facts(path)

@@ -68,7 +68,8 @@ fn finding(cx: &Context<'_>, written: &str, range: TextRange) -> Option<Finding>
     let create = |finding: Finding| match created.filter(|file| cx.modules.has_room(file)) {
         Some(path) => {
             let title = format!("Create {}", quoted(&path));
-            finding.elsewhere(title, vec![FileChange::Create { path, text: SKELETON.to_owned() }])
+            let file = FileChange::Create { path, text: SKELETON.to_owned() };
+            finding.change(title, Vec::new(), vec![file])
         }
         None => finding,
     };

@@ -132,9 +132,9 @@ impl Finding {
         self.fix(title, edits, Command::None)
     }
 
-    /// Adds a fix that changes other files.
-    fn elsewhere(self, title: String, elsewhere: Vec<FileChange>) -> Self {
-        self.action(title, Vec::new(), elsewhere, Command::None)
+    /// Adds a fix that changes this file and others.
+    fn change(self, title: String, edits: Vec<Edit>, elsewhere: Vec<FileChange>) -> Self {
+        self.action(title, edits, elsewhere, Command::None)
     }
 
     /// Adds a fix; the first one is the preferred one.

@@ -6,10 +6,9 @@
 use super::{Context, Finding};
 use crate::evaluated::Word;
 use crate::references::declared;
-use crate::syntax::tokens_at;
+use crate::syntax::{binding_at, with_line};
 use crate::{DiagnosticCode, Edit, Facts, Files, Mentions, Severity, Tag, TextRange, TextSize};
 use codchi_module::{Certainty, Literal, OptionUse, SecretDeclaration, SecretSpelling};
-use rnix::ast::AttrpathValue;
 use rowan::ast::AstNode as _;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -183,8 +182,7 @@ fn removal(cx: &Context<'_>, name: &str) -> Option<Vec<Edit>> {
     let (root, text) = (cx.document.root(), cx.document.text());
     let mut ranges: Vec<TextRange> = Vec::new();
     for (_, at) in parts(cx.facts, name) {
-        let token = tokens_at(root.syntax(), at.start()).right_biased()?;
-        let binding = token.parent_ancestors().find_map(AttrpathValue::cast)?.syntax().text_range();
+        let binding = binding_at(root.syntax(), at.start())?.syntax().text_range();
         if !ranges.iter().any(|known| known.contains_range(binding)) {
             ranges.push(binding);
         }
@@ -193,21 +191,6 @@ fn removal(cx: &Context<'_>, name: &str) -> Option<Vec<Edit>> {
         ranges.into_iter().map(|range| Edit { range: with_line(text, range), new_text: String::new() });
     let edits: Vec<Edit> = edits.collect();
     (!edits.is_empty()).then_some(edits)
-}
-
-/// A range, with its lines where nothing else is on them, else with the blanks before it.
-fn with_line(text: &str, range: TextRange) -> TextRange {
-    let (start, end) = (usize::from(range.start()), usize::from(range.end()));
-    let before = text[..start].trim_end_matches([' ', '\t']).len();
-    let begins = before == 0 || text[..before].ends_with('\n');
-    let rest = &text[end..];
-    let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\r']).len();
-    let (from, to) = match rest[blank..].starts_with('\n') && begins {
-        true => (before, end + blank + 1),
-        false => (before, end),
-    };
-    let size = |at| TextSize::try_from(at).unwrap_or_default();
-    TextRange::new(size(from), size(to))
 }
 
 #[cfg(test)]
