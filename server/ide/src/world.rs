@@ -17,6 +17,8 @@ pub struct World {
     pub machines: Vec<Machine>,
     /// The project folder of each machine that has one, by the machine's name.
     pub projects: BTreeMap<String, PathBuf>,
+    /// The names of the machines that are made of modules of elsewhere as well, which nobody here can look into.
+    pub remote: BTreeSet<String>,
     /// What the person wants reported, and how loudly.
     pub rules: Rules,
     /// Where the names of secrets are written; `None` where that is not known, or does not tell whether they are used.

@@ -62,13 +62,18 @@ struct Found {
 }
 
 /// The folders to look through for the modules of these folders and files: their projects, and those of the machines that are
-/// made of them. None is in another.
+/// made of them. None is in another. There are none where a machine's other modules are not on this computer, as these may use
+/// secrets as well.
 pub(crate) fn roots(paths: &[PathBuf], world: &World) -> Vec<PathBuf> {
     let mut roots: BTreeSet<PathBuf> = paths.iter().map(|path| project(path)).collect();
     let is_of = |machine: &&Machine| {
         machine.modules.iter().any(|module| roots.iter().any(|root| module.path.starts_with(root)))
     };
-    let machines = world.machines.iter().filter(is_of);
+    let machines: Vec<&Machine> = world.machines.iter().filter(is_of).collect();
+    if machines.iter().any(|machine| world.remote.contains(&machine.name)) {
+        return Vec::new();
+    }
+    let machines = machines.into_iter();
     let projects: Vec<PathBuf> =
         machines.filter_map(|machine| world.projects.get(&machine.name)).map(|path| project(path)).collect();
     roots.extend(projects);

@@ -169,8 +169,11 @@ pub(crate) fn world(
     };
     let projects =
         machines.iter().filter_map(|status| Some((status.name.to_string(), status.project.clone()?)));
+    let is_remote =
+        |status: &&MachineStatus| status.modules.iter().any(|module| local_module(module).is_none());
     World {
         projects: projects.collect(),
+        remote: machines.iter().filter(is_remote).map(|status| status.name.to_string()).collect(),
         capabilities,
         secrets: secrets.map(|_| for_all.clone()),
         machines: machines.iter().map(machine).collect(),
@@ -229,6 +232,7 @@ mod tests {
     #[test]
     fn only_modules_on_this_computer_are_local() {
         let world = world(None, None, &[status()]);
+        assert_eq!(world.remote, BTreeSet::from(["a".to_owned()]));
         let module = MachineModule { path: "/w/a".into(), output: Some("dev".into()) };
         assert_eq!(world.machines[0].modules, [module]);
         assert_eq!(world.secrets, None, "a vault that cannot be read says nothing");

@@ -130,6 +130,14 @@ fn the_projects_of_a_modules_machines_are_looked_through_too() {
         ..World::default()
     };
     assert_eq!(roots(&[at("team/a/b.nix"), at("team")], &world), [at("app"), at("team")]);
+
+    let of_others = |name: &str| World { remote: [name.to_owned()].into(), ..world.clone() };
+    assert_eq!(roots(&[at("team")], &of_others("n")).len(), 2);
+    assert_eq!(
+        roots(&[at("team")], &of_others("m")),
+        [] as [PathBuf; 0],
+        "modules of elsewhere may use them"
+    );
 }
 
 #[test]
