@@ -6,6 +6,10 @@
 use crate::{TextRange, TextSize};
 use imara_diff::{Algorithm, Diff, InternedInput};
 
+/// So many lines between the first and the last change are compared, as that takes more than its share where there are many; in
+/// a text with more, all of them count as changed.
+const LINES: usize = 10_000;
+
 /// The parts that two texts have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Changes {
@@ -97,6 +101,9 @@ fn lines_in_common(old: &str, new: &str) -> Vec<Same> {
         return Vec::new();
     }
     let input = InternedInput::new(old, new);
+    if input.before.len().max(input.after.len()) > LINES {
+        return Vec::new();
+    }
     let diff = Diff::compute(Algorithm::Histogram, &input);
     let (old, new) = (starts(old), starts(new));
     // What is between two changes is in both.
@@ -163,6 +170,16 @@ mod tests {
     fn what_was_cut_out_of_a_range_changes_it() {
         let changes = Changes::between("{ a = 1; b = 2; }", "{ a = 1; }");
         assert!(!changes.stood(range("{ a = 1; }", "{ a = 1; }")));
+    }
+
+    #[test]
+    fn what_is_between_the_ends_of_a_very_long_text_counts_as_changed() {
+        let text = |lines: usize, end: &str| format!("{end}\n{}{end}\n", "a = 1;\n".repeat(lines));
+        let stands = |lines: usize| {
+            let (old, new) = (text(lines, "x"), text(lines, "y"));
+            Changes::between(&old, &new).moved(range(&old, "a = 1;")).is_some()
+        };
+        assert!(stands(LINES - 2) && !stands(LINES));
     }
 
     proptest! {

@@ -144,7 +144,8 @@ mod tests {
               codchi.gpu.enable = true;
             }
 
-        "#]].assert_eq(&fixture.refactoring("Remove"));
+        "#]]
+        .assert_eq(&fixture.refactoring("Remove"));
         let found = fixture.analysis().diagnostics(&fixture.path);
         assert_eq!(found[0].tags, [crate::Tag::Unnecessary]);
     }
