@@ -228,3 +228,28 @@ fn a_large_workspace_gives_the_same_report_each_time() {
     assert!(reports[0].contains("capability-unknown"), "{}", reports[0]);
     assert!(reports.iter().all(|report| *report == reports[0]));
 }
+
+#[test]
+fn a_secret_that_no_file_of_the_project_mentions_is_unused() {
+    let home = Home::new();
+    let module = "{ codchi.secrets.API_TOKEN = { description = \"a\"; required = false; }; }\n";
+    let path = home.write("project/nix/codchi.nix", module);
+    home.write("project/.git/HEAD", "ref: refs/heads/main");
+    home.write("project/src/main.py", "print('hello')");
+    let unused = |arguments: &[&str], input: &str| {
+        let ran = run_with(&home, &[&["check"], arguments].concat(), input.as_bytes());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+        ran.stdout.contains("help[secret-unused]")
+    };
+    let file = path.to_str().unwrap();
+    let stdin = ["--stdin-path", file, "-"];
+    for arguments in [&["project"], &["project/nix"], &[file], &stdin as &[&str]] {
+        assert!(unused(arguments, module), "{arguments:?}");
+    }
+    assert!(!unused(&["-"], module), "a text that lies nowhere is of no project");
+    assert!(!unused(&["--allow", "secret-unused", "project"], ""));
+    home.write("project/src/main.py", "settings.api_token");
+    for arguments in [&["project"], &["project/nix"], &[file], &stdin as &[&str]] {
+        assert!(!unused(arguments, module), "{arguments:?}");
+    }
+}

@@ -260,3 +260,38 @@ fn flake_action(client: &mut Client, path: &Path) -> Option<Value> {
     assert_eq!(unasked, json!([]));
     found.cloned()
 }
+
+#[test]
+fn a_file_that_an_import_misses_is_created_where_the_editor_can() {
+    let creates = json!({ "workspace": { "workspaceEdit": { "documentChanges": true, "resourceOperations": ["create"] } } });
+    for (capabilities, can) in [(creates, true), (json!({}), false)] {
+        let home = Home::new();
+        let text = "{ imports = [ ./parts/gone.nix ]; codchi.gpu.enable = true; }";
+        let path = home.write("w/codchi.nix", text);
+        let mut client = Client::start(&home);
+        client.initialize(&capabilities, &home.path().join("w"));
+        client.open(&path, text);
+        let diagnostics = client.diagnostics(&path, 1);
+        let missing = diagnostics.iter().find(|it| it["code"] == "import-not-found").unwrap();
+        let context = json!({ "diagnostics": [missing], "only": ["quickfix"] });
+        let params =
+            json!({ "textDocument": { "uri": uri(&path) }, "range": missing["range"], "context": context });
+        let actions = client.request("textDocument/codeAction", &params).unwrap();
+        let create =
+            actions.as_array().unwrap().iter().find(|it| it["title"].as_str().unwrap().starts_with("Create"));
+        match create {
+            Some(action) => {
+                assert!(can, "{action}");
+                assert_eq!(action["diagnostics"][0], *missing);
+                let changes = action["edit"]["documentChanges"].as_array().unwrap();
+                let file = uri(&path.with_file_name("parts/gone.nix"));
+                let options = json!({ "overwrite": false, "ignoreIfExists": false });
+                assert_eq!(changes[0], json!({ "kind": "create", "uri": file, "options": options }));
+                assert_eq!(changes[1]["textDocument"]["uri"], file);
+                assert_eq!(changes[1]["edits"][0]["newText"], "{ pkgs, ... }:\n{\n}\n");
+            }
+            None => assert!(!can, "{actions}"),
+        }
+        client.shutdown();
+    }
+}

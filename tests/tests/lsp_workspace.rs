@@ -212,3 +212,30 @@ fn the_whole_workspace_is_answered_for_at_once_and_then_when_something_is_new() 
     assert_eq!((&whole["items"][0]["uri"], &whole["items"][0]["items"]), (&uri(&closed).into(), &json!([])));
     client.shutdown();
 }
+
+#[test]
+fn a_secret_is_unused_until_a_file_of_any_kind_mentions_it() {
+    let home = Home::new();
+    let module = home.write(
+        "project/codchi.nix",
+        "{ codchi.secrets.API_TOKEN = { description = \"a\"; required = false; }; }",
+    );
+    home.write("project/src/main.py", "print('hello')");
+    let mut client = Client::start(&home);
+    client.initialize(&json!({}), &home.path().join("project"));
+    client.open(&module, &std::fs::read_to_string(&module).unwrap());
+    wait_for_codes(&mut client, &module, &["secret-unused"]);
+    // What was said before that is not waited for.
+    client.messages(Duration::from_millis(100));
+    home.write("project/src/main.py", "settings.api_token");
+    wait_for_codes(&mut client, &module, &[]);
+    home.write("project/src/main.py", "print('hello')");
+    wait_for_codes(&mut client, &module, &["secret-unused"]);
+    client.change(
+        &module,
+        2,
+        &json!([{ "text": "{ codchi.secrets.API_TOKEN = { description = \"a\"; required = false; }; a.b = \"$CODCHI_API_TOKEN\"; }" }]),
+    );
+    wait_for_codes(&mut client, &module, &[]);
+    client.shutdown();
+}

@@ -1,6 +1,6 @@
 //! The entry: one method per editor feature.
 
-use crate::diagnostics::findings;
+use crate::diagnostics::{findings, unused_in_nix};
 use crate::{
     Action, Completions, Diagnostic, Document, Edit, Evaluable, Extraction, Facts, Fold, Graph, Hover,
     InlayHint, Lens, Link, Reference, SemanticToken, Symbol, Target, TextRange, TextSize, WorkspaceSymbol,
@@ -8,7 +8,7 @@ use crate::{
     references, rename, selection, semantic_tokens, symbols, workspace_symbols,
 };
 use rowan::ast::AstNode as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,6 +54,13 @@ impl<'a> Analysis<'a> {
     #[must_use]
     pub fn evaluables(&self, path: &Path) -> Vec<Evaluable> {
         evaluable::evaluables(self.files, self.world, path)
+    }
+
+    /// The names of the environment secrets that these files declare and no Nix file of the workspace uses: whether
+    /// anything else mentions them is for [`World::mentions`] to say.
+    #[must_use]
+    pub fn unused_secrets(&self, paths: &[PathBuf]) -> BTreeSet<String> {
+        unused_in_nix(self.files, paths)
     }
 
     /// What can be typed at `offset`, also in half-typed code.

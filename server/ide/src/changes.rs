@@ -4,11 +4,11 @@
 //! that may have changed counts as changed.
 
 use crate::{TextRange, TextSize};
-use similar::{Algorithm, DiffOp};
-use std::time::{Duration, Instant};
+use imara_diff::{Algorithm, Diff, InternedInput};
 
-/// How long the lines between the first and the last change are compared; what is not done by then counts as changed.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// So many lines between the first and the last change are compared, as that takes more than its share where there are many; in
+/// a text with more, all of them count as changed.
+const LINES: usize = 10_000;
 
 /// The parts that two texts have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,33 +97,36 @@ fn ceil(text: &str, mut at: usize) -> usize {
 }
 
 fn lines_in_common(old: &str, new: &str) -> Vec<Same> {
-    let (old, new): (Vec<&str>, Vec<&str>) =
-        (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
     if old.is_empty() || new.is_empty() {
         return Vec::new();
     }
-    let deadline = Instant::now().checked_add(PATIENCE);
-    let ops = similar::capture_diff_slices_deadline(Algorithm::Patience, &old, &new, deadline);
-    let (old_starts, new_starts) = (starts(&old), starts(&new));
-    let equal = ops.into_iter().filter_map(|op| match op {
-        DiffOp::Equal { old_index, new_index, len } => {
-            let (start, end) = (*old_starts.get(old_index)?, *old_starts.get(old_index + len)?);
-            Some(Same { old: start, new: *new_starts.get(new_index)?, len: end - start })
-        }
-        _ => None,
+    let input = InternedInput::new(old, new);
+    if input.before.len().max(input.after.len()) > LINES {
+        return Vec::new();
+    }
+    let diff = Diff::compute(Algorithm::Histogram, &input);
+    let (old, new) = (starts(old), starts(new));
+    // What is between two changes is in both.
+    let end = [old.len() as u32 - 1, new.len() as u32 - 1];
+    let changes =
+        diff.hunks().map(|hunk| ([hunk.before.start, hunk.after.start], [hunk.before.end, hunk.after.end]));
+    let mut at = [0, 0];
+    let common = changes.chain([(end, end)]).filter_map(|(start, next)| {
+        let [from, new_from] = std::mem::replace(&mut at, next);
+        let start_of = |starts: &[usize], line: u32| starts.get(line as usize).copied();
+        let (from, to) = (start_of(&old, from)?, start_of(&old, start[0])?);
+        Some(Same { old: from, new: start_of(&new, new_from)?, len: to - from })
     });
-    equal.collect()
+    common.filter(|common| common.len > 0).collect()
 }
 
 /// Where each line starts, and where the last one ends.
-fn starts(lines: &[&str]) -> Vec<usize> {
-    let mut at = 0;
-    let mut starts = vec![0];
-    starts.extend(lines.iter().map(|line| {
-        at += line.len();
-        at
-    }));
-    starts
+fn starts(text: &str) -> Vec<usize> {
+    let ends = text.split_inclusive('\n').scan(0, |end, line| {
+        *end += line.len();
+        Some(*end)
+    });
+    std::iter::once(0).chain(ends).collect()
 }
 
 #[cfg(test)]
@@ -167,6 +170,16 @@ mod tests {
     fn what_was_cut_out_of_a_range_changes_it() {
         let changes = Changes::between("{ a = 1; b = 2; }", "{ a = 1; }");
         assert!(!changes.stood(range("{ a = 1; }", "{ a = 1; }")));
+    }
+
+    #[test]
+    fn what_is_between_the_ends_of_a_very_long_text_counts_as_changed() {
+        let text = |lines: usize, end: &str| format!("{end}\n{}{end}\n", "a = 1;\n".repeat(lines));
+        let stands = |lines: usize| {
+            let (old, new) = (text(lines, "x"), text(lines, "y"));
+            Changes::between(&old, &new).moved(range(&old, "a = 1;")).is_some()
+        };
+        assert!(stands(LINES - 2) && !stands(LINES));
     }
 
     proptest! {

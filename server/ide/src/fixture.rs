@@ -229,13 +229,16 @@ impl Fixture {
         }
     }
 
-    /// The actions at the cursor: their titles and what they run, and for each that changes the text the new text.
+    /// The actions at the cursor: their titles and what they run, and for each that changes this text the new text.
     pub(crate) fn actions(&self) -> String {
         let actions = self.analysis().actions(&self.path, TextRange::empty(self.offset));
         actions
             .iter()
             .map(|action| {
                 let preferred = if action.preferred { "* " } else { "  " };
+                if !action.elsewhere.is_empty() {
+                    return format!("{preferred}{}\n", action.title);
+                }
                 match (&action.command, action.edits.as_slice()) {
                     (Command::None, edits) => {
                         format!("{preferred}{}\n{}\n", action.title, self.edited(edits))

@@ -44,6 +44,7 @@ mod fixture;
 mod tests;
 
 pub use analysis::{Analysis, Files};
+pub use diagnostics::spellings;
 pub use evaluable::Evaluable;
 pub use graph::{FileSet, Graph, Node};
 pub use refactor::extract_secret::Extraction;
@@ -55,7 +56,7 @@ pub use types::{
 };
 pub use world::{
     Capability, Catalogue, CatalogueEntry, CatalogueOption, Evaluated, EvaluatedManifest, EvaluatedSecret,
-    EvaluationError, Level, Machine, MachineModule, MachineState, ModuleKey, Place, Rules, World,
+    EvaluationError, Level, Machine, MachineModule, MachineState, Mentions, ModuleKey, Place, Rules, World,
 };
 
 pub use codchi_module::{Document, Facts, TextRange, TextSize};

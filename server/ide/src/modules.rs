@@ -51,6 +51,11 @@ impl<'a> Modules<'a> {
         Self { files }
     }
 
+    /// The files that they are in.
+    pub(crate) fn files(self) -> &'a dyn Files {
+        self.files
+    }
+
     /// What the file at a path says.
     pub(crate) fn facts(self, path: &Path) -> Option<Arc<Facts>> {
         self.files.facts(path)
@@ -84,6 +89,14 @@ impl<'a> Modules<'a> {
         } else {
             Resolved::FolderWithoutDefault(path.to_path_buf())
         }
+    }
+
+    /// Whether a file can be made at a path: what there is of the way to it are folders, and not of the store.
+    pub(crate) fn has_room(self, path: &Path) -> bool {
+        let above = path.ancestors().skip(1).find(|above| self.files.exists(above));
+        !self.files.exists(path)
+            && !path.starts_with("/nix/store")
+            && above.is_some_and(|above| self.files.is_folder(above))
     }
 
     /// Whether the file is a codchi module: it sets codchi's options, is called `codchi.nix`, or is imported by such a

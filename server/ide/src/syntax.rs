@@ -226,3 +226,23 @@ pub(crate) fn below_module(mut path: Vec<String>) -> Vec<String> {
     }
     path
 }
+
+/// The innermost binding around a place.
+pub(crate) fn binding_at(root: &SyntaxNode, offset: TextSize) -> Option<AttrpathValue> {
+    tokens_at(root, offset).right_biased()?.parent_ancestors().find_map(AttrpathValue::cast)
+}
+
+/// What to remove of a text: a range, with its lines where nothing else is on them, else with the blanks before it.
+pub(crate) fn with_line(text: &str, range: TextRange) -> TextRange {
+    let (start, end) = (usize::from(range.start()), usize::from(range.end()));
+    let before = text[..start].trim_end_matches([' ', '\t']).len();
+    let begins = before == 0 || text[..before].ends_with('\n');
+    let rest = &text[end..];
+    let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\r']).len();
+    let (from, to) = match rest[blank..].starts_with('\n') && begins {
+        true => (before, end + blank + 1),
+        false => (before, end),
+    };
+    let size = |at| TextSize::try_from(at).unwrap_or_default();
+    TextRange::new(size(from), size(to))
+}

@@ -6,7 +6,7 @@ mod projects;
 use crate::fixture::{Fixture, Table};
 use crate::{
     Capability, Diagnostic, DiagnosticCode, Evaluated, EvaluatedManifest, EvaluatedSecret, EvaluationError,
-    Machine, MachineModule, MachineState, Place, TextRange, TextSize, World,
+    Machine, MachineModule, MachineState, Mentions, Place, TextRange, TextSize, World,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -346,6 +346,10 @@ fn the_documentation_has_a_section_for_each_code_with_an_example_that_raises_it(
     let world = World {
         capabilities: Some([("kvm".to_owned(), capability)].into()),
         secrets: Some(BTreeSet::new()),
+        mentions: Some(Arc::new(Mentions {
+            folders: vec!["/project".into()],
+            names: [("OLD_REGISTRY_TOKEN".to_owned(), BTreeSet::new())].into(),
+        })),
         machines: vec![Machine {
             name: "m".into(),
             state: MachineState::Stopped,

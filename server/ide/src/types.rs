@@ -31,6 +31,8 @@ pub enum DiagnosticCode {
     DuplicateDefinition,
     /// A secret is used that nothing declares.
     SecretUndeclared,
+    /// A secret that nothing mentions.
+    SecretUnused,
     /// A credential that would be in the Nix store.
     SecretInStore,
     /// Something is set that needs a capability which is not asked for.
@@ -45,7 +47,7 @@ pub enum DiagnosticCode {
 
 impl DiagnosticCode {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Syntax,
         Self::UnknownOption,
         Self::WrongType,
@@ -55,6 +57,7 @@ impl DiagnosticCode {
         Self::SecretUndeclared,
         Self::SecretWithoutDescription,
         Self::SecretNameInvalid,
+        Self::SecretUnused,
         Self::SecretInStore,
         Self::CapabilityUnknown,
         Self::CapabilityMissing,
@@ -78,6 +81,7 @@ impl DiagnosticCode {
             Self::SecretUndeclared => "secret-undeclared",
             Self::SecretWithoutDescription => "secret-without-description",
             Self::SecretNameInvalid => "secret-name-invalid",
+            Self::SecretUnused => "secret-unused",
             Self::SecretInStore => "secret-in-store",
             Self::CapabilityUnknown => "capability-unknown",
             Self::CapabilityMissing => "capability-missing",

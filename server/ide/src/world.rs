@@ -15,8 +15,14 @@ pub struct World {
     pub secrets: Option<BTreeSet<String>>,
     /// The machines of this computer.
     pub machines: Vec<Machine>,
+    /// The project folder of each machine that has one, by the machine's name.
+    pub projects: BTreeMap<String, PathBuf>,
+    /// The names of the machines that are made of modules of elsewhere as well, which nobody here can look into.
+    pub remote: BTreeSet<String>,
     /// What the person wants reported, and how loudly.
     pub rules: Rules,
+    /// Where the names of secrets are written; `None` where that is not known, or does not tell whether they are used.
+    pub mentions: Option<Arc<Mentions>>,
     /// What the last evaluation of each module found.
     pub evaluations: BTreeMap<ModuleKey, Arc<Evaluated>>,
     /// The options and packages of the nixpkgs of each module.
@@ -32,6 +38,15 @@ pub type ModuleKey = (PathBuf, Option<String>);
 pub struct Rules {
     /// Levels by code.
     pub levels: BTreeMap<DiagnosticCode, Level>,
+}
+
+/// Where the names of secrets are written in the files of some folders, in Nix files or others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mentions {
+    /// The folders that were looked through.
+    pub folders: Vec<PathBuf>,
+    /// Each name that was looked for in all its [spellings](crate::spellings), and the files that it is in.
+    pub names: BTreeMap<String, BTreeSet<PathBuf>>,
 }
 
 /// How a diagnostic is reported.

@@ -1,9 +1,11 @@
 //! Nix files on the disk: which there are, what they say, and the trees of those that were looked at last.
 
 mod index;
+mod mentions;
 mod trees;
 
 pub(crate) use index::{Index, Wanted};
+pub(crate) use mentions::{Scan, roots};
 pub(crate) use trees::Trees;
 
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ mod framing;
 mod front;
 mod indexing;
 mod lifetime;
+mod mentions;
 mod navigation;
 mod operations;
 mod position;

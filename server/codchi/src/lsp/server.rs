@@ -11,8 +11,8 @@ use super::session::Session;
 use super::shared::Shared;
 use super::workspace::path;
 use super::{
-    actions, catalogues, commands, documentation, evaluating, formatting, indexing, navigation, pull, tokens,
-    world,
+    actions, catalogues, commands, documentation, evaluating, formatting, indexing, mentions, navigation,
+    pull, tokens, world,
 };
 use crate::context::Context;
 use std::sync::Arc;
@@ -101,6 +101,7 @@ impl LanguageServer for Server {
         });
         tokio::spawn(world::run(self.shared.clone(), self.client.clone()));
         tokio::spawn(indexing::run(self.shared.clone()));
+        tokio::spawn(mentions::run(self.shared.clone()));
         tokio::spawn(catalogues::run(self.shared.clone(), self.client.clone()));
         tokio::spawn(evaluating::run(self.shared.clone(), self.client.clone()));
         if self.shared.session().watches_files {

@@ -78,6 +78,8 @@ const FOLDERS: usize = 4096;
 pub(crate) struct FolderWatch {
     /// Not a pipe, but waited for and read like one.
     events: Receiver,
+    /// Whether all other files matter as well.
+    all: bool,
     watched: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -85,7 +87,18 @@ impl FolderWatch {
     /// Watches nothing yet.
     pub(crate) fn new() -> io::Result<Self> {
         let events: OwnedFd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Self { events: Receiver::from_owned_fd_unchecked(events)?, watched: Mutex::default() })
+        Ok(Self { events: Receiver::from_owned_fd_unchecked(events)?, all: false, watched: Mutex::default() })
+    }
+
+    /// The same, for files of any kind.
+    pub(crate) fn of_all_files() -> io::Result<Self> {
+        Ok(Self { all: true, ..Self::new()? })
+    }
+
+    /// Whether all these folders are watched.
+    pub(crate) fn covers(&self, folders: &BTreeSet<&Path>) -> bool {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        folders.iter().all(|folder| watched.contains(*folder))
     }
 
     /// Watches these folders, and no longer counts those that are not among them; says whether one is new.
@@ -144,7 +157,7 @@ impl FolderWatch {
             let mut reader = inotify::Reader::new(&self.events, &mut buffer);
             loop {
                 match reader.next() {
-                    Ok(event) => matters |= is_about_modules(&event),
+                    Ok(event) => matters |= self.all || is_about_modules(&event),
                     Err(error) => return Err::<(), _>(io::Error::from(error)),
                 }
             }
@@ -225,5 +238,16 @@ mod tests {
         assert!(matters(&watch).await, "a file in it is written");
         fs::remove_dir_all(at("sub")).unwrap();
         assert!(matters(&watch).await, "the folder is removed");
+    }
+
+    #[tokio::test]
+    async fn all_files_matter_to_who_asks_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let watch = FolderWatch::of_all_files().unwrap();
+        assert!(!watch.covers(&[folder.path()].into()));
+        watch.add([folder.path()].into());
+        assert!(watch.covers(&[folder.path()].into()));
+        fs::write(folder.path().join("a.py"), "").unwrap();
+        assert!(matters(&watch).await);
     }
 }

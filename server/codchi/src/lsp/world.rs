@@ -51,6 +51,7 @@ pub(crate) async fn run(shared: Arc<Shared>, client: Client) {
                 rules: now.rules.clone(),
                 evaluations: now.evaluations.clone(),
                 catalogues: now.catalogues.clone(),
+                mentions: now.mentions.clone(),
                 ..world
             };
             let is_new = **now != world;
@@ -171,7 +172,13 @@ pub(crate) fn world(
             generation: status.generation,
         }
     };
+    let projects =
+        machines.iter().filter_map(|status| Some((status.name.to_string(), status.project.clone()?)));
+    let is_remote =
+        |status: &&MachineStatus| status.modules.iter().any(|module| local_module(module).is_none());
     World {
+        projects: projects.collect(),
+        remote: machines.iter().filter(is_remote).map(|status| status.name.to_string()).collect(),
         capabilities,
         secrets: secrets.map(|_| for_all.clone()),
         machines: machines.iter().map(machine).collect(),
@@ -230,6 +237,7 @@ mod tests {
     #[test]
     fn only_modules_on_this_computer_are_local() {
         let world = world(None, None, &[status()]);
+        assert_eq!(world.remote, BTreeSet::from(["a".to_owned()]));
         let module = MachineModule { path: "/w/a".into(), output: Some("dev".into()) };
         assert_eq!(world.machines[0].modules, [module]);
         assert_eq!(world.secrets, None, "a vault that cannot be read says nothing");

@@ -46,6 +46,11 @@ fn renamed(cx: &Context<'_>, finding: Finding, output: &str, known: &[&str]) -> 
         Some(module) => {
             let new_text = if is_identifier(output) { output.to_owned() } else { format!("{output:?}") };
             let edit = Edit { range: module.range, new_text };
+            let finding = finding.related(
+                cx.path,
+                module.range,
+                format!("`{}` may be the new name of it", module.name),
+            );
             finding.edit(format!("Rename the output `{}` to `{output}`", module.name), vec![edit])
         }
         None => finding,

@@ -7,11 +7,14 @@ use super::{Context, Finding, nearest};
 use crate::graph::target;
 use crate::modules::Resolved;
 use crate::syntax::tokens_at;
-use crate::{DiagnosticCode, Edit, Severity, TextRange};
+use crate::{DiagnosticCode, Edit, FileChange, Severity, TextRange};
 use codchi_module::Certainty;
 use rnix::SyntaxKind;
 use rowan::ast::AstNode as _;
 use std::path::{Path, PathBuf};
+
+/// What a new file begins with: a module that says nothing.
+const SKELETON: &str = "{ pkgs, ... }:\n{\n}\n";
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let imports = cx.facts.imports.iter().filter(|import| import.certainty == Certainty::Always);
@@ -41,23 +44,41 @@ fn is_conditional(cx: &Context<'_>, output: TextRange) -> bool {
 }
 
 fn finding(cx: &Context<'_>, written: &str, range: TextRange) -> Option<Finding> {
-    let message = match cx.modules.resolve(cx.path, written) {
+    let (message, created) = match cx.modules.resolve(cx.path, written) {
         Resolved::File(_) | Resolved::Unknown => return None,
-        Resolved::Missing(path) => format!(
-            "There is no `{written}`: {} does not exist. Create it, or correct the path.",
-            quoted(&path)
-        ),
-        Resolved::FolderWithoutDefault(path) => format!(
-            "`{written}` is a folder without a `default.nix`, which is what Nix reads there. Create {}, or name the \
-             file.",
-            quoted(&path.join("default.nix")),
-        ),
+        Resolved::Missing(path) => {
+            let message = format!(
+                "There is no `{written}`: {} does not exist. Create it, or correct the path.",
+                quoted(&path)
+            );
+            let is_file = path.extension().is_some_and(|extension| extension == "nix");
+            (message, Some(if is_file { path } else { path.join("default.nix") }))
+        }
+        Resolved::FolderWithoutDefault(path) => {
+            let default = path.join("default.nix");
+            let message = format!(
+                "`{written}` is a folder without a `default.nix`, which is what Nix reads there. Create {}, or name the \
+                 file.",
+                quoted(&default),
+            );
+            (message, Some(default))
+        }
     };
     let finding = Finding::new(DiagnosticCode::ImportNotFound, Severity::Error, range, message);
+    let create = |finding: Finding| match created.filter(|file| cx.modules.has_room(file)) {
+        Some(path) => {
+            let title = format!("Create {}", quoted(&path));
+            let file = FileChange::Create { path, text: SKELETON.to_owned() };
+            finding.change(title, Vec::new(), vec![file])
+        }
+        None => finding,
+    };
     let is_written_here = cx.document.text().get(std::ops::Range::<usize>::from(range)) == Some(written);
     Some(match target(cx.path, written).filter(|_| is_written_here).and_then(|target| meant(cx, &target)) {
-        Some(new_text) => finding.edit(format!("Change to `{new_text}`"), vec![Edit { range, new_text }]),
-        None => finding,
+        Some(new_text) => {
+            create(finding.edit(format!("Change to `{new_text}`"), vec![Edit { range, new_text }]))
+        }
+        None => create(finding),
     })
 }
 
@@ -191,6 +212,7 @@ mod tests {
             * Change to `./modules/shell.nix`
             { imports = [ ./modules/shell.nix ]; codchi.gpu.enable = true; }
 
+              Create `/project/modules/shel.nix`
               Allow `import-not-found` on this line
             # codchi: allow import-not-found
             { imports = [ ./modules/shel.nix ]; codchi.gpu.enable = true; }
@@ -201,11 +223,50 @@ mod tests {
             * Change to `../other/team.nix`
             { imports = [ ../other/team.nix ]; codchi.gpu.enable = true; }
 
+              Create `/project/team.nix`
               Allow `import-not-found` on this line
             # codchi: allow import-not-found
             { imports = [ ./team.nix ]; codchi.gpu.enable = true; }
 
         "#]]
         .assert_eq(&fixture("./t$0eam.nix"));
+    }
+
+    #[test]
+    fn the_missing_file_can_be_created() {
+        let create = |import: &str| {
+            let text = format!(
+                "{{ imports = [ {import} ]; codchi.gpu.enable = true; }}\n//- /project/folder/a.nix\n{{ }}"
+            );
+            Fixture::new(&text).refactoring("Create")
+        };
+        expect![[r#"
+            Create `/project/modules/gone.nix`
+            + /project/modules/gone.nix
+            { pkgs, ... }:
+            {
+            }
+
+        "#]]
+        .assert_eq(&create("./mod$0ules/gone.nix"));
+        expect![[r#"
+            Create `/project/folder/default.nix`
+            + /project/folder/default.nix
+            { pkgs, ... }:
+            {
+            }
+
+        "#]]
+        .assert_eq(&create("./fol$0der"));
+        expect![[r#"
+            Create `/project/folders/default.nix`
+            + /project/folders/default.nix
+            { pkgs, ... }:
+            {
+            }
+
+        "#]]
+        .assert_eq(&create("./fol$0ders"));
+        assert_eq!(create("./codchi.nix/be$0low.nix"), "", "there is a file where a folder would be");
     }
 }

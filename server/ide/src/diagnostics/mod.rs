@@ -16,6 +16,7 @@ mod secret_in_store;
 mod secret_name_invalid;
 mod secret_not_set;
 mod secret_undeclared;
+mod secret_unused;
 mod secret_without_description;
 mod settings;
 mod syntax;
@@ -25,13 +26,15 @@ mod wrong_type;
 pub(crate) use capability_missing::sentence;
 pub(crate) use capability_unknown::is_capability_list;
 pub(crate) use rules::allow;
+pub use secret_unused::spellings;
+pub(crate) use secret_unused::unused_in_nix;
 
 use crate::asked::Asked;
 use crate::modules::Modules;
 use crate::suspect::Suspects;
 use crate::{
-    Action, ActionKind, Command, Diagnostic, DiagnosticCode, Document, Edit, Facts, Files, Related, Severity,
-    Tag, TextRange, TextSize, World,
+    Action, ActionKind, Command, Diagnostic, DiagnosticCode, Document, Edit, Facts, FileChange, Files,
+    Related, Severity, Tag, TextRange, TextSize, World,
 };
 use std::path::Path;
 
@@ -74,6 +77,7 @@ pub(crate) fn findings(files: &dyn Files, world: &World, path: &Path) -> Vec<Fin
     deprecated_option::find(&cx, &mut semantic);
     duplicate_definition::find(&cx, &mut semantic);
     secret_undeclared::find(&cx, &mut semantic);
+    secret_unused::find(&cx, &mut semantic);
     secret_in_store::find(&cx, &mut semantic);
     capability_undeclared::find(&cx, &mut semantic);
     no_effect::find(&cx, &mut semantic);
@@ -128,11 +132,26 @@ impl Finding {
         self.fix(title, edits, Command::None)
     }
 
+    /// Adds a fix that changes this file and others.
+    fn change(self, title: String, edits: Vec<Edit>, elsewhere: Vec<FileChange>) -> Self {
+        self.action(title, edits, elsewhere, Command::None)
+    }
+
     /// Adds a fix; the first one is the preferred one.
-    fn fix(mut self, title: String, edits: Vec<Edit>, command: Command) -> Self {
+    fn fix(self, title: String, edits: Vec<Edit>, command: Command) -> Self {
+        self.action(title, edits, Vec::new(), command)
+    }
+
+    fn action(
+        mut self,
+        title: String,
+        edits: Vec<Edit>,
+        elsewhere: Vec<FileChange>,
+        command: Command,
+    ) -> Self {
         let fixes = Some((self.diagnostic.code, self.diagnostic.range));
         let preferred = self.fixes.is_empty();
-        let (kind, elsewhere) = (ActionKind::QuickFix, Vec::new());
+        let kind = ActionKind::QuickFix;
         self.fixes.push(Action { title, kind, fixes, edits, elsewhere, command, preferred });
         self
     }

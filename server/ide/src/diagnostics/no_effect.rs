@@ -5,9 +5,9 @@
 
 use super::settings::{is_below, off};
 use super::{Context, Finding};
+use crate::syntax::{binding_at, with_line};
 use crate::{DiagnosticCode, Edit, Severity, Tag, TextRange};
 use codchi_module::{Certainty, OptionUse};
-use rnix::ast::AttrpathValue;
 use rowan::ast::AstNode as _;
 
 const BOOT: &str = "a code machine has no boot loader: it is started by LXD, Incus or WSL";
@@ -73,7 +73,8 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
             .based_on(binding.unwrap_or(range))
             .tagged(Tag::Unnecessary);
         if let Some(binding) = binding {
-            let edit = Edit { range: binding, new_text: String::new() };
+            let range = with_line(cx.document.text(), binding);
+            let edit = Edit { range, new_text: String::new() };
             finding = finding.edit("Remove it".to_owned(), vec![edit]);
         }
         findings.push(finding);
@@ -88,9 +89,7 @@ fn is_outer(used: &OptionUse) -> bool {
 /// The whole definition.
 fn binding(cx: &Context<'_>, used: &OptionUse) -> Option<TextRange> {
     let start = used.segments.first()?.start();
-    let root = cx.document.root();
-    let token = crate::syntax::tokens_at(root.syntax(), start).right_biased()?;
-    Some(token.parent_ancestors().find_map(AttrpathValue::cast)?.syntax().text_range())
+    Some(binding_at(cx.document.root().syntax(), start)?.syntax().text_range())
 }
 
 #[cfg(test)]
@@ -133,5 +132,21 @@ mod tests {
                 /project/codchi.nix hint no-effect at `boot.loader.grub.enable`: `boot.loader` has no effect here: a code machine has no boot loader: it is started by LXD, Incus or WSL. Leave it to the systems that are no machines.
             "#]],
         );
+    }
+
+    #[test]
+    fn it_can_be_removed_with_its_line() {
+        let text = "{\n  codchi.gpu.enable = true;\n  boot.loader.gr$0ub.enable = true;\n}\n";
+        let fixture = Fixture::new(text);
+        expect![[r#"
+            Remove it
+            {
+              codchi.gpu.enable = true;
+            }
+
+        "#]]
+        .assert_eq(&fixture.refactoring("Remove"));
+        let found = fixture.analysis().diagnostics(&fixture.path);
+        assert_eq!(found[0].tags, [crate::Tag::Unnecessary]);
     }
 }

@@ -2,13 +2,16 @@
 //! file's name, and `env` and `file` are the sets of the other two spellings.
 
 use super::{Context, Finding};
-use crate::{DiagnosticCode, Edit, Severity, TextRange};
+use crate::rename::rename;
+use crate::{DiagnosticCode, FileChange, Severity, TextRange};
 use codchi_module::{FREE_NAME, Literal, OptionPath, OptionUse, Options, SecretDeclaration};
 
 const RESERVED: [&str; 2] = ["env", "file"];
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
-    findings.extend(cx.facts.secrets.iter().filter(|secret| !is_valid(&secret.name)).map(invalid));
+    findings.extend(
+        cx.facts.secrets.iter().filter(|secret| !is_valid(&secret.name)).map(|secret| invalid(cx, secret)),
+    );
     for set in RESERVED {
         let Some(range) = reserved_range(cx, set) else { continue };
         let message = format!(
@@ -20,7 +23,7 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn invalid(secret: &SecretDeclaration) -> Finding {
+fn invalid(cx: &Context<'_>, secret: &SecretDeclaration) -> Finding {
     let (name, range) = (&secret.name, secret.name_range);
     if RESERVED.contains(&name.as_str()) {
         let message = format!(
@@ -35,11 +38,13 @@ fn invalid(secret: &SecretDeclaration) -> Finding {
     );
     let finding = Finding::new(DiagnosticCode::SecretNameInvalid, Severity::Error, range, message);
     let valid = valid_name(name);
-    if is_valid(&valid) {
-        finding.edit(format!("Rename to `{valid}`"), vec![Edit { range, new_text: valid }])
-    } else {
-        finding
-    }
+    // Where it is used as well, or nowhere: half a rename would declare two secrets.
+    let Ok(mut edits) = rename(cx.modules.files(), cx.world, cx.path, range.start(), &valid) else {
+        return finding;
+    };
+    let own = edits.remove(cx.path).unwrap_or_default();
+    let elsewhere = edits.into_iter().map(|(path, edits)| FileChange::Edit { path, edits });
+    finding.change(format!("Rename to `{valid}`"), own, elsewhere.collect())
 }
 
 /// Where `codchi.secrets.env` or `.file` is taken for a secret, if it is: at its own name.
@@ -133,5 +138,20 @@ mod tests {
             r#"{ codchi.secrets = { A.description = "a"; _b2.description = "b"; env.description.description = "c"; file.C.description = "c"; }; }"#,
             expect![[r#""#]],
         );
+    }
+
+    #[test]
+    fn it_is_renamed_wherever_it_is() {
+        let text = "{ config, ... }: { imports = [ ./b.nix ]; codchi.secrets.my-to$0ken.description = \"a\"; codchi.secrets.my-token.required = false; a = config.codchi.secrets.my-token.path; }\n//- /project/b.nix\n{ config, ... }: { b = config.codchi.secrets.my-token.path; }\n";
+        expect![[r#"
+            Rename to `my_token`
+            { config, ... }: { imports = [ ./b.nix ]; codchi.secrets.my_token.description = "a"; codchi.secrets.my_token.required = false; a = config.codchi.secrets.my_token.path; }
+            * /project/b.nix
+            { config, ... }: { b = config.codchi.secrets.my_token.path; }
+
+        "#]].assert_eq(&Fixture::new(text).refactoring("Rename"));
+        let taken =
+            "{ codchi.secrets.my-to$0ken.description = \"a\"; codchi.secrets.my_token.description = \"b\"; }";
+        assert_eq!(Fixture::new(taken).refactoring("Rename"), "", "there is one of this name");
     }
 }

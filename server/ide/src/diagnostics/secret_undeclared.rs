@@ -12,6 +12,7 @@ use codchi_module::{SecretSpelling, SecretUse, SecretUseKind};
 use no_secret::is_no_secret;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     // Most secrets are declared where they are used: the other files are looked at only for what is left.
@@ -81,6 +82,9 @@ fn finding(cx: &Context<'_>, used: &SecretUse, declared: &BTreeSet<String>) -> F
     let mut finding = Finding::new(DiagnosticCode::SecretUndeclared, Severity::Warning, used.range, message)
         .based_on_all(cx);
     if let Some(meant) = meant {
+        if let Some((file, range)) = declaration_of(cx, meant) {
+            finding = finding.related(&file, range, format!("`{meant}` is declared here"));
+        }
         let edit = Edit { range: used.range, new_text: meant.to_owned() };
         finding = finding.edit(format!("Change to `{meant}`"), vec![edit]);
     }
@@ -88,6 +92,15 @@ fn finding(cx: &Context<'_>, used: &SecretUse, declared: &BTreeSet<String>) -> F
         finding = finding.edit(format!("Declare the secret `{name}`"), vec![edit]);
     }
     finding
+}
+
+/// Where a secret is declared.
+fn declaration_of(cx: &Context<'_>, name: &str) -> Option<(Arc<Path>, TextRange)> {
+    cx.modules.evaluated_with(cx.world, cx.path).iter().find_map(|file| {
+        let facts = cx.modules.facts(file)?;
+        let secret = facts.secrets.iter().find(|secret| secret.name == name)?;
+        Some((file.clone(), secret.name_range))
+    })
 }
 
 /// A declaration at the beginning of the module's set.
@@ -176,5 +189,15 @@ mod tests {
 
         "#]]
         .assert_eq(&Fixture::new("{ ... }:\n{\n  codchi.initScript = \"$CODCHI_TOK$0EN\";\n}\n").actions());
+    }
+
+    #[test]
+    fn the_secret_that_was_probably_meant_is_shown_where_it_is_declared() {
+        let fixture = Fixture::new(
+            "{ imports = [ ./b.nix ]; codchi.initScript = \"$CODCHI_NPM_TOKN\"; }\n//- /project/b.nix\n{ codchi.secrets.NPM_TOKEN.description = \"a\"; }",
+        );
+        let found = fixture.analysis().diagnostics(&fixture.path);
+        let related = &found[0].related[0];
+        assert_eq!(&fixture.text(&related.path)[related.range], "NPM_TOKEN");
     }
 }

@@ -51,6 +51,8 @@ pub struct Facts {
     pub settings: Vec<OptionUse>,
     /// Uses of user secrets, in order of the text.
     pub secret_uses: Vec<SecretUse>,
+    /// Whether all user secrets are read at once (`config.codchi.secrets`), or something is that they are in.
+    pub reads_all_secrets: bool,
     /// Packages that are named (`pkgs.a.b`, `with pkgs; [ a ]`), in order of the text.
     pub packages: Vec<PackageUse>,
     /// What is read of `config` beside `config.codchi`, as paths up to the first name that is computed; sorted, each once.
@@ -294,6 +296,7 @@ impl Facts {
             allows: allows::allows(text, root.syntax()),
             flake_inputs,
             secret_uses: uses.secrets,
+            reads_all_secrets: uses.all_secrets,
             packages: uses.packages,
             config_reads: uses.config.into_iter().collect(),
             input_reads: uses.inputs.into_iter().collect(),

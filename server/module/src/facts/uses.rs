@@ -17,6 +17,8 @@ const PREFIX: &str = "CODCHI_";
 #[derive(Default)]
 pub(super) struct Uses {
     pub(super) secrets: Vec<SecretUse>,
+    /// Whether all secrets are read at once.
+    pub(super) all_secrets: bool,
     pub(super) packages: Vec<PackageUse>,
     /// Paths that are read of `config`, without those below `codchi`.
     pub(super) config: BTreeSet<Vec<String>>,
@@ -270,13 +272,20 @@ impl Uses {
     fn config(&mut self, path: &[String], ranges: &[TextRange], guarded: bool) {
         let names: Vec<&str> = path.iter().map(String::as_str).collect();
         let ["codchi", "secrets", rest @ ..] = names.as_slice() else {
-            if names.first().is_some_and(|&name| name != "codchi") {
-                self.config.insert(path.to_vec());
+            match names.as_slice() {
+                ["codchi"] => self.all_secrets = true,
+                ["codchi", ..] | [] => {}
+                _ => {
+                    self.config.insert(path.to_vec());
+                }
             }
             return;
         };
         let (name, spelling, at) = match rest {
-            ["env" | "file"] | [] => return,
+            ["env" | "file"] | [] => {
+                self.all_secrets = true;
+                return;
+            }
             ["env", name, ..] => (name, SecretSpelling::Env, 3),
             ["file", name, ..] => (name, SecretSpelling::File, 3),
             [name, ..] => (name, SecretSpelling::Plain, 2),

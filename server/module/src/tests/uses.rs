@@ -363,3 +363,20 @@ fn comments_allow_codes_on_their_line_or_the_next() {
         "##]],
     );
 }
+
+#[test]
+fn to_read_what_all_secrets_are_in_is_to_read_them_all() {
+    let reads_all = |text: &str| Document::new(text).facts().reads_all_secrets;
+    for all in [
+        "config.codchi.secrets",
+        "config.codchi.secrets.env",
+        "f config.codchi",
+        "let inherit (config) codchi; in codchi",
+    ] {
+        assert!(reads_all(&format!("{{ config, ... }}: {{ a = {all}; }}")), "{all}");
+    }
+    assert!(!reads_all(
+        "{ config, ... }: { a = config.codchi.secrets.env.A.path; b = config.codchi.gpu.enable; }"
+    ));
+    assert!(!reads_all("{ codchi.secrets.A.description = \"a\"; }"));
+}

@@ -11,11 +11,11 @@ mod sarif;
 
 use super::output;
 use crate::context::Context;
-use crate::files::{list, read, read_from};
+use crate::files::{Scan, list, read, read_from, roots};
 use crate::levels;
 use crate::lsp::world;
 use anyhow::{Context as _, bail};
-use codchi_ide::{Severity, World};
+use codchi_ide::{Analysis, Mentions, Severity, World};
 use codchi_module::Document;
 use disk::Disk;
 use report::{Report, Unread};
@@ -92,8 +92,9 @@ impl Check {
             let world = World { rules, ..world::world(capabilities, Some(&secrets), &status) };
             let (files, unread) = self.listed()?;
             let stdin = self.stdin()?;
-            let disk = Arc::new(Disk::new(files, stdin, &world));
-            Ok((self, disk, world, unread))
+            let disk = Disk::new(files, stdin, &world);
+            let world = World { mentions: self.mentions(&disk, &world)?, ..world };
+            Ok((self, Arc::new(disk), world, unread))
         };
         let (check, disk, mut world, unread) = tokio::task::spawn_blocking(work).await??;
         let unevaluated = match check.eval {
@@ -149,6 +150,17 @@ impl Check {
         files.sort();
         files.dedup();
         Ok((files, unread))
+    }
+
+    /// Where the names of the secrets that no Nix file uses are written in the projects of the files.
+    fn mentions(&self, disk: &Disk, world: &World) -> anyhow::Result<Option<Arc<Mentions>>> {
+        let names = Analysis::new(disk, world).unused_secrets(disk.checked());
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let paths = self.paths.iter().filter(|path| path.as_os_str() != STDIN).chain(&self.stdin_path);
+        let paths: Vec<PathBuf> = paths.map(|path| normalised(path)).collect::<Result<_, _>>()?;
+        Ok(Scan::of(&roots(&paths, world), names, &Scan::default()).mentions().cloned())
     }
 
     /// Standard input, where it is asked for: the path that it is the text of, and the text.
