@@ -39,7 +39,7 @@ fn of_text(text: &Text) {
             let broken = text.document.text();
             assert!(!is_nix(broken) || is_nix(&after), "{}: {broken:?} => {after:?}", action.title);
             assert!(
-                !action.edits.is_empty() || action.command != Command::None,
+                !action.edits.is_empty() || !action.elsewhere.is_empty() || action.command != Command::None,
                 "{} does nothing",
                 action.title
             );
