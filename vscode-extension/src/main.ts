@@ -51,7 +51,7 @@ export function activate(context: vscode.ExtensionContext): Api {
     vscode.workspace.onDidChangeConfiguration(async (event) => {
       if (event.affectsConfiguration("codchi.server")) {
         await ctx.restart();
-      } else if (["codchi.nixpkgs", "codchi.sshConfig", "codchi.evaluation", "codchi.diagnostics"].some((key) => event.affectsConfiguration(key))) {
+      } else if (event.affectsConfiguration("codchi")) {
         await ctx.sendSettings();
       }
     }),

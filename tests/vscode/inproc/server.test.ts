@@ -25,6 +25,7 @@ describe("server", () => {
       await settings().update("sshConfig", "never", global);
       await settings().update("evaluation", "lenient", global);
       await settings().update("diagnostics", { "no-effect": "off" }, global);
+      await settings().update("formatter", ["nixfmt", "--width=80"], global);
       const codchi = {
         nixpkgs: "github:NixOS/nixpkgs",
         sshConfig: false,
