@@ -139,7 +139,13 @@ impl Shared {
 
     fn set_settings(&self, settings: serde_json::Value) {
         if settings.is_object() {
-            self.distrusted.store(!trusted(&settings), Ordering::Relaxed);
+            let distrusted = !trusted(&settings);
+            let before = self.distrusted.swap(distrusted, Ordering::Relaxed);
+            if distrusted && !before {
+                tracing::info!(
+                    "the workspace is not trusted: modules are checked as text, and Nix does not run"
+                );
+            }
         }
         match serde_json::from_value(settings) {
             Ok(settings) => {
