@@ -8,7 +8,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
@@ -95,14 +95,14 @@ export class Editor {
 
   /**
    * Starts the server with a workspace of `files` (name to text). `vsix` is installed; `env` is added to the environment;
-   * `options` to code-server's command line.
+   * `options` to code-server's command line; `home` are files of the home folder. Unless `trusts`, the folder is not trusted.
    *
-   * @param {{ name: string, files: Record<string, string>, settings?: object, vsix?: string, env?: Record<string, string>, options?: string[] }} setup
+   * @param {{ name: string, files: Record<string, string>, settings?: object, vsix?: string, env?: Record<string, string>, options?: string[], trusts?: boolean, home?: Record<string, string> }} setup
    */
-  static async start({ name, files, settings = {}, vsix, env = {}, options = [] }) {
+  static async start({ name, files, home = {}, settings = {}, vsix, env = {}, options = [], trusts = true }) {
     const editor = new Editor();
     try {
-      await editor.#start({ name, files, settings, vsix, env, options });
+      await editor.#start({ name, files, home, settings, vsix, env, options, trusts });
       return editor;
     } catch (error) {
       await editor.close();
@@ -126,7 +126,7 @@ export class Editor {
   /** The environment of the editor, and of whatever it starts. */
   env = {};
 
-  async #start({ name, files, settings, vsix, env, options }) {
+  async #start({ name, files, home, settings, vsix, env, options, trusts }) {
     this.#name = name;
     this.#root = mkdtempSync(join(tmpdir(), `codchi-${name}-`));
     const user = join(this.#root, "user");
@@ -135,9 +135,14 @@ export class Editor {
     }
     writeFileSync(join(user, "User/settings.json"), JSON.stringify({ ...quiet, ...settings }, null, 2));
     writeFileSync(join(this.#root, "config.yaml"), "");
-    for (const [file, text] of Object.entries(files)) {
-      mkdirSync(dirname(join(this.workspace, file)), { recursive: true });
-      writeFileSync(join(this.workspace, file), text);
+    for (const [folder, texts] of [
+      [this.workspace, files],
+      [this.home, home],
+    ]) {
+      for (const [file, text] of Object.entries(texts)) {
+        mkdirSync(dirname(join(folder, file)), { recursive: true });
+        writeFileSync(join(folder, file), text);
+      }
     }
     this.env = {
       ...process.env,
@@ -168,7 +173,8 @@ export class Editor {
       [
         ...codeServer,
         ...["--auth", "none", "--bind-addr", `127.0.0.1:${this.#port}`, "--reconnection-grace-time", "2"],
-        ...["--disable-telemetry", "--disable-update-check", "--disable-workspace-trust", "--disable-getting-started-override"],
+        ...["--disable-telemetry", "--disable-update-check", "--disable-getting-started-override"],
+        ...(trusts ? ["--disable-workspace-trust"] : []),
         ...options,
       ],
       { env: this.env, detached: true, stdio: ["ignore", log, log] },
@@ -222,6 +228,13 @@ export class Editor {
   /** Opens the workspace in the page. `query` is added to the address. */
   async open(query = {}) {
     await this.page.goto(`http://${this.authority}/?${new URLSearchParams({ folder: this.workspace, ...query })}`);
+  }
+
+  /** Runs the codchi of the installed extension, as the editor would; what it prints. */
+  async codchi(...args) {
+    const extension = readdirSync(this.extensions).find((folder) => folder.startsWith("codchi.codchi-"));
+    const program = join(this.extensions, extension ?? "missing", "bin/codchi");
+    return (await promisify(execFile)(program, args, { env: this.env, timeout: 60_000 })).stdout;
   }
 
   /** Keeps a numbered picture of the page in target/screenshots. */
@@ -285,6 +298,17 @@ export class Editor {
   /** What the terminal in front shows. */
   get terminalText() {
     return this.page.locator(".terminal-wrapper.active .xterm-rows");
+  }
+}
+
+/** Waits until `probe` gives something true. */
+export async function eventually(what, probe, milliseconds = 20_000) {
+  const deadline = Date.now() + milliseconds;
+  while (!(await probe().catch(() => false))) {
+    if (Date.now() > deadline) {
+      throw new Error(`did not come: ${what}`);
+    }
+    await new Promise((done) => setTimeout(done, 50));
   }
 }
 

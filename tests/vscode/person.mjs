@@ -5,11 +5,7 @@
 // CODCHI_TEST_FLAKE_NIXPKGS (the nixpkgs that machines are made of).
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { Editor, required, StepFailed, Steps } from "./harness.mjs";
+import { Editor, eventually, required, StepFailed, Steps } from "./harness.mjs";
 
 const name = "sample-vscode";
 // Every character that a shell, a unit file or a URL would trip over.
@@ -219,26 +215,11 @@ async function leaveNothing() {
     return;
   }
   try {
-    const extension = readdirSync(editor.extensions).find((folder) => folder.startsWith("codchi.codchi-"));
-    if (extension !== undefined) {
-      const program = join(editor.extensions, extension, "bin/codchi");
-      const run = (...args) => promisify(execFile)(program, args, { env: editor.env, timeout: 60_000 });
-      for (const machine of JSON.parse((await run("status", "--json")).stdout)) {
-        await run("delete", machine.name, "--secrets", "--yes");
-      }
+    for (const machine of JSON.parse(await editor.codchi("status", "--json"))) {
+      await editor.codchi("delete", machine.name, "--secrets", "--yes");
     }
   } finally {
     await editor.close();
-  }
-}
-
-async function eventually(what, probe, milliseconds = 20_000) {
-  const deadline = Date.now() + milliseconds;
-  while (!(await probe().catch(() => false))) {
-    if (Date.now() > deadline) {
-      throw new Error(`did not come: ${what}`);
-    }
-    await new Promise((done) => setTimeout(done, 50));
   }
 }
 

@@ -151,7 +151,13 @@ impl Shared {
     /// The client has sent its settings.
     pub(super) fn set_settings(&self, settings: serde_json::Value) {
         if settings.is_object() {
-            self.distrusted.store(!trusted(&settings), Ordering::Relaxed);
+            let distrusted = !trusted(&settings);
+            let before = self.distrusted.swap(distrusted, Ordering::Relaxed);
+            if distrusted && !before {
+                tracing::info!(
+                    "the workspace is not trusted: modules are checked as text, and Nix does not run"
+                );
+            }
         }
         match serde_json::from_value(settings) {
             Ok(settings) => {
