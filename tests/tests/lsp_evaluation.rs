@@ -238,6 +238,7 @@ mod real {
     with_each_nix! {
         an_error_appears_on_save_and_goes_when_it_is_put_right
         what_is_not_saved_is_evaluated_as_it_is_in_the_editor
+        a_file_that_a_module_reads_is_looked_at_anew_when_it_is_saved
         a_secret_that_only_an_evaluation_sees_is_asked_for
         check_says_what_the_evaluation_says
     }
@@ -313,6 +314,24 @@ mod real {
         assert!(found[0]["message"].as_str().unwrap().contains("rom a file beside it"), "{found:#?}");
         assert_eq!(found[0]["range"]["start"]["line"], 3);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), MODULE);
+        client.shutdown();
+    }
+
+    fn a_file_that_a_module_reads_is_looked_at_anew_when_it_is_saved(lab: &Lab) {
+        let text =
+            "{ ... }:\nlet settings = import ./settings.nix;\nin { codchi.initScript = settings.script; }\n";
+        let file = lab.home.write("p/codchi.nix", text);
+        let settings = lab.home.write("p/settings.nix", "{ script = \"true\"; }");
+        let mut client = lab.client(file.parent().unwrap());
+        client.open(&file, text);
+        client.diagnostics(&file, 1);
+        client.open(&settings, "{ script = \"true\"; }");
+        let broken = "{ script = throw \"it is broken\"; }";
+        client.change(&settings, 2, &whole(broken));
+        std::fs::write(&settings, broken).unwrap();
+        save(&mut client, &settings);
+        let found = diagnostics(&mut client, &settings, "the error", has("evaluation"));
+        assert!(found[0]["message"].as_str().unwrap().contains("t is broken"), "{found:#?}");
         client.shutdown();
     }
 

@@ -114,7 +114,7 @@ impl<'a> Asked<'a> {
 
     /// Whether a module that may be evaluated together with the file disables it.
     fn is_disabled(&self) -> bool {
-        self.modules.evaluated_with(self.world, self.path).iter().any(|file| {
+        self.modules.telling(self.world, self.path).iter().any(|file| {
             let facts = self.modules.facts(file).filter(|facts| !facts.disabled.is_empty());
             facts.is_some_and(|facts| {
                 let mut files = facts.disabled.iter().filter_map(|written| self.modules.file(file, written));
@@ -130,7 +130,7 @@ impl<'a> Asked<'a> {
         if required.is_empty() {
             return HashSet::new();
         }
-        let files = self.modules.evaluated_with(self.world, self.path);
+        let files = self.modules.telling(self.world, self.path);
         let others = files.iter().filter(|file| &***file != self.path);
         let facts = others.filter_map(|file| self.modules.facts(file));
         let optional = facts.flat_map(|facts| {

@@ -29,6 +29,9 @@ pub struct Node {
     is_for_machines: bool,
     /// Whether it may import more than is visible.
     imports_more: bool,
+    /// Whether it says something about other files' secrets: it declares some, which may be theirs as well, or disables
+    /// modules.
+    tells_of_others: bool,
 }
 
 impl Node {
@@ -47,6 +50,7 @@ impl Node {
         Self {
             targets: imports.chain(outputs.iter().filter_map(|(_, file)| file.clone())).collect(),
             outputs,
+            tells_of_others: !facts.secrets.is_empty() || !facts.disabled.is_empty(),
             is_root: is_codchi || !facts.flake_modules.is_empty(),
             imports_more: facts.may_declare_more,
             is_for_machines: is_codchi || facts.flake_modules.iter().any(|it| it.kind == "codchiModules"),
@@ -65,6 +69,10 @@ impl Node {
 
     pub(crate) fn is_root(&self) -> bool {
         self.is_root
+    }
+
+    pub(crate) fn tells_of_others(&self) -> bool {
+        self.tells_of_others
     }
 
     pub(crate) fn is_for_machines(&self) -> bool {
@@ -99,8 +107,12 @@ pub(crate) enum Question {
     Related(Arc<Path>),
     /// The file and what may be evaluated together with it.
     Around(Arc<Path>),
+    /// Those of [`Question::Around`] that say something about other files' secrets.
+    TellingAround(Arc<Path>),
     /// The files of a module.
     FilesOf(Source),
+    /// Those of them that say something about other files' secrets.
+    TellingOf(Source),
 }
 
 impl Graph {

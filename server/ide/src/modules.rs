@@ -312,6 +312,26 @@ impl<'a> Modules<'a> {
         union(std::iter::once(around).chain(others))
     }
 
+    /// Those of [`Self::evaluated_with`] that say something about other files' secrets.
+    pub(crate) fn telling(self, world: &World, path: &Path) -> FileSet {
+        let graph = self.files.graph();
+        let telling = |files: FileSet| -> FileSet {
+            let tells = |file: &&Arc<Path>| graph.node(file).is_some_and(|node| node.tells_of_others());
+            Arc::new(files.iter().filter(tells).cloned().collect())
+        };
+        let around = graph.answer(Question::TellingAround(path.into()), || {
+            telling(graph.answer(Question::Around(path.into()), || self.around(path)))
+        });
+        let machines = self.machines(world, path);
+        let modules = machines.iter().flat_map(|machine| &machine.modules);
+        let others = modules.map(|module| {
+            let source = Source { path: module.path.clone(), output: module.output.clone() };
+            let files = || telling(self.files_of(&module.path, module.output.as_deref()));
+            graph.answer(Question::TellingOf(source), files)
+        });
+        union(std::iter::once(around).chain(others))
+    }
+
     /// All that what leads to the file imports. Most of it hangs together at its ends, whose files are remembered.
     fn around(self, path: &Path) -> FileSet {
         let graph = self.files.graph();

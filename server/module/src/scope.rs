@@ -6,8 +6,9 @@
 use crate::TextRange;
 use foldhash::{HashMap, HashMapExt as _};
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LEGACY_LET, NODE_LET_IN, NODE_WITH, TOKEN_REC};
-use rnix::SyntaxNode;
 use rnix::ast::{self, Attr, Expr, HasEntry as _};
+use rnix::{NixLanguage, SyntaxNode};
+use rowan::Language as _;
 use rowan::ast::AstNode as _;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -350,10 +351,9 @@ impl Scope {
                     }
                 }
                 NODE_ATTR_SET => {
-                    // Not `AttrSet::rec_token`, which looks at all of the set's children.
-                    let recursive =
-                        outer.first_child_or_token().is_some_and(|first| first.kind() == TOKEN_REC);
-                    if recursive && let Some(definition) = self.names(&outer).get(name) {
+                    if is_recursive(&outer)
+                        && let Some(definition) = self.names(&outer).get(name)
+                    {
                         return self.defined(definition, name);
                     }
                 }
@@ -384,10 +384,7 @@ impl Scope {
     pub(crate) fn binds(&self, node: &SyntaxNode, name: &str) -> bool {
         match node.kind() {
             NODE_LET_IN | NODE_LEGACY_LET | NODE_LAMBDA => self.names(node).contains_key(name),
-            NODE_ATTR_SET => {
-                let first = node.first_child_or_token();
-                first.is_some_and(|first| first.kind() == TOKEN_REC) && self.names(node).contains_key(name)
-            }
+            NODE_ATTR_SET => is_recursive(node) && self.names(node).contains_key(name),
             _ => false,
         }
     }
@@ -410,6 +407,12 @@ impl Scope {
         self.names.borrow_mut().insert(node.clone(), Rc::clone(&names));
         names
     }
+}
+
+/// Whether a set is recursive. By the green tree, where a look at the first child takes no memory; `AttrSet::rec_token` looks
+/// at all children.
+pub(crate) fn is_recursive(set: &SyntaxNode) -> bool {
+    set.green().children().next().is_some_and(|first| first.kind() == NixLanguage::kind_to_raw(TOKEN_REC))
 }
 
 fn entries(entries: impl Iterator<Item = ast::Entry>, node: &SyntaxNode) -> Names {

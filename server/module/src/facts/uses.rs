@@ -1,7 +1,7 @@
 //! What a file uses: user secrets, packages, other options and a flake's inputs, wherever they are named; and, as that is the same walk, what it binds twice.
 
 use super::{Duplicate, PackageUse, SecretSpelling, SecretUse, SecretUseKind};
-use crate::scope::{Argument, Scope, attr_name, ident_text};
+use crate::scope::{Argument, Scope, attr_name, ident_text, is_recursive};
 use crate::{TextRange, TextSize};
 use rnix::SyntaxKind::{self, TOKEN_STRING_CONTENT};
 use rnix::SyntaxNode;
@@ -110,7 +110,7 @@ impl Uses {
     fn alias(&mut self, binding: &SyntaxNode) {
         let is_local = binding.parent().is_some_and(|set| match set.kind() {
             SyntaxKind::NODE_LET_IN | SyntaxKind::NODE_LEGACY_LET => true,
-            _ => set.first_token().is_some_and(|first| first.kind() == SyntaxKind::TOKEN_REC),
+            _ => is_recursive(&set),
         });
         if !is_local {
             return;
@@ -123,6 +123,13 @@ impl Uses {
     }
 
     fn string(&mut self, string: &SyntaxNode) {
+        // By the green tree, where a look at the parts takes no memory.
+        let may_use = |part: rowan::NodeOrToken<_, &rowan::GreenTokenData>| {
+            part.into_token().is_some_and(|token| token.text().contains(PREFIX))
+        };
+        if !string.green().children().any(may_use) {
+            return;
+        }
         for token in string.children_with_tokens().filter_map(rowan::NodeOrToken::into_token) {
             if token.kind() == TOKEN_STRING_CONTENT && token.text().contains(PREFIX) {
                 self.variables(token.text(), token.text_range().start());
