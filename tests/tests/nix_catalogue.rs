@@ -41,6 +41,7 @@ with_each_nix! {
     types_that_have_themselves_as_a_part_come_to_an_end
     packages_are_named_without_being_evaluated
     the_modules_of_a_flake_are_read_without_what_is_not_known
+    nothing_is_fetched_or_read_of_the_environment
     what_takes_too_long_too_much_or_is_no_nixpkgs_is_said
 }
 
@@ -316,6 +317,30 @@ async fn the_modules_of_a_flake_are_read_without_what_is_not_known(nix: Nix) {
     }
 }
 
+async fn nothing_is_fetched_or_read_of_the_environment(nix: Nix) {
+    let small = Small::new(&[(
+        "a.nix",
+        "{ lib, pkgs, ... }: let inherit (lib) mkOption types; in { options.a = {\n\
+           path = mkOption { type = types.str; default = \"<${builtins.getEnv \"PATH\"}>\"; description = \"P\"; };\n\
+           file = mkOption { type = types.str; default = builtins.readFile (builtins.fetchurl \"https://example.invalid/x\"); description = \"F\"; };\n\
+           tree = mkOption { type = types.str; default = import (builtins.fetchTarball \"https://example.invalid/x.tar.gz\"); description = \"T\"; };\n\
+           build = mkOption { type = types.str; default = builtins.readFile (derivation { name = \"x\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; }); description = \"B\"; };\n\
+         }; }",
+    )]);
+    let (answer, left_out) = ask(&nix, small.path(), SurveyQuestion::Options, LIMITS).await.unwrap();
+    let mut options = Vec::new();
+    read_options(answer, &mut |option| {
+        options.push(option);
+        Ok(())
+    })
+    .unwrap();
+    for (name, default) in [("path", Some("\"<>\"")), ("file", None), ("tree", None), ("build", None)] {
+        assert_eq!(find(&options, &format!("a.{name}")).unwrap().default.as_deref(), default, "{name}");
+    }
+    let is_forbidden = |sentence: &String| sentence.contains("in restricted mode");
+    assert_eq!(left_out.iter().filter(|sentence| is_forbidden(sentence)).count(), 2, "{left_out:?}");
+}
+
 async fn what_takes_too_long_too_much_or_is_no_nixpkgs_is_said(nix: Nix) {
     let failing = async |modules: &[(&str, &str)], limits: Limits| {
         let small = Small::new(modules);
@@ -332,7 +357,7 @@ async fn what_takes_too_long_too_much_or_is_no_nixpkgs_is_said(nix: Nix) {
 
     let large = "{ lib, ... }: { options.x = lib.mkOption { description = toString (builtins.genList (x: toString x) 100000000); }; }";
     let error = failing(&[("a.nix", large)], Limits { memory: 600 << 20, ..LIMITS }).await;
-    assert!(!error.is_empty());
+    assert_eq!(error, "Nix needed too much memory (more than 600 MiB)");
 
     let long = "{ lib, ... }: { options = lib.genAttrs (map (n: \"o${toString n}\") (lib.range 0 5000)) (n: lib.mkOption { description = n; }); }";
     let error = failing(&[("a.nix", long)], Limits { output: 64 << 10, ..LIMITS }).await;

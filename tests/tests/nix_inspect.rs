@@ -740,6 +740,32 @@ async fn a_nix_that_hangs_prints_garbage_or_is_killed_is_a_clear_error_and_leave
     assert!(matches!(result, Err(NixError::Cancelled)), "{result:?}");
 }
 
+#[tokio::test]
+async fn a_nixpkgs_is_not_collected_while_it_is_evaluated() {
+    let folder = TempDir::new().unwrap();
+    let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+        let output = std::process::Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let file = folder.path().join("nixpkgs");
+    std::fs::write(&file, folder.path().display().to_string()).unwrap();
+    let nixpkgs = run("nix-store", &["--add".as_ref(), file.as_os_str()]);
+    let roots = || run("nix-store", &["--gc".as_ref(), "--print-roots".as_ref()]);
+    assert!(!roots().contains(&nixpkgs));
+
+    let meanwhile = folder.path().join("roots");
+    let script = format!("cat >/dev/null; nix-store --gc --print-roots >{}; exit 1", meanwhile.display());
+    let nix = fake(folder.path(), &script).await;
+    let module = folder.path().join("codchi.nix");
+    std::fs::write(&module, "{ }").unwrap();
+    let inspect = Lab::of_file(module, Path::new(&nixpkgs));
+    nix.inspect(&inspect, &CancellationToken::new()).await.unwrap_err();
+    let meanwhile = std::fs::read_to_string(meanwhile).unwrap();
+    assert!(meanwhile.contains(&nixpkgs), "{meanwhile}");
+    run("nix-store", &["--delete".as_ref(), nixpkgs.as_ref()]);
+}
+
 /// Whether a process runs; one that nobody waits for in this container is a zombie.
 fn is_running(process: &Path) -> bool {
     std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z "))

@@ -3,7 +3,7 @@
 //! Nothing is built and nothing is written to the store. The work is done by `nix/catalogue.nix`; what of it ends the
 //! process is left out in the next attempt, so that one broken module costs no more than itself.
 
-use crate::process::{self, Bounds, Listener};
+use crate::evaluate::{Evaluation, Failed, WHAT};
 use crate::url::string_literal;
 use crate::{CancellationToken, InspectedModule, Limits, Nix, NixError, Position};
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
@@ -16,9 +16,6 @@ use tokio::time::Instant;
 
 /// What is evaluated. Embedded, so that it fits this program, whatever lies on the disk; where it changes, answers may.
 pub const SURVEY_EXPRESSION: &str = include_str!("../../../nix/catalogue.nix");
-
-/// What is run, for errors.
-const WHAT: &str = "nix-instantiate --eval";
 
 /// After so many attempts without something that ends the process, more would follow.
 const ATTEMPTS: usize = 24;
@@ -133,92 +130,69 @@ impl Nix {
         answer: &File,
         cancel: &CancellationToken,
     ) -> Result<Vec<String>, NixError> {
-        let begun = Instant::now();
+        let end = Instant::now() + survey.limits.time;
         let failed = |source| NixError::Process { command: WHAT.to_owned(), source };
         let mut without = Without::default();
         let mut left_out = Vec::new();
         let (mut last, mut same) = (None, 0);
         loop {
-            let input = self.expression(survey, &without).map_err(failed)?;
-            let error = match self.attempt(survey, input, begun, cancel).await {
+            let evaluation = Evaluation {
+                input: expression(survey, &without).map_err(failed)?,
+                nixpkgs: &survey.nixpkgs,
+                limits: survey.limits,
+                end,
+                has_trace: true,
+                is_small: false,
+                background: true,
+            };
+            let why = match self.evaluate(evaluation, &mut |_| {}, cancel).await?.result {
                 Ok(json) => {
                     let mut output = answer;
                     output.write_all(&json).map_err(failed)?;
                     return Ok(left_out);
                 }
-                Err(error) => error,
+                Err(why) => why,
             };
-            let NixError::Failed { message, position, trace, .. } = &error else { return Err(error) };
+            let Failed { message, position, trace } = &why;
             let this = Some((message.clone(), position.clone()));
             same = if this == last { same + 1 } else { 1 };
             last = this;
             let is_in_module = position.as_ref().is_some_and(|place| is_module(survey, &place.file));
             if left_out.len() + 1 >= ATTEMPTS || (same >= SAME && !is_in_module) {
-                return Err(error);
+                return Err(why.into());
             }
             match without.leave_out(survey, position.as_ref(), trace) {
                 Some(what) => left_out.push(format!("{what}: {message}")),
-                None => return Err(error),
+                None => return Err(why.into()),
             }
         }
     }
+}
 
-    /// One evaluation by `nix-instantiate`, which writes nothing to the store in all versions.
-    async fn attempt(
-        &self,
-        survey: &Survey,
-        input: Vec<u8>,
-        begun: Instant,
-        cancel: &CancellationToken,
-    ) -> Result<Vec<u8>, NixError> {
-        let mut command = self.instantiate();
-        // No store is needed: sources are read where they lie.
-        command.args(["--eval", "--strict", "--json", "--store", "dummy://"]);
-        command.args(["--log-format", "internal-json", "--show-trace"]);
-        command.args(["--option", "allow-import-from-derivation", "false", "-"]);
-        let Limits { time, memory, output } = survey.limits;
-        command.env("NIX_PATH", "");
-        let bounds = Bounds {
-            input,
-            time: Some((begun + time, time)),
-            output: Some(output),
-            memory: Some(memory),
-            background: true,
-        };
-        let mut listener = Listener { progress: &mut |_| {}, log: &mut |_| {} };
-        let ended = process::run_within(command, WHAT, bounds, &mut listener, cancel).await?;
-        if ended.status.success() {
-            Ok(ended.stdout)
-        } else {
-            Err(ended.log.into_failure().into_error(&ended.status.to_string()))
+/// The expression.
+fn expression(survey: &Survey, without: &Without) -> std::io::Result<Vec<u8>> {
+    let none: &[Vec<String>] = &[];
+    let (what, modules, paths) = match &survey.question {
+        SurveyQuestion::Options => ("options", &[][..], none),
+        SurveyQuestion::Own(modules) => ("own", modules.as_slice(), none),
+        SurveyQuestion::Packages(paths) => ("packages", &[][..], paths.as_slice()),
+    };
+    let modules = modules.iter().map(|module| match module {
+        InspectedModule::File(file) => Module::File { file },
+        InspectedModule::Output { folder, output } => {
+            Module::Output { folder, output: output.as_deref().unwrap_or("default") }
         }
-    }
-
-    /// The expression, for standard input: it may be longer than an argument can be.
-    fn expression(&self, survey: &Survey, without: &Without) -> std::io::Result<Vec<u8>> {
-        let none: &[Vec<String>] = &[];
-        let (what, modules, paths) = match &survey.question {
-            SurveyQuestion::Options => ("options", &[][..], none),
-            SurveyQuestion::Own(modules) => ("own", modules.as_slice(), none),
-            SurveyQuestion::Packages(paths) => ("packages", &[][..], paths.as_slice()),
-        };
-        let modules = modules.iter().map(|module| match module {
-            InspectedModule::File(file) => Module::File { file },
-            InspectedModule::Output { folder, output } => {
-                Module::Output { folder, output: output.as_deref().unwrap_or("default") }
-            }
-        });
-        let request = Request {
-            nixpkgs: &survey.nixpkgs,
-            system: format!("{}-linux", std::env::consts::ARCH),
-            what,
-            modules: modules.collect(),
-            paths,
-            without,
-        };
-        let request = string_literal(&serde_json::to_string(&request)?);
-        Ok(format!("({SURVEY_EXPRESSION}) {request}").into_bytes())
-    }
+    });
+    let request = Request {
+        nixpkgs: &survey.nixpkgs,
+        system: format!("{}-linux", std::env::consts::ARCH),
+        what,
+        modules: modules.collect(),
+        paths,
+        without,
+    };
+    let request = string_literal(&serde_json::to_string(&request)?);
+    Ok(format!("({SURVEY_EXPRESSION}) {request}").into_bytes())
 }
 
 impl Without {

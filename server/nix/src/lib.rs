@@ -7,6 +7,7 @@
 mod ansi;
 mod catalogue;
 mod error;
+mod evaluate;
 mod failure;
 mod find;
 mod inspect;

@@ -18,6 +18,9 @@ const GRACE: Duration = Duration::from_secs(3);
 const DRAIN: Duration = Duration::from_secs(2);
 /// How willingly a process of the background lets others go first.
 const NICE: i32 = 10;
+/// A process that outlives us, because we were killed, ends after so many times its time on processors; it may use several
+/// of them at once.
+const PROCESSORS: u64 = 4;
 
 /// Who listens to a run.
 pub(crate) struct Listener<'a> {
@@ -80,7 +83,8 @@ pub(crate) async fn run_within(
     command.process_group(0).kill_on_drop(true);
     tracing::debug!(command = what, "running");
     let mut process = Process::spawn(command).map_err(failed)?;
-    process.limit(bounds.memory);
+    process.limit(Resource::Data, bounds.memory);
+    process.limit(Resource::Cpu, bounds.time.map(|(_, time)| (time.as_secs() + 1) * PROCESSORS));
     if bounds.background {
         // Where it cannot be, it is only less polite.
         let _ = setpriority_process(process.group, NICE);
@@ -132,12 +136,12 @@ impl Process {
         Ok(Self { child: Some(child), group })
     }
 
-    /// Bounds the memory of the process. It may have taken some by now, but it cannot have read its input.
-    fn limit(&self, memory: Option<u64>) {
-        if let (Some(_), Some(pid)) = (memory, self.group) {
-            let limit = Rlimit { current: memory, maximum: memory };
-            if let Err(error) = prlimit(Some(pid), Resource::Data, limit) {
-                tracing::debug!(%error, "the memory of a process could not be limited");
+    /// Bounds what the process takes. It may have taken some by now, but it cannot have read its input.
+    fn limit(&self, resource: Resource, most: Option<u64>) {
+        if let (Some(_), Some(pid)) = (most, self.group) {
+            let limit = Rlimit { current: most, maximum: most };
+            if let Err(error) = prlimit(Some(pid), resource, limit) {
+                tracing::debug!(%error, ?resource, "a process could not be limited");
             }
         }
     }
@@ -290,5 +294,26 @@ fn tell(log: &Log, told: &mut Progress, listener: &mut Listener<'_>) {
     if progress != *told {
         told.clone_from(&progress);
         (listener.progress)(progress);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_ends_by_itself_and_within_its_memory_if_nobody_is_there_to_end_it() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "read input; ulimit -t; ulimit -d; ulimit -H -t"]);
+        let bounds = Bounds {
+            input: b"go\n".to_vec(),
+            time: Some((Instant::now() + Duration::from_secs(10), Duration::from_secs(10))),
+            memory: Some(64 << 20),
+            ..Bounds::default()
+        };
+        let mut listener = Listener { progress: &mut |_| {}, log: &mut |_| {} };
+        let ended =
+            run_within(command, "sh", bounds, &mut listener, &CancellationToken::new()).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&ended.stdout), "44\n65536\n44\n");
     }
 }

@@ -3,10 +3,11 @@
 //! A lenient evaluation asks for the error once more in a world of which nothing is known. An error that it has there as
 //! well is the module's own; one that turns into something unknown may come from what is only partly known, and is none.
 
-use super::process::{Answer, Failed, Runner};
+use super::process::{Answer, Runner};
 use super::request::Known;
 use super::{Depth, InspectError};
 use crate::NixError;
+use crate::evaluate::Failed;
 use std::path::Path;
 
 /// How many frames of a trace are kept.

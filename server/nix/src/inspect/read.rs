@@ -1,7 +1,7 @@
 //! What is read out of the words of Nix: notes, options, files.
 
-use super::process::Failed;
 use crate::Position;
+use crate::evaluate::Failed;
 use std::path::{Path, PathBuf};
 
 /// What `nix/inspect.nix` tells while it works.

@@ -4,12 +4,10 @@
 
 use super::{Depth, Inspect, InspectedModule, Reads};
 use crate::NixError;
+use crate::evaluate::WHAT;
 use crate::url::string_literal;
 use std::io;
 use std::path::Path;
-
-/// What it is called in errors.
-pub(super) const WHAT: &str = "nix-instantiate --eval";
 
 /// What a lenient evaluation takes from what it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! A whole evaluation: first what fails and what is dynamic, then why.
 
 use super::explain::{Reason, error, explain, named};
-use super::process::{Answer, Failed, Runner};
+use super::process::{Answer, Runner};
 use super::read::Note;
-use super::request::{Known, WHAT};
+use super::request::Known;
 use super::{Depth, Inspect, InspectError, Inspection};
+use crate::evaluate::{Failed, WHAT};
 use crate::{CancellationToken, Nix, NixError};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -206,10 +207,4 @@ fn last_begun(notes: &[Note]) -> Option<&[String]> {
         Note::Begin(path) => Some(path.as_slice()),
         _ => None,
     })
-}
-
-impl From<Failed> for NixError {
-    fn from(Failed { message, position, trace }: Failed) -> Self {
-        Self::Failed { message, position, trace, build: None }
-    }
 }
