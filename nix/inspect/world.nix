@@ -61,6 +61,8 @@ rec {
           inputs = if known == "no-modules" then unknown [ "inputs" ] else mapAttrs (name: _: input name) inputs;
           self = unknown [ "self" ];
         }
+        # What NixOS gives its modules besides.
+        // unknowns [ ] [ "baseModules" "extraModules" "modules" "noUserModules" "utils" ]
         # Not otherwise: a module may look here for what it then declares, and that would need itself.
         // (if known == "no-modules" then { options = unknowns [ "options" ] ofNixos // result.options; } else { });
       };

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A project, and a `nix` that is no Nix: `answer` is what a shell does when it is to evaluate a module. Other questions,
-/// about the options of nixpkgs, fail: they are told by having the memory that they want.
+/// about the options of nixpkgs, fail.
 fn with_fake(answer: &str) -> Home {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new();
@@ -18,7 +18,7 @@ fn with_fake(answer: &str) -> Home {
     let metadata = json!({ "path": nixpkgs, "locked": { "narHash": "sha256-x" } });
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in\n  --version) echo 'nix (Nix) 2.18.1';;\n  \
-         *'flake metadata'*) echo '{metadata}';;\n  *) [ -n \"$GC_INITIAL_HEAP_SIZE\" ] || exit 1; echo \"$*\" >> {calls}\n{answer};;\nesac\n"
+         *'flake metadata'*) echo '{metadata}';;\n  *restrict-eval*) read -r text\n case \"$text\" in *inspect.nix*) echo \"$*\" >> {calls}\n{answer};; *) exit 1;; esac;;\n  *) exit 1;;\nesac\n"
     );
     for name in ["bin/nix", "bin/nix-instantiate"] {
         let program = home.write(name, &script);
@@ -103,6 +103,19 @@ fn a_newer_evaluation_and_the_end_of_the_session_end_the_processes_of_the_older(
     wait("the second alone", || calls(&home) == 2 && sleepers(&sleep) == 2);
     client.shutdown();
     wait("the end of all", || sleepers(&sleep) == 0);
+}
+
+#[test]
+fn what_is_locked_anew_is_evaluated_anew() {
+    let home = with_fake("exit 1");
+    home.write("p/flake.nix", "{ }");
+    let file = home.write("p/codchi.nix", MODULE);
+    let mut client = start(Client::start(&home), file.parent().unwrap(), &Value::Null);
+    client.open(&file, MODULE);
+    wait("the first", || calls(&home) == 1);
+    home.write("p/flake.lock", "{ }");
+    wait("the second", || calls(&home) == 2);
+    client.shutdown();
 }
 
 #[test]

@@ -42,6 +42,8 @@ with_each_nix! {
     an_infinite_recursion_and_a_stack_overflow_are_errors_of_their_option
     what_is_no_module_at_all_is_one_error_with_its_place
     names_that_are_not_known_are_no_errors
+    arguments_that_nixos_gives_its_modules_are_no_errors
+    which_options_there_are_only_all_of_nixos_knows
     paths_may_have_any_name
     outputs_of_flakes_are_evaluated_with_the_inputs_that_there_are
     nothing_is_read_of_the_environment_or_fetched
@@ -177,6 +179,7 @@ fn reads(folder: &Path) -> Reads {
             reads.packages.extend(facts.packages.iter().map(|used| used.path.clone()));
             reads.config.extend(facts.config_reads.iter().cloned());
             reads.inputs.extend(facts.input_reads.iter().cloned());
+            reads.options |= facts.reads_options;
         }
     }
     reads
@@ -507,6 +510,49 @@ async fn names_that_are_not_known_are_no_errors(nix: Nix) {
     }
 }
 
+async fn arguments_that_nixos_gives_its_modules_are_no_errors(nix: Nix) {
+    let lab = Lab::new(nix);
+    let uses = |argument: &str| {
+        format!(
+            "{{ {argument}, ... }}: {{ codchi.secrets.A = {{ }}; codchi.initScript = toString {argument}.x; }}"
+        )
+    };
+    for argument in ["utils", "modules", "baseModules", "extraModules", "noUserModules"] {
+        let said = lab.say(&uses(argument)).await;
+        assert_eq!(said, "secrets: A; and more\ndynamic: codchi.initScript\n", "{argument}");
+    }
+    // How exactly the place is told differs between versions.
+    let file = lab.write("module/codchi.nix", &uses("nobodys"));
+    for nixpkgs in each_nixpkgs() {
+        let inspection = lab.run(&Lab::of_file(file.clone(), &nixpkgs)).await;
+        let [error] = &inspection.errors[..] else { panic!("{inspection:?}") };
+        assert_eq!(error.message, "attribute 'nobodys' missing");
+        assert_eq!(error.option, Some(vec!["codchi".into(), "initScript".into()]));
+    }
+    let said = lab.say("{ nobodys ? 1, utils, ... }: { codchi.secrets.A = { }; }").await;
+    assert_eq!(said, "secrets: A\n");
+}
+
+async fn which_options_there_are_only_all_of_nixos_knows(nix: Nix) {
+    let lab = Lab::new(nix);
+    let asks = "{ options, lib, ... }: { config = lib.optionalAttrs (options ? services.openssh) { codchi.secrets.A = { }; }; }";
+    assert_eq!(lab.say(asks).await, "secrets: ; and more\n");
+    let file = lab.write("module/codchi.nix", asks);
+    let full = Inspect { depth: Depth::Full, ..Lab::of_file(file, &evaluated_only(&lab)) };
+    assert_eq!(lab.show(&lab.run(&full).await), "secrets: A\n");
+    let declares = "{ lib, ... }: { options.a = lib.mkEnableOption \"a\"; config = { a = true; codchi.secrets.A = { }; }; }";
+    assert_eq!(lab.say(declares).await, "secrets: A\n");
+}
+
+/// The stand-in with the unpacked Debian's hash, which only evaluation asks for.
+fn evaluated_only(lab: &Lab) -> PathBuf {
+    let nixpkgs = lab.folder.path().join("nixpkgs");
+    copy(&repository().join("tests/nixpkgs"), &nixpkgs);
+    std::fs::write(nixpkgs.join("debian.json"), format!("{{ \"hash\": \"sha256-{}=\" }}", "A".repeat(43)))
+        .unwrap();
+    nixpkgs
+}
+
 async fn paths_may_have_any_name(nix: Nix) {
     let lab = Lab::new(nix);
     for name in ["a b", "\"q\" 'p'", "${x}", "$${y}", "ünï/日本", "back\\slash", "semi;colon", "at@:1:2"]
@@ -622,11 +668,7 @@ async fn a_module_that_needs_too_much_memory_is_stopped(nix: Nix) {
 
 async fn all_of_nixos_says_what_it_has_to_say(nix: Nix) {
     let lab = Lab::new(nix);
-    // With the unpacked Debian's hash, which only evaluation asks for.
-    let nixpkgs = lab.folder.path().join("nixpkgs");
-    copy(&repository().join("tests/nixpkgs"), &nixpkgs);
-    std::fs::write(nixpkgs.join("debian.json"), format!("{{ \"hash\": \"sha256-{}=\" }}", "A".repeat(43)))
-        .unwrap();
+    let nixpkgs = evaluated_only(&lab);
     let run = async |text: &str| {
         let file = lab.write("module/codchi.nix", text);
         lab.run(&Inspect { depth: Depth::Full, ..Lab::of_file(file, &nixpkgs) }).await

@@ -263,8 +263,13 @@ fn locks(paths: &Paths, key: &ModuleKey, machines: &[Machine]) -> Vec<PathBuf> {
     let names =
         machines.iter().filter(is_made_of).filter_map(|machine| machine.name.parse::<MachineName>().ok());
     let mut locks: Vec<PathBuf> = names.map(|name| paths.machine(&name).join("flake/flake.lock")).collect();
-    locks.extend(flake_above(path).map(|folder| folder.join("flake.lock")));
+    locks.extend(lock_of(path));
     locks
+}
+
+/// The lock of the flake that a folder or file is a part of, whether there is one or not.
+pub(crate) fn lock_of(path: &Path) -> Option<PathBuf> {
+    flake_above(path).map(|folder| folder.join("flake.lock"))
 }
 
 /// The flake that a folder or file is a part of: the nearest one up to the root of the repository, as Nix looks for it.

@@ -325,6 +325,19 @@ impl Scope {
         ident_text(ident).is_some_and(|name| matches!(self.lookup(ident.syntax(), &name), Lookup::Arguments))
     }
 
+    /// Whether an expression may be all arguments of a module: those of a function, under a name that no single one has.
+    pub(crate) fn may_be_arguments(&self, expr: &Expr) -> bool {
+        let Expr::Ident(ident) = expr else { return false };
+        let Some(name) = ident_text(ident) else { return false };
+        !matches!(name.as_str(), "config" | "lib" | "pkgs")
+            && matches!(self.lookup(ident.syntax(), &name), Lookup::Arguments | Lookup::Parameter)
+    }
+
+    /// Whether a name means what the text is given from outside: an argument, or what a `with` brings.
+    pub(crate) fn is_given(&self, node: &SyntaxNode, name: &str) -> bool {
+        !matches!(self.lookup(node, name), Lookup::Value(_) | Lookup::Member(_))
+    }
+
     /// Whether a name that no scope binds may come from a `with` of the module argument `argument`.
     pub(crate) fn is_from_with(&self, ident: &ast::Ident, name: &str, argument: &str) -> bool {
         match self.lookup(ident.syntax(), name) {

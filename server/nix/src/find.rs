@@ -2,7 +2,10 @@
 
 use crate::{NixError, Version};
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 use tokio::process::Command;
 
 /// Where installers put it, for a process whose PATH does not have it (an editor started from a desktop).
@@ -23,14 +26,27 @@ fn is_executable(program: &Path) -> bool {
     program.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
-/// Asks a `nix` for its version.
+/// Asks a `nix` for its version; it answers in a few milliseconds, unless it lies on a disk that does not.
 pub(crate) async fn version(program: &Path) -> Result<Version, NixError> {
+    version_within(program, Duration::from_secs(10)).await
+}
+
+async fn version_within(program: &Path, limit: Duration) -> Result<Version, NixError> {
     let failed = |source| NixError::Process { command: "nix --version".into(), source };
-    let output = Command::new(program).arg("--version").kill_on_drop(true).output().await.map_err(failed)?;
+    // Our own standard input is not for others to read: the editor speaks to us there.
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
+    let output = match tokio::time::timeout(limit, command.output()).await {
+        Ok(output) => output.map_err(failed)?,
+        Err(_elapsed) => {
+            let message = format!("it has not answered within {} s", limit.as_secs_f32());
+            return Err(failed(io::Error::new(io::ErrorKind::TimedOut, message)));
+        }
+    };
     let text = String::from_utf8_lossy(&output.stdout);
     parse_version(&text).ok_or_else(|| {
         let text = text.lines().next().unwrap_or_default();
-        failed(std::io::Error::other(format!("its version cannot be read from `{text}`")))
+        failed(io::Error::other(format!("its version cannot be read from `{text}`")))
     })
 }
 
@@ -74,5 +90,25 @@ mod tests {
         }
         let path = std::env::join_paths([&folder.path().join("missing"), &no, &yes]).unwrap();
         assert_eq!(find_in(Some(&path), None), Some(yes.join("nix")));
+    }
+    #[tokio::test]
+    async fn a_nix_that_does_not_answer_is_not_waited_for_and_cannot_read_what_is_ours() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let program = |script: &str| {
+            let program = folder.path().join(format!("nix{}", script.len()));
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            program
+        };
+        let limit = Duration::from_millis(100);
+        let error = version_within(&program("exec sleep 300"), limit).await.unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(
+            (error.to_string().as_str(), source.as_str()),
+            ("Running `nix --version` failed", "it has not answered within 0.1 s")
+        );
+        let reads = program("cat; echo nix 2.18.1");
+        assert_eq!(version_within(&reads, Duration::from_secs(5)).await.unwrap(), Version(2, 18));
     }
 }

@@ -23,7 +23,17 @@ pub(crate) enum CatalogueError {
 impl CatalogueError {
     /// Whether it would be the same the next time.
     pub(super) fn is_lasting(&self) -> bool {
-        !matches!(self, Self::Cancelled | Self::Nix(NixError::NotInstalled | NixError::Process { .. }))
+        let is_of_this_moment = |error: &NixError| {
+            matches!(
+                error,
+                NixError::NotInstalled | NixError::Process { .. } | NixError::TooMuchMemory { limit: None }
+            )
+        };
+        match self {
+            Self::Nix(error) => !is_of_this_moment(error),
+            Self::Before(_) | Self::Io(_) => true,
+            Self::Cancelled => false,
+        }
     }
 
     /// What the person can do next, as a sentence.

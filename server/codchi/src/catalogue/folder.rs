@@ -24,6 +24,12 @@ const OTHERS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// What failed is not tried again before, in whatever process.
 const FAILED: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A file that was not put in its place within this time is of a process that was killed: it takes longer than any answer.
+const UNFINISHED: Duration = Duration::from_secs(60 * 60);
+
+/// What such files begin with.
+const NEW: &str = ".new-";
+
 /// How often a lock that another process holds is tried.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -110,16 +116,19 @@ impl Folder {
             .collect();
         kept.sort();
         let surplus = kept.len().saturating_sub(KEPT);
-        let old = kept.drain(..surplus).map(|(_, folder)| folder);
+        let old: Vec<PathBuf> = kept.drain(..surplus).map(|(_, folder)| folder).collect();
         let others = folders(&self.all).filter(|folder| {
             let used = modified(&folder.join("lock"));
             !folder.ends_with(FORMAT)
                 && used.and_then(|used| used.elapsed().ok()).is_none_or(|age| age > OTHERS)
         });
-        for folder in old.chain(others) {
+        for folder in old.into_iter().chain(others) {
             if let Err(error) = fs::remove_dir_all(&folder) {
                 tracing::debug!("{} cannot be removed: {error}", folder.display());
             }
+        }
+        for (_, folder) in kept {
+            remove_unfinished(&folder);
         }
     }
 }
@@ -147,7 +156,7 @@ impl Entry {
     /// A file that becomes one of this entry's with [`keep`](Self::keep).
     pub(super) fn new_file(&self) -> io::Result<NamedTempFile> {
         fs::create_dir_all(&self.folder)?;
-        tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)
+        tempfile::Builder::new().prefix(NEW).tempfile_in(&self.folder)
     }
 
     /// Puts a file in its place.
@@ -176,6 +185,21 @@ impl Entry {
         let file = self.folder.join("failed");
         let age = modified(&file)?.elapsed().ok()?;
         if age > FAILED { None } else { fs::read_to_string(file).ok() }
+    }
+}
+
+/// Removes what killed processes have left in the folder of an entry.
+fn remove_unfinished(folder: &Path) {
+    let is_unfinished = |file: &PathBuf| {
+        let is_new =
+            file.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(NEW));
+        is_new && modified(file).and_then(|time| time.elapsed().ok()).is_some_and(|age| age > UNFINISHED)
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for file in entries.map(|entry| entry.path()).filter(is_unfinished) {
+        if let Err(error) = fs::remove_file(&file) {
+            tracing::debug!("{} cannot be removed: {error}", file.display());
+        }
     }
 }
 

@@ -100,10 +100,12 @@ impl Catalogues {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a collision of hashes, the same revision at another place: only places would differ.
         let before = known().get(&key).and_then(Weak::upgrade).filter(|base| base.path() == path);
+        let entry = self.folder.entry(&key);
         if let Some(base) = before {
+            // Many states of own modules may be kept since; they are of no use without it.
+            let _ = tokio::task::spawn_blocking(move || entry.touch()).await;
             return Ok(base);
         }
-        let entry = self.folder.entry(&key);
         let question = || SurveyQuestion::Options;
         let table = self.table(&entry, path, question, NIXPKGS, cancel).await?;
         let base = Base::new(key.clone(), path, table, entry, self.questions.clone());
@@ -172,7 +174,8 @@ impl Catalogues {
             Ok(left_out) => left_out,
             Err(error) => {
                 let error = CatalogueError::from(error);
-                if error.is_lasting() {
+                // One that was collected meanwhile does not say what it has.
+                if error.is_lasting() && nixpkgs.exists() {
                     entry.set_failed(&crate::error::report(&error));
                 }
                 return Err(error);

@@ -5,7 +5,7 @@ use super::folder::Folder;
 use super::known::Base;
 use super::surveyor::Surveyor;
 use codchi_machine::CancellationToken;
-use codchi_nix::{Limits, PackageNames, Survey, SurveyQuestion};
+use codchi_nix::{Limits, NixError, PackageNames, Survey, SurveyQuestion};
 use std::fs::File;
 use std::io::{BufReader, Seek as _};
 use std::sync::Arc;
@@ -40,32 +40,45 @@ impl Questions {
     /// Answers them, one after the other, until nobody can ask any more or it is cancelled.
     pub(crate) async fn answer(mut self, cancel: CancellationToken) {
         let mut next = None;
+        let mut alone: Vec<Asked> = Vec::new();
         loop {
-            let (base, path) = match next.take() {
-                Some(asked) => asked,
-                None => tokio::select! {
-                    asked = self.asked.recv() => match asked {
-                        Some(asked) => asked,
-                        None => return,
+            let (base, paths) = if let Some((base, path)) = alone.pop() {
+                (base, vec![path])
+            } else {
+                let (base, path) = match next.take() {
+                    Some(asked) => asked,
+                    None => tokio::select! {
+                        asked = self.asked.recv() => match asked {
+                            Some(asked) => asked,
+                            None => return,
+                        },
+                        () = cancel.cancelled() => return,
                     },
-                    () = cancel.cancelled() => return,
-                },
-            };
-            let mut paths = vec![path];
-            while paths.len() < TOGETHER
-                && let Ok(asked) = self.asked.try_recv()
-            {
-                if !Arc::ptr_eq(&asked.0, &base) {
-                    next = Some(asked);
-                    break;
+                };
+                let mut paths = vec![path];
+                while paths.len() < TOGETHER
+                    && let Ok(asked) = self.asked.try_recv()
+                {
+                    if !Arc::ptr_eq(&asked.0, &base) {
+                        next = Some(asked);
+                        break;
+                    }
+                    paths.push(asked.1);
                 }
-                paths.push(asked.1);
-            }
-            match self.ask(&base, paths, &cancel).await {
+                (base, paths)
+            };
+            match self.ask(&base, paths.clone(), &cancel).await {
                 Ok(answers) => answers.into_iter().for_each(|answer| base.packages().set(answer)),
                 Err(CatalogueError::Cancelled) => return,
+                // What ended the process is one of them; the others have an answer.
+                Err(CatalogueError::Nix(NixError::Failed { .. })) if paths.len() > 1 => {
+                    alone.extend(paths.into_iter().map(|path| (base.clone(), path)));
+                }
                 Err(error) => {
-                    tracing::info!("packages are not completed: {}", crate::error::report(&error));
+                    let paths: Vec<String> =
+                        paths.iter().map(|path| format!("pkgs.{}", path.join("."))).collect();
+                    let error = crate::error::report(&error);
+                    tracing::info!("packages of {} are not completed: {error}", paths.join(", "));
                 }
             }
         }

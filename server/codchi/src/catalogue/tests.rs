@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod kept;
+
 /// Answers from a text, and counts.
 struct Fake {
     options: Mutex<String>,
@@ -51,6 +53,7 @@ impl Surveyor for Fake {
             return Err(NixError::Cancelled);
         }
         let text = match &survey.question {
+            SurveyQuestion::Packages(paths) if paths.contains(&path("evil")) => "fail".to_owned(),
             SurveyQuestion::Packages(paths) => {
                 let answer = |path: &Vec<String>| {
                     let names: &[&str] = if path.is_empty() { &["git", "hello"] } else { &["requests"] };
@@ -224,9 +227,10 @@ async fn what_a_person_changes_in_their_own_modules_costs_only_these() {
 async fn what_fails_is_not_tried_again_and_leaves_nothing_behind() {
     let cache = tempfile::tempdir().unwrap();
     let fake = Fake::new("fail");
+    let nixpkgs = tempfile::tempdir().unwrap();
     let of = async |cancel: &CancellationToken| {
         let (catalogues, _questions) = Catalogues::new(cache.path(), fake.clone());
-        catalogues.of("/nixpkgs".as_ref(), "r1", &[], cancel).await.unwrap_err().to_string()
+        catalogues.of(nixpkgs.path(), "r1", &[], cancel).await.unwrap_err().to_string()
     };
     assert_eq!(of(&CancellationToken::new()).await, "Nix does not say which options there are");
     let again = of(&CancellationToken::new()).await;
@@ -295,26 +299,18 @@ async fn packages_are_known_after_they_were_asked_for() {
     assert_eq!(catalogue.packages(&path("python3Packages")).unwrap(), ["requests"]);
     assert_eq!(catalogue.packages(&[]).unwrap(), ["git", "hello"], "asked for without being asked");
     assert_eq!(catalogue.packages(&path("lib.types")), None);
+
+    // One that ends Nix takes nothing else with it.
+    for name in ["a", "evil", "b"] {
+        assert_eq!(catalogue.packages(&path(name)), None);
+    }
+    while catalogue.packages(&path("a")).is_none() || catalogue.packages(&path("b")).is_none() {
+        assert!(tokio::time::Instant::now() < deadline, "nobody answers the others");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(catalogue.packages(&path("evil")), None);
     cancel.cancel();
     answering.await.unwrap();
-}
-
-#[test]
-fn only_what_was_used_last_is_kept() {
-    let cache = tempfile::tempdir().unwrap();
-    let folder = Folder::new(cache.path());
-    let entries: Vec<Entry> = (0..40u8).map(|n| folder.entry(&Key::of([[n].as_slice()]))).collect();
-    for (n, entry) in entries.iter().enumerate() {
-        let file = entry.new_file().unwrap();
-        entry.keep(file, &entry.options()).unwrap();
-        let used = File::options().write(true).open(entry.options().with_file_name("used")).unwrap();
-        used.set_modified(std::time::SystemTime::now() - Duration::from_secs(1000 - n as u64)).unwrap();
-    }
-    entries[0].touch();
-    folder.tidy();
-    let kept: Vec<usize> = (0..40).filter(|n| entries[*n].options().exists()).collect();
-    assert_eq!(kept.len(), 24);
-    assert!(kept.contains(&0) && kept.contains(&39) && !kept.contains(&1));
 }
 
 /// As many options as NixOS has, with texts of the usual length.

@@ -3,6 +3,7 @@
 use super::job::Place;
 use crate::files;
 use codchi_ide::{Evaluated, EvaluatedManifest, EvaluatedSecret, EvaluationError, Place as Position};
+use codchi_module::Document;
 use codchi_nix::{InspectError, Inspection};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,17 @@ pub(super) fn evaluated(inspection: Inspection, place: &Place, foreign: &[PathBu
     }
 }
 
+/// Whether a file that only the evaluation has found, so that nobody has looked at it before, asks which options there are;
+/// a lenient evaluation answers with those that it knows. Blocking.
+pub(super) fn others_ask_for_options(inspection: &Inspection, place: &Place, foreign: &[PathBuf]) -> bool {
+    let files = inspection.files.iter().map(|file| place.real(file.clone()));
+    files
+        .filter(|file| is_users(file, foreign) && !place.texts().contains_key(file))
+        .take(MOST_FILES)
+        .filter_map(|file| files::read(&file).ok())
+        .any(|text| Document::new(text).facts().reads_options)
+}
+
 fn is_users(file: &Path, foreign: &[PathBuf]) -> bool {
     let is_foreign = file.starts_with("/nix/store") || foreign.iter().any(|folder| file.starts_with(folder));
     file.is_absolute() && !is_foreign && file.extension().is_some_and(|e| e == "nix")
@@ -86,6 +98,7 @@ fn error(error: InspectError, place: &Place) -> EvaluationError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Job;
     use super::*;
     use serde_json::json;
 
@@ -106,6 +119,26 @@ mod tests {
         assert_eq!(manifest(json), Some(expected));
         assert_eq!(manifest(json!({ "secrets": {} })), None);
         assert_eq!(manifest(json!("garbage")), None);
+    }
+
+    #[test]
+    fn a_file_that_nobody_knew_of_may_ask_which_options_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            folder.path().join(name)
+        };
+        let asks = "{ options, ... }: { a = options ? b; }";
+        let [known, asking, other] =
+            [("a.nix", asks), ("b.nix", asks), ("c.nix", "{ }")].map(|(n, t)| at(n, t));
+        let place = Job::of_text(&known, asks).place();
+        let ask = |files: &[&PathBuf], foreign: &[PathBuf]| {
+            let files = files.iter().map(|file| file.to_path_buf()).collect();
+            others_ask_for_options(&Inspection { files, ..Inspection::default() }, &place, foreign)
+        };
+        assert!(ask(&[&known, &asking, &other], &[]));
+        assert!(!ask(&[&known, &other], &[]), "of the module's own files that is known");
+        assert!(!ask(&[&asking], &[folder.path().to_owned()]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One module as it is to be evaluated: its texts as they are in the editor, and where Nix finds them.
 
 use super::mirror::Mirror;
-use crate::files;
+use crate::{files, pins};
 use codchi_ide::{Evaluable, Files, ModuleKey};
 use codchi_nix::{InspectedModule, Reads};
 use std::borrow::Cow;
@@ -28,6 +28,8 @@ pub(crate) struct Job {
     texts: BTreeMap<PathBuf, Arc<str>>,
     /// The files whose text is not the one on the disk.
     unsaved: BTreeSet<PathBuf>,
+    /// What the lock of its flake says: which nixpkgs and inputs it has.
+    lock: Option<String>,
     reads: Reads,
 }
 
@@ -42,6 +44,7 @@ impl Job {
                 reads.packages.extend(facts.packages.iter().map(|package| package.path.clone()));
                 reads.config.extend(facts.config_reads.iter().cloned());
                 reads.inputs.extend(facts.input_reads.iter().cloned());
+                reads.options |= facts.reads_options;
             }
             let on_disk = files::read(path).ok();
             let text = match files.open_text(path) {
@@ -62,7 +65,8 @@ impl Job {
             room = rest;
             texts.insert(path.to_path_buf(), text);
         }
-        Self { key, root, texts, unsaved, reads }
+        let lock = pins::lock_of(&key.0).and_then(|lock| files::read(&lock).ok());
+        Self { key, root, texts, unsaved, lock, reads }
     }
 
     /// A module of one text.
@@ -73,6 +77,7 @@ impl Job {
             root: path.into(),
             texts: [(path.into(), text.into())].into(),
             unsaved: BTreeSet::new(),
+            lock: None,
             reads: Reads::default(),
         }
     }
@@ -85,7 +90,7 @@ impl Job {
     /// Two jobs with the same hash say the same to Nix, as far as we know the files that it reads.
     pub(crate) fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (&self.key, &self.root, &self.texts).hash(&mut hasher);
+        (&self.key, &self.root, &self.texts, &self.lock).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -248,5 +253,9 @@ mod tests {
         assert_ne!(saved, changed);
         std::fs::write(&file, "2").unwrap();
         assert_eq!(changed, job(&file, &[], &[(&file, "2")]).hash(), "nor does saving what was evaluated");
+        std::fs::write(folder.path().join("flake.nix"), "{ }").unwrap();
+        assert_eq!(changed, job(&file, &[], &[]).hash(), "there is nothing locked");
+        std::fs::write(folder.path().join("flake.lock"), "{ }").unwrap();
+        assert_ne!(changed, job(&file, &[], &[]).hash(), "it may have another nixpkgs and other inputs");
     }
 }

@@ -6,19 +6,28 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// So many files, folders and links a mirror may have; making them takes some 5 µs each.
 const MOST: usize = 20_000;
 
+/// What the folders of mirrors are called.
+const PREFIX: &str = "codchi-mirror-";
+
+/// A folder that nobody holds, and that is older than this, is of a process that was killed.
+const ABANDONED: Duration = Duration::from_secs(60);
+
 /// A copy of a module's files; gone with this.
 pub(super) struct Mirror {
     folder: TempDir,
+    /// Locked, so that others see that it is in use.
+    _held: File,
     /// Without links, as Nix may call it so.
     root: PathBuf,
 }
@@ -30,12 +39,16 @@ impl Mirror {
     /// Why it cannot be made, as a clause.
     pub(super) fn new(texts: &BTreeMap<PathBuf, Arc<str>>) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("a copy of it cannot be made ({error})");
+        let all = std::env::temp_dir();
+        remove_abandoned(&all, ABANDONED);
         // Nobody else may read it.
         let private = Permissions::from_mode(0o700);
         let folder =
-            tempfile::Builder::new().prefix("codchi-").permissions(private).tempdir().map_err(failed)?;
+            tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(&all).map_err(failed)?;
+        let held = File::open(folder.path()).map_err(failed)?;
+        held.lock_shared().map_err(failed)?;
         let root = folder.path().canonicalize().map_err(failed)?;
-        let mirror = Self { folder, root };
+        let mirror = Self { folder, _held: held, root };
         let folders: BTreeSet<&Path> = texts.keys().flat_map(|path| path.ancestors().skip(1)).collect();
         let mut room = MOST;
         // Sorted: each folder comes after the one that it is in.
@@ -93,6 +106,26 @@ impl Mirror {
                 text.replace(&format!("{root}/"), "/").replace(root, "/").into()
             }
             _ => text.into(),
+        }
+    }
+}
+
+/// Removes mirrors of processes that were killed: they hold what a person has not saved.
+fn remove_abandoned(all: &Path, age: Duration) {
+    let mirrors = std::fs::read_dir(all).into_iter().flatten().flatten().filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
+            && entry.metadata().is_ok_and(|metadata| {
+                let made = metadata.modified().ok().and_then(|time| time.elapsed().ok());
+                let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+                metadata.is_dir() && is_ours && made.is_some_and(|made| made >= age)
+            })
+    });
+    for mirror in mirrors {
+        let Ok(folder) = File::open(mirror.path()) else { continue };
+        if folder.try_lock().is_ok()
+            && let Err(error) = std::fs::remove_dir_all(mirror.path())
+        {
+            tracing::debug!("{} cannot be removed: {error}", mirror.path().display());
         }
     }
 }
@@ -163,6 +196,34 @@ mod tests {
         }
         let texts = BTreeMap::from([(folder.path().join("a.nix"), Arc::from("x"))]);
         assert!(Mirror::new(&texts).err().unwrap().contains("20000 entries"));
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_is_removed_without_what_its_links_lead_to() {
+        let (all, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        write(&project.path().join("a.nix"), "real");
+        let make = |name: &str| {
+            let folder = all.path().join(name);
+            write(&folder.join("home/codchi.nix"), "not saved");
+            symlink(project.path(), folder.join("home/p")).unwrap();
+            folder
+        };
+        let [left, used, other] = ["codchi-mirror-1", "codchi-mirror-2", "other"].map(make);
+        let held = File::open(&used).unwrap();
+        held.lock_shared().unwrap();
+        remove_abandoned(all.path(), ABANDONED);
+        assert!(left.exists(), "it is being made");
+        remove_abandoned(all.path(), Duration::ZERO);
+        assert!(!left.exists() && used.exists() && other.exists());
+        assert!(project.path().join("a.nix").exists());
+        drop(held);
+        remove_abandoned(all.path(), Duration::ZERO);
+        assert!(!used.exists());
+
+        let file = project.path().join("a.nix");
+        let mirror = mirror(&[(&file, "new")]);
+        remove_abandoned(&std::env::temp_dir(), ABANDONED);
+        assert!(mirror.inside(&file).exists());
     }
 
     #[test]

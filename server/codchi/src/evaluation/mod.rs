@@ -189,10 +189,16 @@ impl Prepared {
         };
         let inspection = self.nix.inspect(&inspect, cancel).await?;
         tracing::debug!("Nix took {} ms ({depth:?})", inspection.took.as_millis());
-        let complete = inspection.complete;
         let (place, foreign) = (self.place.clone(), [self.pin.path.clone(), self.ours.clone()]);
-        let found = blocking(move || found::evaluated(inspection, &place, &foreign)).await?;
-        Ok((found, complete))
+        blocking(move || {
+            let mut inspection = inspection;
+            if inspection.complete && depth == Depth::Lenient {
+                inspection.complete = !found::others_ask_for_options(&inspection, &place, &foreign);
+            }
+            let complete = inspection.complete;
+            (found::evaluated(inspection, &place, &foreign), complete)
+        })
+        .await
     }
 }
 

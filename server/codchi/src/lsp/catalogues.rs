@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     module: Evaluable,
-    /// When its files and the lock beside them changed.
+    /// When its files and the lock of its flake changed.
     stamps: Vec<Option<(SystemTime, u64)>>,
     machines: Vec<Machine>,
     nixpkgs: Option<String>,
@@ -104,8 +104,8 @@ fn stamps(module: &Evaluable) -> Vec<Option<(SystemTime, u64)>> {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     };
-    let lock = module.root.with_file_name("flake.lock");
-    module.files.iter().map(|file| &**file).chain([lock.as_path()]).map(stamp).collect()
+    let lock = crate::pins::lock_of(&module.key.0);
+    module.files.iter().map(|file| &**file).chain(lock.as_deref()).map(stamp).collect()
 }
 
 /// The catalogue of one module; why there is none where there is something to tell.

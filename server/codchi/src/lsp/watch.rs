@@ -169,12 +169,12 @@ impl FolderWatch {
     }
 }
 
-/// Whether an event is about a folder, a Nix file, or what git ignores; or says that events were lost.
+/// Whether an event is about a folder, a Nix file, a lock, or what git ignores; or says that events were lost.
 fn is_about_modules(event: &inotify::Event<'_>) -> bool {
     let name = event.file_name().map(|name| name.to_bytes()).unwrap_or_default();
     event.events().intersects(ReadFlags::ISDIR.union(ReadFlags::QUEUE_OVERFLOW))
         || name.ends_with(b".nix")
-        || [b".gitignore".as_slice(), b".ignore"].contains(&name)
+        || [b"flake.lock".as_slice(), b".gitignore", b".ignore"].contains(&name)
 }
 
 #[cfg(test)]
@@ -229,6 +229,8 @@ mod tests {
         assert!(!matters(&watch).await, "some other file");
         fs::write(at("a.nix"), "1").unwrap();
         assert!(matters(&watch).await, "a Nix file is written");
+        fs::write(at("flake.lock"), "1").unwrap();
+        assert!(matters(&watch).await, "a lock is written");
         fs::rename(at("a.nix"), at("a.txt")).unwrap();
         assert!(matters(&watch).await, "it is renamed");
         fs::create_dir(at("sub")).unwrap();

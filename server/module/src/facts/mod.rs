@@ -60,6 +60,8 @@ pub struct Facts {
     /// What is read of a flake's inputs, the input's name first: below the argument `inputs`, and in a flake below what its
     /// outputs are made of; sorted, each once.
     pub input_reads: Vec<Vec<String>>,
+    /// Whether it may ask which options there are: something of the argument `options` is used.
+    pub reads_options: bool,
     /// Names that one set, `let` or function binds twice, which Nix refuses; in order of the text.
     pub duplicates: Vec<Duplicate>,
     /// Comments that say which diagnostics are not wanted, in order of the text.
@@ -300,6 +302,7 @@ impl Facts {
             packages: uses.packages,
             config_reads: uses.config.into_iter().collect(),
             input_reads: uses.inputs.into_iter().collect(),
+            reads_options: uses.options,
             duplicates: uses.duplicates,
             ..walk.finish()
         }

@@ -25,6 +25,8 @@ pub(super) struct Uses {
     /// Paths that are read of a flake's inputs.
     pub(super) inputs: BTreeSet<Vec<String>>,
     pub(super) duplicates: Vec<Duplicate>,
+    /// Whether something is asked of the argument `options`.
+    pub(super) options: bool,
     /// Names that are inputs in this file.
     input_names: HashSet<String>,
     /// Selections and names of which is known only in the end whether they are of the module's arguments: what they begin
@@ -49,7 +51,12 @@ pub(super) fn uses(scope: &Scope, root: &SyntaxNode, inputs: HashSet<String>) ->
                         uses.open.push((base, node, withs > 0));
                     }
                 }
-                SyntaxKind::NODE_IDENT if withs > 0 => uses.ident(scope, &node),
+                SyntaxKind::NODE_IDENT => {
+                    uses.options = uses.options || is_options(scope, &node);
+                    if withs > 0 {
+                        uses.ident(scope, &node);
+                    }
+                }
                 SyntaxKind::NODE_INHERIT => uses.inherit(scope, &node),
                 SyntaxKind::NODE_ATTRPATH_VALUE => uses.alias(&node),
                 SyntaxKind::NODE_PAT_BIND => {
@@ -102,6 +109,34 @@ fn leftmost(node: &SyntaxNode) -> Option<String> {
             }
             _ => return None,
         };
+    }
+}
+
+/// Whether a name is the argument `options`, where it is used: as a variable, or as a part of all arguments.
+fn is_options(scope: &Scope, node: &SyntaxNode) -> bool {
+    // By the green tree, where a look at the parts takes no memory.
+    let first = node.green().children().next().and_then(rowan::NodeOrToken::into_token);
+    if first.is_none_or(|token| token.text() != "options") {
+        return false;
+    }
+    let Some(parent) = node.parent() else { return true };
+    match parent.kind() {
+        // `args.options.a`, but neither `{ options.a = …; }` nor `a.options`.
+        SyntaxKind::NODE_ATTRPATH => {
+            let base = match parent.parent().and_then(Expr::cast) {
+                Some(Expr::Select(select)) => select.expr(),
+                Some(Expr::HasAttr(asked)) => asked.expr(),
+                _ => None,
+            };
+            parent.first_child().as_ref() == Some(node)
+                && base.is_some_and(|base| scope.may_be_arguments(&base))
+        }
+        SyntaxKind::NODE_PAT_ENTRY | SyntaxKind::NODE_PAT_BIND | SyntaxKind::NODE_IDENT_PARAM => false,
+        SyntaxKind::NODE_INHERIT => match ast::Inherit::cast(parent).and_then(|inherit| inherit.from()) {
+            Some(from) => from.expr().is_some_and(|from| scope.may_be_arguments(&from)),
+            None => scope.is_given(node, "options"),
+        },
+        _ => scope.is_given(node, "options"),
     }
 }
 

@@ -380,3 +380,31 @@ fn to_read_what_all_secrets_are_in_is_to_read_them_all() {
     ));
     assert!(!reads_all("{ codchi.secrets.A.description = \"a\"; }"));
 }
+
+#[test]
+fn a_module_that_asks_which_options_there_are_is_known() {
+    for asks in [
+        "{ options, lib, ... }: { config = lib.optionalAttrs (options ? services.docker) { }; }",
+        "{ options, ... }: { a = options.services.x.isDefined or false; }",
+        "{ options, ... }: let opt = options; in { a = opt ? b; }",
+        "{ options, ... }: { a = builtins.attrNames options; }",
+        "{ options, ... }: { imports = [ (import ./x.nix { inherit options; }) ]; }",
+        "{ ... }@args: { a = args.options ? b; }",
+        "args: { a = args.options.b; }",
+        "args: { a = args ? options.b; }",
+        "args: let inherit (args) options; in { }",
+        "args: with args; { a = options ? b; }",
+    ] {
+        assert!(Document::new(asks).facts().reads_options, "{asks}");
+    }
+    for does_not in [
+        "{ options, lib, ... }: { options.a = lib.mkOption { }; config.a = 1; }",
+        "{ lib, ... }: { options = { a = lib.options.mkOption { }; }; }",
+        "{ lib, ... }: { a = lib.types.submodule { options.b = lib.mkOption { }; }; inherit (lib) options; }",
+        "{ config, ... }: let cfg = config.services.x; in { a = cfg.options; b = config.options; c = cfg ? options; }",
+        "{ ... }: let options = { b = 1; }; in { a = options.b; c = options ? b; }",
+        "{ ... }: { a = \"options ? b\"; }",
+    ] {
+        assert!(!Document::new(does_not).facts().reads_options, "{does_not}");
+    }
+}

@@ -63,6 +63,8 @@ pub struct Reads {
     pub config: BTreeSet<Vec<String>>,
     /// Of a flake's `inputs`, the input's name first.
     pub inputs: BTreeSet<Vec<String>>,
+    /// Whether something of `options` is read: which there are is known of all of NixOS only.
+    pub options: bool,
 }
 
 /// What an evaluation may take.
@@ -82,7 +84,8 @@ pub struct Inspection {
     /// The manifest, in the shape of `codchi_machine::Manifest`, without what does not evaluate; `None` where the module
     /// does not evaluate at all.
     pub manifest: Option<serde_json::Value>,
-    /// Whether `manifest` has all: no part of it failed or is dynamic, and no module was left out.
+    /// Whether `manifest` has all: no part of it failed or is dynamic, no module was left out, and none asks which options
+    /// there are where that is not known.
     pub complete: bool,
     /// Options whose value needs what the evaluation does not know: of a lenient one all of NixOS, packages and inputs, of
     /// any what would have to be built or fetched. `codchi` alone where the modules as such are not known.

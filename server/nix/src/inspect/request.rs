@@ -79,7 +79,7 @@ pub(super) fn expression(
 }
 
 fn paths(reads: &Reads) -> Paths<'_> {
-    let Reads { packages, config, inputs } = reads;
+    let Reads { packages, config, inputs, .. } = reads;
     let [packages, config, inputs] =
         [packages, config, inputs].map(|paths| paths.iter().map(Vec::as_slice).collect());
     Paths { packages, config, inputs }

@@ -89,7 +89,9 @@ impl Nix {
         findings.explain_all(&runner, &survey.failed, &ended).await?;
         let mut inspection = findings.inspection;
         inspection.dynamic.sort();
-        inspection.complete = survey.complete && !findings.unseen && survey.manifest.is_some();
+        let knows_options = request.depth == Depth::Full || !request.reads.options;
+        inspection.complete =
+            survey.complete && !findings.unseen && knows_options && survey.manifest.is_some();
         inspection.manifest = survey.manifest;
         Ok(inspection)
     }
