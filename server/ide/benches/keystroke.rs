@@ -48,7 +48,10 @@ fn others() -> Others {
     let nodes = facts.iter().map(|(path, facts)| (path.as_path().into(), Arc::new(Node::of(path, facts))));
     let graph = Graph::default().with(nodes.collect::<Vec<(Arc<Path>, _)>>());
     facts.remove(&long());
-    Others { facts, graph, before: Document::new(module.as_str()), module }
+    let before = Document::new(module.as_str());
+    // As those of an open file are.
+    let _ = before.facts();
+    Others { facts, graph, before, module }
 }
 
 fn long() -> PathBuf {

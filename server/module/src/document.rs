@@ -1,15 +1,16 @@
 //! One text and everything that follows from it.
 
+use crate::facts::Pieces;
 use crate::facts::outline::outline;
-use crate::limit::{LARGEST, excess};
+use crate::limit::{Cost, LARGEST, excess};
 use crate::names::{Name, Rebinding, name_at, spelled_out};
-use crate::reparse::reparse;
+use crate::reparse::{Parsed, reparse};
 use crate::syntax::{SyntaxError, syntax_errors};
 use crate::{Binding, Facts, LineIndex, TextRange, TextSize};
 use rnix::{Root, SyntaxNode};
 use rowan::GreenNode;
 use rowan::ast::AstNode as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// One text, its lines, its syntax tree and its facts. Immutable; an edit makes a new one.
 pub struct Document {
@@ -17,9 +18,15 @@ pub struct Document {
     lines: LineIndex,
     tree: GreenNode,
     errors: Vec<rnix::ParseError>,
+    /// What it costs the parser at most; `None` where there is no bound.
+    cost: Option<Cost>,
     /// Where the text was cut off for the parser, and why.
     excess: Option<SyntaxError>,
     facts: OnceLock<Arc<Facts>>,
+    /// What the definitions say, once the facts are worked out: for the texts after this one.
+    pieces: OnceLock<Arc<Pieces>>,
+    /// That of a text before, until then.
+    before: Mutex<Option<Arc<Pieces>>>,
     /// Apart from the facts, as it is not needed at each keystroke.
     outline: OnceLock<Vec<Binding>>,
 }
@@ -29,34 +36,44 @@ impl Document {
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
-        let excess = excess(&text);
+        let cost = if text.len() > LARGEST { None } else { Cost::of(&text) };
+        let excess = excess(&text, cost);
         let readable = excess.as_ref().and_then(|error| text.get(..usize::from(error.range.start())));
         let parse = rnix::Root::parse(readable.unwrap_or(&text));
         let tree = parse.syntax().green().to_owned();
-        Self::of(text, tree, parse.errors().to_vec(), excess)
+        Self::of(text, Parsed { tree, errors: parse.errors().to_vec(), cost }, excess)
     }
 
     /// The same as [`Self::new`], but where only definitions of a set differ from this text, only those are parsed.
     #[must_use]
     pub fn edited(&self, text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
-        if self.excess.is_some() || excess(&text).is_some() {
+        if self.excess.is_some() || text.len() > LARGEST {
             return Self::new(text);
         }
-        match reparse(&self.text, self.root().syntax(), &self.errors, &text) {
-            Some((tree, errors)) => Self::of(text, tree, errors, None),
+        match reparse(&self.text, self.root().syntax(), &self.errors, self.cost, &text) {
+            Some(parsed) => {
+                let pieces = self.pieces.get().cloned().or_else(|| self.before().clone());
+                Self { before: Mutex::new(pieces), ..Self::of(text, parsed, None) }
+            }
             None => Self::new(text),
         }
     }
 
-    fn of(
-        text: Arc<str>,
-        tree: GreenNode,
-        errors: Vec<rnix::ParseError>,
-        excess: Option<SyntaxError>,
-    ) -> Self {
-        let (facts, outline) = (OnceLock::new(), OnceLock::new());
-        Self { lines: LineIndex::new(&text), text, tree, errors, excess, facts, outline }
+    fn of(text: Arc<str>, parsed: Parsed, excess: Option<SyntaxError>) -> Self {
+        let Parsed { tree, errors, cost } = parsed;
+        Self {
+            lines: LineIndex::new(&text),
+            text,
+            tree,
+            errors,
+            cost,
+            excess,
+            facts: OnceLock::new(),
+            pieces: OnceLock::new(),
+            before: Mutex::new(None),
+            outline: OnceLock::new(),
+        }
     }
 
     /// The text.
@@ -94,8 +111,16 @@ impl Document {
     fn facts_once(&self) -> &Arc<Facts> {
         self.facts.get_or_init(|| {
             let has_syntax_errors = self.has_syntax_errors();
-            Arc::new(Facts { has_syntax_errors, ..Facts::of(&self.text, &self.root()) })
+            let before = self.before().take().unwrap_or_default();
+            let (facts, pieces) = Facts::of(&self.text, &self.root(), &before);
+            let _ = self.pieces.set(Arc::new(pieces));
+            Arc::new(Facts { has_syntax_errors, ..facts })
         })
+    }
+
+    fn before(&self) -> MutexGuard<'_, Option<Arc<Pieces>>> {
+        // It is only ever set or taken whole.
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The outline: attribute paths and their ranges, nested; worked out at the first call.
@@ -132,10 +157,16 @@ impl Document {
         &self.errors
     }
 
+    /// What the text costs the parser at most.
+    #[cfg(test)]
+    pub(crate) fn cost(&self) -> Option<Cost> {
+        self.cost
+    }
+
     /// Whether all of a text can be given to the parser: it is neither too long nor too deeply nested.
     #[must_use]
     pub fn is_readable(text: &str) -> bool {
-        excess(text).is_none()
+        text.len() <= LARGEST && excess(text, Cost::of(text)).is_none()
     }
 
     /// Whether the text is too large to be read: then nothing is known of it.

@@ -36,14 +36,39 @@ pub(crate) const IN_RUN: [bool; 256] = {
     in_run
 };
 
-/// The first place that is too much: nothing from its start on may be parsed.
-pub(crate) fn excess(text: &str) -> Option<SyntaxError> {
+/// Upper bounds of what a text costs the parser.
+#[derive(Clone, Copy)]
+pub(crate) struct Cost {
+    levels: usize,
+    lookahead: usize,
+}
+
+impl Cost {
+    /// Those of a text that are cheap to find; `None` where there are none.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        Some(Self { levels: skim::levels(text)?, lookahead: skim::lookahead(text) })
+    }
+
+    /// Those of a text with definitions of another, given theirs.
+    pub(crate) fn with(self, definitions: Self) -> Self {
+        let levels = self.levels.saturating_add(definitions.levels);
+        Self { levels, lookahead: self.lookahead.saturating_add(definitions.lookahead) }
+    }
+
+    /// Whether a text that costs no more surely keeps the limits, as nearly all do.
+    pub(crate) fn is_within(self) -> bool {
+        self.levels <= MAX_LEVELS && self.lookahead <= MAX_LOOKAHEAD
+    }
+}
+
+/// The first place that is too much: nothing from its start on may be parsed. `cost` is an upper bound of the text's.
+pub(crate) fn excess(text: &str, cost: Option<Cost>) -> Option<SyntaxError> {
     if text.len() > LARGEST {
         let first = text.chars().next().map_or(0, char::len_utf8);
         let message = format!("This text is larger than {} MiB: codchi does not read it.", LARGEST >> 20);
         return Some(SyntaxError { message, range: TextRange::up_to(offset(first)) });
     }
-    if text.len() <= SMALL || is_surely_within(text) {
+    if text.len() <= SMALL || cost.is_some_and(Cost::is_within) {
         return None;
     }
     let mut levels = Levels::default();
@@ -62,11 +87,6 @@ pub(crate) fn excess(text: &str) -> Option<SyntaxError> {
         return Some(SyntaxError { message: message.to_owned(), range });
     }
     None
-}
-
-/// Whether bounds that are cheap to find already keep the limits, as those of nearly all texts do.
-fn is_surely_within(text: &str) -> bool {
-    skim::levels(text).is_some_and(|levels| levels <= MAX_LEVELS) && skim::lookahead(text) <= MAX_LOOKAHEAD
 }
 
 /// The parser's own text offsets have 32 bits.

@@ -5,6 +5,8 @@
 //! trees can stand where the old ones stood. Everything else is for the parser.
 
 use crate::TextRange;
+use crate::brackets::is_balanced;
+use crate::limit::Cost;
 use crate::syntax::position;
 use rnix::SyntaxKind::*;
 use rnix::{ParseError, Root, SyntaxElement, SyntaxNode, TextSize};
@@ -18,11 +20,24 @@ const ATTEMPTS: usize = 4;
 /// up at 512.
 const DEPTH: usize = 256;
 
-/// A tree, and the errors in it.
-pub(crate) type Parsed = (GreenNode, Vec<ParseError>);
+/// A text's tree.
+pub(crate) struct Parsed {
+    pub(crate) tree: GreenNode,
+    /// What is wrong in it.
+    pub(crate) errors: Vec<ParseError>,
+    /// What it cost at most; `None` where there is no bound.
+    pub(crate) cost: Option<Cost>,
+}
 
-/// The tree of `text`, given a text before with its tree. `None` where the whole has to be parsed.
-pub(crate) fn reparse(before: &str, tree: &SyntaxNode, errors: &[ParseError], text: &str) -> Option<Parsed> {
+/// The tree of `text`, given a text before with its tree and what that cost. `None` where the whole has to be parsed.
+pub(crate) fn reparse(
+    before: &str,
+    tree: &SyntaxNode,
+    errors: &[ParseError],
+    cost: Option<Cost>,
+    text: &str,
+) -> Option<Parsed> {
+    let cost = cost?;
     let change = Change::between(before, text)?;
     // A text that is too much for the parser has a tree of its beginning only.
     tree.text_range().contains_range(change.old).then_some(())?;
@@ -30,7 +45,7 @@ pub(crate) fn reparse(before: &str, tree: &SyntaxNode, errors: &[ParseError], te
         .ancestors()
         .filter(|node| matches!(node.kind(), NODE_ATTR_SET | NODE_LET_IN))
         .take(ATTEMPTS)
-        .find_map(|set| within(&set, errors, text, &change))
+        .find_map(|set| within(&set, errors, cost, text, &change))
 }
 
 /// What differs between two texts.
@@ -60,12 +75,22 @@ impl Change {
 }
 
 /// The tree with the definitions of `set` around the change parsed anew.
-fn within(set: &SyntaxNode, errors: &[ParseError], text: &str, change: &Change) -> Option<Parsed> {
+fn within(
+    set: &SyntaxNode,
+    errors: &[ParseError],
+    cost: Cost,
+    text: &str,
+    change: &Change,
+) -> Option<Parsed> {
     let Around { elements, range } = Around::of(set, change.old)?;
     let region = text.get(usize::from(range.start())..usize::from(change.moved(range.end())))?;
+    let cost = cost.with(Cost::of(region)?);
+    cost.is_within().then_some(())?;
     let (parsed, found) = alone(region, elements.end == set.children_with_tokens().count() - 1)?;
     // What is wrong in a `let` is told by what stands around it, too.
-    (found.is_empty() || set.kind() == NODE_ATTR_SET && is_balanced(region)).then_some(())?;
+    (found.is_empty()
+        || set.kind() == NODE_ATTR_SET && is_balanced(rnix::tokenize(region).map(|(kind, _)| kind)))
+    .then_some(())?;
     let depth = parsed.iter().filter_map(|element| element.as_node()).map(depth).max().unwrap_or_default();
     (set.ancestors().count() + depth < DEPTH).then_some(())?;
 
@@ -91,7 +116,7 @@ fn within(set: &SyntaxNode, errors: &[ParseError], text: &str, change: &Change) 
         NodeOrToken::Token(token) => NodeOrToken::Token(token.green().to_owned()),
     });
     let green = set.green().splice_children(elements, parsed);
-    Some((set.replace_with(green), all))
+    Some(Parsed { tree: set.replace_with(green), errors: all, cost: Some(cost) })
 }
 
 /// The part of a set that is parsed anew for a change.
@@ -156,27 +181,6 @@ fn alone(text: &str, to_the_end: bool) -> Option<(Vec<SyntaxElement>, Vec<ParseE
     (to_the_end || elements.last().is_some_and(is_closed)).then(|| (elements, parse.errors().to_vec()))
 }
 
-/// Whether all that is opened in a text is closed in it, in order.
-fn is_balanced(text: &str) -> bool {
-    let mut open = Vec::new();
-    for (kind, _) in rnix::tokenize(text) {
-        match kind {
-            TOKEN_L_BRACE => open.push(TOKEN_R_BRACE),
-            TOKEN_L_BRACK => open.push(TOKEN_R_BRACK),
-            TOKEN_L_PAREN => open.push(TOKEN_R_PAREN),
-            TOKEN_STRING_START => open.push(TOKEN_STRING_END),
-            TOKEN_INTERPOL_START => open.push(TOKEN_INTERPOL_END),
-            TOKEN_R_BRACE | TOKEN_R_BRACK | TOKEN_R_PAREN | TOKEN_STRING_END | TOKEN_INTERPOL_END
-                if open.pop() != Some(kind) =>
-            {
-                return false;
-            }
-            _ => {}
-        }
-    }
-    open.is_empty()
-}
-
 /// How many nodes are in each other at most.
 fn depth(node: &SyntaxNode) -> usize {
     let (mut now, mut most) = (0_usize, 0);
@@ -225,7 +229,7 @@ mod tests {
         assert_eq!(tree(&edited), tree(&whole), "{before:?} -> {after:?}");
         assert_eq!(edited.syntax_errors(), whole.syntax_errors(), "{before:?} -> {after:?}");
         assert_eq!(edited.facts(), whole.facts(), "{before:?} -> {after:?}");
-        super::reparse(before, first.root().syntax(), first.errors(), after).is_some()
+        super::reparse(before, first.root().syntax(), first.errors(), first.cost(), after).is_some()
     }
 
     #[test]

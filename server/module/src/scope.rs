@@ -22,6 +22,7 @@ pub(crate) struct Scope {
     /// How much text may still be looked at because it was referred to. Without a limit, bindings that refer to each
     /// other several times would make the work exponential.
     fuel: Cell<usize>,
+    is_short: Cell<bool>,
 }
 
 type Names = HashMap<String, Definition>;
@@ -125,7 +126,7 @@ pub(crate) enum Call {
 impl Scope {
     /// For a text of this many bytes.
     pub(crate) fn new(text_len: usize) -> Self {
-        Self { names: RefCell::default(), fuel: Cell::new(4 * text_len + 4096) }
+        Self { names: RefCell::default(), fuel: Cell::new(4 * text_len + 4096), is_short: Cell::new(false) }
     }
 
     /// What a variable or a selection refers to. `None` where that is not visible; never another selection or pair of
@@ -178,9 +179,26 @@ impl Scope {
 
     /// Follows to a value elsewhere, as long as there is fuel.
     fn spend(&self, value: &Expr, steps: u32) -> Option<Expr> {
-        let cost = usize::from(value.syntax().text_range().len());
-        self.fuel.set(self.fuel.get().checked_sub(cost)?);
+        self.burn(usize::from(value.syntax().text_range().len()))?;
         self.follow_steps(value, steps)
+    }
+
+    /// Takes so much of the fuel, if there is so much.
+    pub(crate) fn burn(&self, fuel: usize) -> Option<()> {
+        let rest = self.fuel.get().checked_sub(fuel);
+        self.is_short.set(self.is_short.get() || rest.is_none());
+        self.fuel.set(rest?);
+        Some(())
+    }
+
+    /// How much fuel there is.
+    pub(crate) fn fuel(&self) -> usize {
+        self.fuel.get()
+    }
+
+    /// Whether some name was not followed for lack of fuel.
+    pub(crate) fn is_short(&self) -> bool {
+        self.is_short.get()
     }
 
     /// The attribute of a set that is written out.
@@ -331,6 +349,11 @@ impl Scope {
         let Some(name) = ident_text(ident) else { return false };
         !matches!(name.as_str(), "config" | "lib" | "pkgs")
             && matches!(self.lookup(ident.syntax(), &name), Lookup::Arguments | Lookup::Parameter)
+    }
+
+    /// Whether a name may stand for a module argument or a part of one: it is bound to something, or to all arguments.
+    pub(crate) fn may_stand_for_argument(&self, node: &SyntaxNode, name: &str) -> bool {
+        matches!(self.lookup(node, name), Lookup::Value(_) | Lookup::Member(_) | Lookup::Arguments)
     }
 
     /// Whether a name means what the text is given from outside: an argument, or what a `with` brings.

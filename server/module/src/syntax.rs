@@ -25,7 +25,7 @@ pub(crate) fn syntax_errors(text: &str, root: &SyntaxNode, errors: &[ParseError]
     if errors.contains(&ParseError::RecursionLimitExceeded) {
         return vec![too_deep(text, root)];
     }
-    let unbalanced = unbalanced(text);
+    let unbalanced = unbalanced(text, root);
     let lost_from = unbalanced.as_ref().map(|error| error.range.start());
     let mut found: Vec<_> = errors
         .iter()

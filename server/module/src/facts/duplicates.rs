@@ -2,42 +2,89 @@
 //! merged, everything else that is there already is refused.
 
 use super::Duplicate;
+use super::ranges::{Ranged, behind};
 use super::walk::MAX_DEPTH;
-use crate::TextRange;
 use crate::scope::{attr_name, ident_text};
+use crate::{TextRange, TextSize};
 use foldhash::{HashMap, HashMapExt as _};
 use rnix::ast::{self, Expr, HasEntry};
 use rnix::{SyntaxKind, SyntaxNode};
 use rowan::ast::AstNode as _;
+use std::sync::Arc;
+
+/// What a definition `a.b = VALUE;` binds, by itself.
+pub(super) struct Shape {
+    /// The names of its path; `None` for one that is computed.
+    names: Vec<Option<Arc<str>>>,
+    /// The path's range.
+    path: TextRange,
+    /// That of the definition.
+    range: TextRange,
+    /// What is bound twice in the set that is its value; with paths that begin with its own.
+    within: Vec<Duplicate>,
+}
+
+impl Shape {
+    /// That of a definition, the parts of which are all looked at.
+    pub(super) fn of(definition: &ast::AttrpathValue) -> Option<Self> {
+        Self::below(definition, outer(definition.syntax()), &mut |_| None)
+    }
+
+    /// That of a definition in sets in which `outer` names lead to it.
+    fn below(definition: &ast::AttrpathValue, outer: usize, known: &mut Known<'_>) -> Option<Self> {
+        let path = definition.attrpath()?;
+        let names: Vec<Option<Arc<str>>> = path.attrs().map(|attr| Some(attr_name(&attr)?.into())).collect();
+        let mut within = Vec::new();
+        if let Some(set) = definition.value().and_then(written_out) {
+            // What a computed name is, only evaluation knows; the set below it is one of its own.
+            let path: Vec<_> = names.iter().map_while(Clone::clone).collect();
+            let mut inner = Binder { outer, path, found: &mut within, known };
+            inner.bind_all(&set, &mut Names::new(), true);
+        }
+        let range = definition.syntax().text_range();
+        Some(Self { names, path: path.syntax().text_range(), range, within })
+    }
+}
+
+impl Ranged for Shape {
+    fn change_ranges(&mut self, change: &mut dyn FnMut(&mut TextRange)) {
+        [&mut self.path, &mut self.range].into_iter().for_each(&mut *change);
+        self.within.change_ranges(change);
+    }
+}
+
+/// Gives what a definition binds, where that is known, with ranges from its beginning.
+pub(super) type Known<'k> = dyn FnMut(&SyntaxNode) -> Option<Arc<Shape>> + 'k;
 
 /// What a name is bound to.
 enum Bound {
-    /// A set that is written out: more may be added to it.
-    Set(TextRange, Names),
+    /// A set that is written out: more may be added to it. What is in it is told from the set where that has to be known.
+    Set(TextRange, Names, Option<ast::AttrSet>),
     /// Anything else.
     Value(TextRange),
 }
 
-type Names = HashMap<String, Bound>;
+type Names = HashMap<Arc<str>, Bound>;
 
 /// Adds those that a node binds, where it is a set, a `let` or a function's arguments.
-pub(super) fn at(node: &SyntaxNode, found: &mut Vec<Duplicate>) {
-    let (mut names, mut path) = (Names::new(), Vec::new());
+pub(super) fn at(node: &SyntaxNode, found: &mut Vec<Duplicate>, known: &mut Known<'_>) {
+    let mut binder = Binder { outer: 0, path: Vec::new(), found, known };
+    let names = &mut Names::new();
     match node.kind() {
         // A set that is a binding's value is looked at together with what the set around it adds to it.
         SyntaxKind::NODE_ATTR_SET if !is_value(node) => {
             if let Some(set) = ast::AttrSet::cast(node.clone()) {
-                bind_all(&set, &mut names, &mut path, found);
+                binder.bind_all(&set, names, true);
             }
         }
         SyntaxKind::NODE_LET_IN => {
             if let Some(set) = ast::LetIn::cast(node.clone()) {
-                bind_all(&set, &mut names, &mut path, found);
+                binder.bind_all(&set, names, true);
             }
         }
         SyntaxKind::NODE_LEGACY_LET => {
             if let Some(set) = ast::LegacyLet::cast(node.clone()) {
-                bind_all(&set, &mut names, &mut path, found);
+                binder.bind_all(&set, names, true);
             }
         }
         SyntaxKind::NODE_PATTERN => {
@@ -49,10 +96,14 @@ pub(super) fn at(node: &SyntaxNode, found: &mut Vec<Duplicate>) {
     }
 }
 
-fn is_value(set: &SyntaxNode) -> bool {
+/// The definition that a set is the value of.
+fn definition_of(set: &SyntaxNode) -> Option<SyntaxNode> {
     let mut parents = set.ancestors().skip(1).skip_while(|node| node.kind() == SyntaxKind::NODE_PAREN);
-    parents.next().is_some_and(|node| node.kind() == SyntaxKind::NODE_ATTRPATH_VALUE)
-        && depth_of(set) < MAX_DEPTH
+    parents.next().filter(|node| node.kind() == SyntaxKind::NODE_ATTRPATH_VALUE)
+}
+
+fn is_value(set: &SyntaxNode) -> bool {
+    definition_of(set).is_some() && depth_of(set) < MAX_DEPTH
 }
 
 /// How many sets in a row a set is in; what is deeper than is looked into begins anew.
@@ -61,89 +112,157 @@ fn depth_of(set: &SyntaxNode) -> u32 {
     u32::try_from(bindings.take(MAX_DEPTH as usize + 1).count()).unwrap_or(u32::MAX)
 }
 
-fn bind_all(set: &impl HasEntry, names: &mut Names, path: &mut Vec<String>, found: &mut Vec<Duplicate>) {
-    if path.len() >= MAX_DEPTH as usize {
-        return;
-    }
-    for entry in set.entries() {
-        match entry {
-            ast::Entry::AttrpathValue(binding) => bind(&binding, names, path, found),
-            ast::Entry::Inherit(inherit) => {
-                for attr in inherit.attrs() {
-                    let Some(name) = attr_name(&attr) else { continue };
-                    let range = attr.syntax().text_range();
-                    match names.get(&name) {
-                        Some(Bound::Set(first, _) | Bound::Value(first)) => {
-                            let mut path = path.clone();
-                            path.push(name);
-                            found.push(Duplicate { path, first: *first, second: range, binding: range });
+/// How many names lead to a definition, from the set with which looking at it begins.
+fn outer(definition: &SyntaxNode) -> usize {
+    let around = |definition: &SyntaxNode| {
+        let set = definition.parent().filter(|set| set.kind() == SyntaxKind::NODE_ATTR_SET && is_value(set));
+        set.as_ref().and_then(definition_of)
+    };
+    let names = |definition: SyntaxNode| {
+        let path = ast::AttrpathValue::cast(definition).and_then(|definition| definition.attrpath());
+        path.map_or(0, |path| path.attrs().count())
+    };
+    std::iter::successors(around(definition), around).map(names).sum()
+}
+
+struct Binder<'f> {
+    /// So many names lead to where `path` begins.
+    outer: usize,
+    path: Vec<Arc<str>>,
+    found: &'f mut Vec<Duplicate>,
+    known: &'f mut Known<'f>,
+}
+
+impl Binder<'_> {
+    /// Adds what a set binds to `names`; `tell` is whether to tell what is there already.
+    fn bind_all(&mut self, set: &impl HasEntry, names: &mut Names, tell: bool) {
+        if self.outer + self.path.len() >= MAX_DEPTH as usize {
+            return;
+        }
+        for entry in set.entries() {
+            match entry {
+                ast::Entry::AttrpathValue(definition) => {
+                    let node = definition.syntax();
+                    if let Some(shape) = (self.known)(node) {
+                        self.bind(&definition, &shape, node.text_range().start(), names, tell);
+                    } else if let Some(shape) =
+                        Shape::below(&definition, self.outer + self.path.len(), self.known)
+                    {
+                        self.bind(&definition, &shape, TextSize::default(), names, tell);
+                    }
+                }
+                ast::Entry::Inherit(inherit) => {
+                    for attr in inherit.attrs() {
+                        let Some(name) = attr_name(&attr) else { continue };
+                        let range = attr.syntax().text_range();
+                        let bound = names.get(name.as_str()).map(Bound::range);
+                        self.path.push(name.into());
+                        match (bound, self.path.last()) {
+                            (Some(first), _) if tell => self.tell(first, range, range),
+                            (None, Some(name)) => {
+                                names.insert(Arc::clone(name), Bound::Value(range));
+                            }
+                            _ => {}
                         }
-                        None => {
-                            names.insert(name, Bound::Value(range));
-                        }
+                        self.path.pop();
                     }
                 }
             }
         }
     }
-}
 
-/// One `a.b = VALUE;`.
-fn bind(
-    binding: &ast::AttrpathValue,
-    mut names: &mut Names,
-    path: &mut Vec<String>,
-    found: &mut Vec<Duplicate>,
-) {
-    let Some(attrpath) = binding.attrpath() else { return };
-    let outer = path.len();
-    let range = attrpath.syntax().text_range();
-    let attrs: Vec<_> = attrpath.attrs().collect();
-    let value = binding.value().and_then(written_out);
-    for (i, attr) in attrs.iter().enumerate() {
-        // What a computed name is, only evaluation knows; the set below it is one of its own.
-        let Some(name) = attr_name(attr) else {
-            if let Some(set) = &value {
-                bind_all(set, &mut Names::new(), path, found);
-            }
-            break;
-        };
-        path.push(name.clone());
-        let is_last = i + 1 == attrs.len();
-        if is_last && value.is_none() {
-            match names.get(&name) {
-                Some(Bound::Set(first, _) | Bound::Value(first)) => {
-                    found.push(duplicate(path, *first, range, binding))
+    /// One `a.b = VALUE;`, of which the ranges are so much further behind.
+    fn bind(
+        &mut self,
+        definition: &ast::AttrpathValue,
+        shape: &Shape,
+        by: TextSize,
+        mut names: &mut Names,
+        tell: bool,
+    ) {
+        let outer = self.path.len();
+        let (path, range) = (shape.path + by, shape.range + by);
+        let value = || definition.value().and_then(written_out);
+        for (i, name) in shape.names.iter().enumerate() {
+            let Some(name) = name else {
+                if tell {
+                    self.tell_within(outer, shape, by);
                 }
-                None => {
-                    names.insert(name, Bound::Value(range));
-                }
-            }
-            break;
-        }
-        match names.entry(name).or_insert_with(|| Bound::Set(range, Names::new())) {
-            Bound::Set(_, inner) => {
-                if let (true, Some(set)) = (is_last, &value) {
-                    bind_all(set, inner, path, found);
-                }
-                names = inner;
-            }
-            Bound::Value(first) => {
-                found.push(duplicate(path, *first, range, binding));
                 break;
+            };
+            self.path.push(Arc::clone(name));
+            let set = if i + 1 == shape.names.len() {
+                let Some(set) = value() else {
+                    match names.get(name).map(Bound::range) {
+                        Some(first) if tell => self.tell(first, path, range),
+                        Some(_) => {}
+                        None => {
+                            names.insert(Arc::clone(name), Bound::Value(path));
+                        }
+                    }
+                    break;
+                };
+                Some(set)
+            } else {
+                None
+            };
+            if !names.contains_key(name) {
+                if set.is_some() && tell {
+                    self.tell_within(outer, shape, by);
+                }
+                names.insert(Arc::clone(name), Bound::Set(path, Names::new(), set));
+                match names.get_mut(name) {
+                    Some(Bound::Set(_, inner, _)) => names = inner,
+                    _ => break,
+                }
+                continue;
             }
+            match names.get_mut(name) {
+                Some(Bound::Set(_, inner, before)) => {
+                    if let Some(before) = before.take() {
+                        self.bind_all(&before, inner, false);
+                    }
+                    if let Some(set) = &set {
+                        self.bind_all(set, inner, tell);
+                    }
+                    names = inner;
+                }
+                Some(Bound::Value(first)) => {
+                    let first = *first;
+                    if tell {
+                        self.tell(first, path, range);
+                    }
+                    break;
+                }
+                None => break,
+            }
+        }
+        self.path.truncate(outer);
+    }
+
+    fn tell(&mut self, first: TextRange, second: TextRange, binding: TextRange) {
+        let path = self.path.iter().map(|name| name.to_string()).collect();
+        self.found.push(Duplicate { path, first, second, binding });
+    }
+
+    /// Tells what is bound twice in a definition's own set, given how many names lead to the definition.
+    fn tell_within(&mut self, outer: usize, shape: &Shape, by: TextSize) {
+        let outer = &self.path[..outer];
+        for duplicate in &shape.within {
+            let mut duplicate = behind(duplicate, by);
+            duplicate.path.splice(..0, outer.iter().map(|name| name.to_string()));
+            self.found.push(duplicate);
         }
     }
-    path.truncate(outer);
 }
 
-fn duplicate(
-    path: &[String],
-    first: TextRange,
-    second: TextRange,
-    binding: &ast::AttrpathValue,
-) -> Duplicate {
-    Duplicate { path: path.to_vec(), first, second, binding: binding.syntax().text_range() }
+impl Bound {
+    /// Where the name is bound first.
+    fn range(&self) -> TextRange {
+        match self {
+            Self::Set(range, ..) | Self::Value(range) => *range,
+        }
+    }
 }
 
 /// The set that a value is.

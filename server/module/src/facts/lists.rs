@@ -21,7 +21,7 @@ impl Walk<'_> {
                 found.push(Capability { name, range: range(element), required, certainty });
             }
         });
-        self.facts.capabilities.append(&mut found);
+        self.defined.capabilities.append(&mut found);
     }
 
     /// Calls `found` with each element of a list that is visible; gives whether all are.

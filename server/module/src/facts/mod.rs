@@ -9,12 +9,15 @@ mod inputs;
 mod kind;
 mod lists;
 pub(crate) mod outline;
+mod pieces;
+mod ranges;
 mod secrets;
 mod uses;
 mod walk;
 
 use crate::scope::Scope;
 use crate::{OptionPath, TextRange};
+use pieces::Keeper;
 use rowan::ast::AstNode as _;
 use walk::Walk;
 
@@ -271,18 +274,42 @@ pub struct Binding {
     pub children: Vec<Binding>,
 }
 
+/// What the definitions of a text say, kept for the text after it.
+#[derive(Default)]
+pub(crate) struct Pieces {
+    definitions: walk::Pieces,
+    uses: uses::Pieces,
+}
+
 impl Facts {
-    /// Works the facts out, given the text and its tree; linear in the size of the text.
-    pub(crate) fn of(text: &str, root: &rnix::Root) -> Self {
-        let Some(expr) = root.expr() else { return Self::default() };
+    /// Works the facts out, given the text, its tree and the pieces of the text before; linear in the size of the text.
+    pub(crate) fn of(text: &str, root: &rnix::Root, before: &Pieces) -> (Self, Pieces) {
         let scope = Scope::new(usize::from(root.syntax().text_range().len()));
-        let mut walk = Walk::new(&scope);
-        let may_be_module = match flake::outputs(&scope, &expr) {
+        let found =
+            Self::found(text, root, &scope, Keeper::new(&before.definitions), Keeper::new(&before.uses));
+        if !scope.is_short() {
+            return found;
+        }
+        // What was not followed for lack of fuel depends on what else is in the text.
+        let scope = Scope::new(usize::from(root.syntax().text_range().len()));
+        Self::found(text, root, &scope, Keeper::none(&before.definitions), Keeper::none(&before.uses))
+    }
+
+    fn found(
+        text: &str,
+        root: &rnix::Root,
+        scope: &Scope,
+        definitions: walk::DefinitionKeeper<'_>,
+        uses: uses::UsesKeeper<'_>,
+    ) -> (Self, Pieces) {
+        let Some(expr) = root.expr() else { return Default::default() };
+        let mut walk = Walk::new(scope, definitions);
+        let may_be_module = match flake::outputs(scope, &expr) {
             Some(outputs) => {
                 walk.flake_outputs(&outputs);
                 false
             }
-            None if kind::may_be_module(&scope, &expr) => {
+            None if kind::may_be_module(scope, &expr) => {
                 walk.module(&expr, Certainty::Always, 0);
                 true
             }
@@ -291,9 +318,11 @@ impl Facts {
                 false
             }
         };
-        let flake_inputs = inputs::inputs(&scope, &expr);
-        let uses = uses::uses(&scope, root.syntax(), inputs::names(&scope, &expr, &flake_inputs));
-        Self {
+        let flake_inputs = inputs::inputs(scope, &expr);
+        let input_names = inputs::names(scope, &expr, &flake_inputs);
+        let (uses, kept_uses) = uses::uses(scope, root.syntax(), &input_names, uses);
+        let (walked, definitions) = walk.finish();
+        let facts = Self {
             may_be_module,
             allows: allows::allows(text, root.syntax()),
             flake_inputs,
@@ -304,7 +333,8 @@ impl Facts {
             input_reads: uses.inputs.into_iter().collect(),
             reads_options: uses.options,
             duplicates: uses.duplicates,
-            ..walk.finish()
-        }
+            ..walked
+        };
+        (facts, Pieces { definitions, uses: kept_uses })
     }
 }

@@ -1,8 +1,9 @@
 //! Secret declarations, put together from all definitions of a file.
 
+use super::ranges::Ranged;
 use super::{Certainty, Literal, SecretDeclaration, SecretSpelling};
-use crate::TextRange;
-use std::collections::{HashMap, HashSet};
+use crate::{TextRange, TextSize};
+use foldhash::{HashMap, HashSet};
 
 /// The declarations so far.
 #[derive(Default)]
@@ -55,11 +56,87 @@ fn secret_at(path: &[String]) -> Option<(SecretSpelling, usize)> {
     }
 }
 
+/// What a definition means for secrets.
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    /// A secret's name was reached, with the range of the name and of its definition.
+    Name(Vec<String>, TextRange, TextRange),
+    /// Something is always defined at a secret's path.
+    Declared(Vec<String>),
+    /// Something is defined at a path that cannot be seen into, so that it may add to everything below.
+    Unseen(Vec<String>),
+    /// The value of one of a secret's options.
+    Value(Vec<String>, Literal, TextRange, Certainty),
+}
+
+impl Event {
+    /// A name of a definition's path was reached; `range` is that of the definition.
+    pub(super) fn name(path: &[String], name_range: TextRange, range: TextRange) -> Option<Self> {
+        let (_, len) = secret_at(path)?;
+        (path.len() == len).then(|| Self::Name(path.to_vec(), name_range, range))
+    }
+
+    /// Something is defined at the path; where that is a secret, it is declared.
+    pub(super) fn declared(path: &[String], certainty: Certainty) -> Option<Self> {
+        let (_, len) = secret_at(path)?;
+        (path.len() == len && certainty == Certainty::Always).then(|| Self::Declared(path.to_vec()))
+    }
+
+    /// Something is defined at the path that cannot be seen into.
+    pub(super) fn unseen(path: &[String]) -> Option<Self> {
+        let is_ours = path.first().is_none_or(|name| name == "codchi");
+        // What is deeper than a secret is one of its options, whose values are looked at one by one.
+        let in_secret = secret_at(path).is_some_and(|(_, len)| path.len() > len);
+        (is_ours && !in_secret).then(|| Self::Unseen(path.to_vec()))
+    }
+
+    /// The value of a definition.
+    pub(super) fn value(
+        path: &[String],
+        value: &Literal,
+        range: TextRange,
+        certainty: Certainty,
+    ) -> Option<Self> {
+        let (_, len) = secret_at(path)?;
+        let is_option = path.len() == len + 1;
+        is_option.then(|| Self::Value(path.to_vec(), value.clone(), range, certainty))
+    }
+}
+
+impl Ranged for Event {
+    fn change_ranges(&mut self, change: &mut dyn FnMut(&mut TextRange)) {
+        match self {
+            Self::Name(_, name, range) => [name, range].into_iter().for_each(change),
+            Self::Value(_, value, range, _) => {
+                value.change_ranges(change);
+                change(range);
+            }
+            Self::Declared(_) | Self::Unseen(_) => {}
+        }
+    }
+}
+
 impl Secrets {
-    /// A name of a definition's path was reached; where it is a secret's, it is noted where that is.
-    pub(super) fn name(&mut self, path: &[String], name_range: TextRange, range: TextRange) {
-        let Some((spelling, len)) = secret_at(path) else { return };
-        let (true, Some(name)) = (path.len() == len, path.last()) else { return };
+    /// Takes what the next definition means, with all that stands further behind by so much.
+    pub(super) fn take(&mut self, event: &Event, by: TextSize) {
+        match event {
+            Event::Name(path, name_range, range) => self.name(path, *name_range + by, *range + by),
+            Event::Declared(path) => {
+                if let Some((draft, [])) = self.find(path) {
+                    draft.declaration.certainty = Certainty::Always;
+                }
+            }
+            Event::Unseen(path) => {
+                if !self.unseen.contains(path) {
+                    self.unseen.insert(path.clone());
+                }
+            }
+            Event::Value(path, value, range, certainty) => self.value(path, value, *range + by, *certainty),
+        }
+    }
+
+    fn name(&mut self, path: &[String], name_range: TextRange, range: TextRange) {
+        let (Some((spelling, _)), Some(name)) = (secret_at(path), path.last()) else { return };
         let index = self.index.entry(spelling).or_default();
         if index.contains_key(name) {
             return;
@@ -82,15 +159,6 @@ impl Secrets {
         });
     }
 
-    /// Something is defined at the path; where that is a secret, it is declared.
-    pub(super) fn declare(&mut self, path: &[String], certainty: Certainty) {
-        if certainty == Certainty::Always
-            && let Some((draft, [])) = self.find(path)
-        {
-            draft.declaration.certainty = Certainty::Always;
-        }
-    }
-
     /// The secret that the path leads to or into, and the rest of the path.
     fn find<'a>(&mut self, path: &'a [String]) -> Option<(&mut Draft, &'a [String])> {
         let (spelling, len) = secret_at(path)?;
@@ -99,20 +167,7 @@ impl Secrets {
         Some((self.found.get_mut(at)?, rest))
     }
 
-    /// Something is defined at the path that cannot be seen into, so that it may add to everything below.
-    pub(super) fn unseen(&mut self, path: &[String]) {
-        if path.first().is_some_and(|name| name != "codchi") {
-            return;
-        }
-        // What is deeper than a secret is one of its options, whose values are looked at one by one.
-        let in_secret = secret_at(path).is_some_and(|(_, len)| path.len() > len);
-        if !in_secret && !self.unseen.contains(path) {
-            self.unseen.insert(path.to_vec());
-        }
-    }
-
-    /// The value of one of a secret's options.
-    pub(super) fn value(&mut self, path: &[String], value: &Literal, range: TextRange, certainty: Certainty) {
+    fn value(&mut self, path: &[String], value: &Literal, range: TextRange, certainty: Certainty) {
         let Some((draft, [option])) = self.find(path) else { return };
         match option.as_str() {
             "description" => draft.describe(value, range, certainty),

@@ -1,7 +1,10 @@
 //! What a file uses: user secrets, packages, other options and a flake's inputs, wherever they are named; and, as that is the same walk, what it binds twice.
 
+use super::duplicates::Shape;
+use super::pieces::{Keeper, Piece};
+use super::ranges::{Ranged, behind};
 use super::{Duplicate, PackageUse, SecretSpelling, SecretUse, SecretUseKind};
-use crate::scope::{Argument, Scope, attr_name, ident_text, is_recursive};
+use crate::scope::{Argument, Scope, attr_name, ident_text};
 use crate::{TextRange, TextSize};
 use rnix::SyntaxKind::{self, TOKEN_STRING_CONTENT};
 use rnix::SyntaxNode;
@@ -9,11 +12,12 @@ use rnix::ast::{self, Expr};
 use rowan::WalkEvent;
 use rowan::ast::AstNode as _;
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// What the environment variables of secrets begin with.
 const PREFIX: &str = "CODCHI_";
 
-/// What is used, and what is bound twice; in order of the text.
+/// What is used, and what is bound twice.
 #[derive(Default)]
 pub(super) struct Uses {
     pub(super) secrets: Vec<SecretUse>,
@@ -27,65 +31,35 @@ pub(super) struct Uses {
     pub(super) duplicates: Vec<Duplicate>,
     /// Whether something is asked of the argument `options`.
     pub(super) options: bool,
-    /// Names that are inputs in this file.
-    input_names: HashSet<String>,
-    /// Selections and names of which is known only in the end whether they are of the module's arguments: what they begin
-    /// with, and whether a `with` that may bring packages is around.
-    open: Vec<(String, SyntaxNode, bool)>,
-    /// Names that a `let` binds to a part of a module argument, or that are all arguments.
-    aliases: HashSet<String>,
+    /// Where these are the uses in a definition: what that binds.
+    shape: Option<Arc<Shape>>,
 }
 
-/// All uses below `root`, in one walk. `inputs` are the names that are inputs, in a flake.
-pub(super) fn uses(scope: &Scope, root: &SyntaxNode, inputs: HashSet<String>) -> Uses {
-    let mut uses = Uses { input_names: inputs, ..Uses::default() };
-    // How many `with` that may bring packages are around.
-    let mut withs = 0_u32;
-    for event in root.preorder() {
-        match event {
-            WalkEvent::Enter(node) => match node.kind() {
-                SyntaxKind::NODE_WITH => withs += 1,
-                SyntaxKind::NODE_STRING => uses.string(&node),
-                SyntaxKind::NODE_SELECT | SyntaxKind::NODE_HAS_ATTR => {
-                    if let Some(base) = leftmost(&node) {
-                        uses.open.push((base, node, withs > 0));
-                    }
-                }
-                SyntaxKind::NODE_IDENT => {
-                    uses.options = uses.options || is_options(scope, &node);
-                    if withs > 0 {
-                        uses.ident(scope, &node);
-                    }
-                }
-                SyntaxKind::NODE_INHERIT => uses.inherit(scope, &node),
-                SyntaxKind::NODE_ATTRPATH_VALUE => uses.alias(&node),
-                SyntaxKind::NODE_PAT_BIND => {
-                    uses.aliases.extend(node.first_child().as_ref().and_then(leftmost))
-                }
-                SyntaxKind::NODE_ATTR_SET
-                | SyntaxKind::NODE_LET_IN
-                | SyntaxKind::NODE_LEGACY_LET
-                | SyntaxKind::NODE_PATTERN => super::duplicates::at(&node, &mut uses.duplicates),
-                _ => {}
-            },
-            WalkEvent::Leave(node) => {
-                if node.kind() == SyntaxKind::NODE_WITH {
-                    withs -= 1;
-                }
-            }
+impl Ranged for Uses {
+    fn change_ranges(&mut self, change: &mut dyn FnMut(&mut TextRange)) {
+        self.secrets.change_ranges(change);
+        self.packages.change_ranges(change);
+        self.duplicates.change_ranges(change);
+        if let Some(shape) = self.shape.as_mut().and_then(Arc::get_mut) {
+            shape.change_ranges(change);
         }
     }
-    for (base, node, in_with) in std::mem::take(&mut uses.open) {
-        let is_alias = uses.aliases.contains(&base);
-        let is_argument = matches!(base.as_str(), "pkgs" | "config") || is_alias;
-        if node.kind() == SyntaxKind::NODE_HAS_ATTR {
-            uses.has_attr(scope, &node);
-        } else if let Some(path) = uses.input(scope, &node, &base, is_alias) {
-            uses.inputs.insert(path);
-        } else if is_argument || in_with {
-            uses.select(scope, &node, in_with);
-        }
-    }
+}
+
+pub(super) type Pieces = super::pieces::Pieces<Uses, ()>;
+pub(super) type UsesKeeper<'a> = Keeper<'a, Uses, ()>;
+
+/// All uses below `root`, in one walk, in order of the text; and what is kept of them. `inputs` are the names that are inputs,
+/// in a flake.
+pub(super) fn uses(
+    scope: &Scope,
+    root: &SyntaxNode,
+    inputs: &HashSet<String>,
+    keeper: UsesKeeper<'_>,
+) -> (Uses, Pieces) {
+    let mut finder = Finder { scope, inputs, keeper, uses: Uses::default(), withs: 0 };
+    finder.below(root);
+    let Finder { mut uses, keeper, .. } = finder;
     uses.secrets.sort_by_key(|secret| secret.range.start());
     // `(config.a or b).c` is a selection in another.
     uses.secrets.dedup_by(|again, first| {
@@ -95,15 +69,94 @@ pub(super) fn uses(scope: &Scope, root: &SyntaxNode, inputs: HashSet<String>) ->
     });
     uses.packages.sort_by_key(|package| package.range.start());
     uses.duplicates.sort_by_key(|duplicate| duplicate.second.start());
-    uses
+    (uses, keeper.finish())
+}
+
+/// Looks for uses.
+struct Finder<'a> {
+    scope: &'a Scope,
+    /// Names that are inputs in this file.
+    inputs: &'a HashSet<String>,
+    keeper: UsesKeeper<'a>,
+    uses: Uses,
+    /// How many `with` that may bring packages are around.
+    withs: u32,
+}
+
+impl Finder<'_> {
+    /// Adds what is used below a node that is not looked at itself by `keeper`.
+    fn below(&mut self, root: &SyntaxNode) {
+        let mut walk = root.preorder();
+        while let Some(event) = walk.next() {
+            match event {
+                WalkEvent::Enter(node) => {
+                    if node.kind() == SyntaxKind::NODE_ATTRPATH_VALUE
+                        && node != *root
+                        && let Some(piece) = self.piece(&node)
+                    {
+                        self.uses.add(&piece.facts, node.text_range().start());
+                        walk.skip_subtree();
+                    } else {
+                        self.at(&node);
+                    }
+                }
+                WalkEvent::Leave(node) => {
+                    if node.kind() == SyntaxKind::NODE_WITH {
+                        self.withs -= 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is used in a definition, if that is kept.
+    fn piece(&mut self, definition: &SyntaxNode) -> Option<Arc<Piece<Uses>>> {
+        match self.keeper.begin(self.scope, definition, ())? {
+            Ok(piece) => Some(piece),
+            Err(begun) => {
+                let around = std::mem::take(&mut self.uses);
+                self.below(definition);
+                let mut uses = std::mem::replace(&mut self.uses, around);
+                let shape = ast::AttrpathValue::cast(definition.clone()).as_ref().and_then(Shape::of);
+                uses.shape = shape.map(Arc::new);
+                self.keeper.keep(self.scope, begun, uses).ok()
+            }
+        }
+    }
+
+    fn at(&mut self, node: &SyntaxNode) {
+        match node.kind() {
+            SyntaxKind::NODE_WITH => self.withs += 1,
+            SyntaxKind::NODE_STRING => self.uses.string(node),
+            SyntaxKind::NODE_SELECT => self.selection(node),
+            SyntaxKind::NODE_HAS_ATTR => self.has_attr(node),
+            SyntaxKind::NODE_IDENT => {
+                self.uses.options = self.uses.options || is_options(self.scope, node);
+                if self.withs > 0 {
+                    self.ident(node);
+                }
+            }
+            SyntaxKind::NODE_INHERIT => self.inherit(node),
+            SyntaxKind::NODE_ATTR_SET
+            | SyntaxKind::NODE_LET_IN
+            | SyntaxKind::NODE_LEGACY_LET
+            | SyntaxKind::NODE_PATTERN => {
+                let mut found = std::mem::take(&mut self.uses.duplicates);
+                let mut known = |node: &SyntaxNode| self.piece(node)?.facts.shape.clone();
+                super::duplicates::at(node, &mut found, &mut known);
+                self.uses.duplicates = found;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The name that a selection, or an expression in parentheses, begins with.
-fn leftmost(node: &SyntaxNode) -> Option<String> {
+fn leftmost(node: &SyntaxNode) -> Option<SyntaxNode> {
     let mut node = node.clone();
     loop {
         node = match node.kind() {
-            SyntaxKind::NODE_IDENT => return Some(node.first_token()?.text().to_owned()),
+            SyntaxKind::NODE_IDENT => return Some(node),
             SyntaxKind::NODE_SELECT | SyntaxKind::NODE_HAS_ATTR | SyntaxKind::NODE_PAREN => {
                 node.first_child()?
             }
@@ -140,21 +193,137 @@ fn is_options(scope: &Scope, node: &SyntaxNode) -> bool {
     }
 }
 
-impl Uses {
-    /// Notes the name of a binding whose value may be a part of a module argument.
-    fn alias(&mut self, binding: &SyntaxNode) {
-        let is_local = binding.parent().is_some_and(|set| match set.kind() {
-            SyntaxKind::NODE_LET_IN | SyntaxKind::NODE_LEGACY_LET => true,
-            _ => is_recursive(&set),
+impl Finder<'_> {
+    fn selection(&mut self, node: &SyntaxNode) {
+        let Some(base) = leftmost(node) else { return };
+        let Some(name) = base.first_token() else { return };
+        let is_alias = self.scope.may_stand_for_argument(&base, name.text());
+        if let Some(path) = self.input(node, name.text(), is_alias) {
+            self.uses.inputs.insert(path);
+        } else if matches!(name.text(), "pkgs" | "config") || is_alias || self.withs > 0 {
+            self.select(node);
+        }
+    }
+
+    fn select(&mut self, node: &SyntaxNode) {
+        let Some(select) = ast::Select::cast(node.clone()) else { return };
+        let expr = Expr::Select(select.clone());
+        if let Some(Argument { argument, path, ranges }) = self.scope.argument_of(&expr, &["pkgs", "config"])
+        {
+            if argument == "pkgs" {
+                self.uses.package(path, &ranges);
+            } else {
+                self.uses.config(&path, &ranges, select.or_token().is_some());
+            }
+        } else if self.withs > 0
+            && let Some(Expr::Ident(base)) = select.expr()
+            && let Some(name) = ident_text(&base)
+            && self.scope.is_from_with(&base, &name, "pkgs")
+            && let Some(attrs) = select.attrpath()
+        {
+            let mut path = vec![name];
+            path.extend(attrs.attrs().map_while(|attr| attr_name(&attr)));
+            let range = select.syntax().text_range();
+            self.uses.packages.push(PackageUse { path, range });
+        }
+    }
+
+    fn ident(&mut self, node: &SyntaxNode) {
+        let is_name = node.parent().is_none_or(|parent| {
+            matches!(
+                parent.kind(),
+                SyntaxKind::NODE_ATTRPATH
+                    | SyntaxKind::NODE_INHERIT
+                    | SyntaxKind::NODE_SELECT
+                    | SyntaxKind::NODE_PAT_ENTRY
+                    | SyntaxKind::NODE_PAT_BIND
+                    | SyntaxKind::NODE_IDENT_PARAM
+                    | SyntaxKind::NODE_WITH
+            )
         });
-        if !is_local {
-            return;
+        // Functions and conditions come from elsewhere as often as not; packages stand in lists.
+        let in_list = node.parent().is_some_and(|parent| parent.kind() == SyntaxKind::NODE_LIST);
+        let Some(ident) = ast::Ident::cast(node.clone()).filter(|_| !is_name && in_list) else { return };
+        let Some(name) = ident_text(&ident) else { return };
+        if self.scope.is_from_with(&ident, &name, "pkgs") {
+            self.uses.packages.push(PackageUse { path: vec![name], range: node.text_range() });
         }
-        let mut children = binding.children();
-        let (Some(path), Some(value)) = (children.next(), children.next()) else { return };
-        if leftmost(&value).is_some() {
-            self.aliases.extend(path.first_token().map(|name| name.text().to_owned()));
+    }
+
+    fn inherit(&mut self, node: &SyntaxNode) {
+        let Some(inherit) = ast::Inherit::cast(node.clone()) else { return };
+        let Some(from) = inherit.from().and_then(|from| from.expr()) else { return };
+        let packages = self.scope.argument_path(&from, "pkgs").map(|(path, _)| path);
+        let config = self.scope.argument_path(&from, "config").map(|(path, _)| path);
+        let base = leftmost(from.syntax()).and_then(|base| base.first_token());
+        let input = self.input_path(&from, base.as_ref().map_or("", |base| base.text()), true);
+        for attr in inherit.attrs() {
+            let Some(name) = attr_name(&attr) else { continue };
+            let range = attr.syntax().text_range();
+            let below = |path: &Vec<String>| path.iter().cloned().chain([name.clone()]).collect::<Vec<_>>();
+            if let Some(path) = &packages {
+                self.uses.packages.push(PackageUse { path: below(path), range });
+            } else if let Some(path) = &config {
+                self.uses.config(&below(path), &[range], false);
+            } else if let Some(path) = &input {
+                self.uses.inputs.insert(below(path));
+            }
         }
+    }
+
+    /// What a selection reads of an input, the input's name first.
+    fn input(&self, node: &SyntaxNode, base: &str, is_alias: bool) -> Option<Vec<String>> {
+        let expr = ast::Select::cast(node.clone()).map(Expr::Select)?;
+        self.input_path(&expr, base, is_alias).filter(|path| !path.is_empty())
+    }
+
+    /// The same of any expression; empty where it is all inputs.
+    fn input_path(&self, expr: &Expr, base: &str, is_alias: bool) -> Option<Vec<String>> {
+        if (base == "inputs" || is_alias)
+            && let Some((path, _)) = self.scope.argument_path(expr, "inputs")
+        {
+            return Some(path);
+        }
+        let below = |name: &String| {
+            let (path, _) = self.scope.argument_path(expr, name)?;
+            Some([vec![name.clone()], path].concat())
+        };
+        match self.inputs.get(base) {
+            Some(name) => below(name),
+            None if is_alias => self.inputs.iter().find_map(below),
+            None => None,
+        }
+    }
+
+    /// `config.codchi.secrets ? NAME`.
+    fn has_attr(&mut self, node: &SyntaxNode) {
+        let Some(asked) = ast::HasAttr::cast(node.clone()) else { return };
+        let base = asked.expr().and_then(|base| self.scope.argument_path(&base, "config"));
+        let (Some((mut path, mut ranges)), Some(attrs)) = (base, asked.attrpath()) else { return };
+        for attr in attrs.attrs() {
+            let Some(name) = attr_name(&attr) else { break };
+            path.push(name);
+            ranges.push(attr.syntax().text_range());
+        }
+        self.uses.config(&path, &ranges, true);
+    }
+}
+
+impl Uses {
+    /// Adds those of a definition that begins at `start`.
+    fn add(&mut self, piece: &Self, start: TextSize) {
+        self.secrets.extend(piece.secrets.iter().map(|secret| behind(secret, start)));
+        self.all_secrets |= piece.all_secrets;
+        self.packages.extend(piece.packages.iter().map(|package| behind(package, start)));
+        for (all, of_piece) in [(&mut self.config, &piece.config), (&mut self.inputs, &piece.inputs)] {
+            for path in of_piece {
+                if !all.contains(path) {
+                    all.insert(path.clone());
+                }
+            }
+        }
+        self.duplicates.extend(piece.duplicates.iter().map(|duplicate| behind(duplicate, start)));
+        self.options |= piece.options;
     }
 
     fn string(&mut self, string: &SyntaxNode) {
@@ -199,115 +368,10 @@ impl Uses {
         }
     }
 
-    fn select(&mut self, scope: &Scope, node: &SyntaxNode, in_with: bool) {
-        let Some(select) = ast::Select::cast(node.clone()) else { return };
-        let expr = Expr::Select(select.clone());
-        if let Some(Argument { argument, path, ranges }) = scope.argument_of(&expr, &["pkgs", "config"]) {
-            if argument == "pkgs" {
-                self.package(path, &ranges);
-            } else {
-                self.config(&path, &ranges, select.or_token().is_some());
-            }
-        } else if in_with
-            && let Some(Expr::Ident(base)) = select.expr()
-            && let Some(name) = ident_text(&base)
-            && scope.is_from_with(&base, &name, "pkgs")
-            && let Some(attrs) = select.attrpath()
-        {
-            let mut path = vec![name];
-            path.extend(attrs.attrs().map_while(|attr| attr_name(&attr)));
-            let range = select.syntax().text_range();
-            self.packages.push(PackageUse { path, range });
-        }
-    }
-
-    fn ident(&mut self, scope: &Scope, node: &SyntaxNode) {
-        let is_name = node.parent().is_none_or(|parent| {
-            matches!(
-                parent.kind(),
-                SyntaxKind::NODE_ATTRPATH
-                    | SyntaxKind::NODE_INHERIT
-                    | SyntaxKind::NODE_SELECT
-                    | SyntaxKind::NODE_PAT_ENTRY
-                    | SyntaxKind::NODE_PAT_BIND
-                    | SyntaxKind::NODE_IDENT_PARAM
-                    | SyntaxKind::NODE_WITH
-            )
-        });
-        // Functions and conditions come from elsewhere as often as not; packages stand in lists.
-        let in_list = node.parent().is_some_and(|parent| parent.kind() == SyntaxKind::NODE_LIST);
-        let Some(ident) = ast::Ident::cast(node.clone()).filter(|_| !is_name && in_list) else { return };
-        let Some(name) = ident_text(&ident) else { return };
-        if scope.is_from_with(&ident, &name, "pkgs") {
-            self.packages.push(PackageUse { path: vec![name], range: node.text_range() });
-        }
-    }
-
-    fn inherit(&mut self, scope: &Scope, node: &SyntaxNode) {
-        let Some(inherit) = ast::Inherit::cast(node.clone()) else { return };
-        let Some(from) = inherit.from().and_then(|from| from.expr()) else { return };
-        let packages = scope.argument_path(&from, "pkgs").map(|(path, _)| path);
-        let config = scope.argument_path(&from, "config").map(|(path, _)| path);
-        let base = leftmost(from.syntax()).unwrap_or_default();
-        let input = self.input_path(scope, &from, &base, true);
-        for attr in inherit.attrs() {
-            let Some(name) = attr_name(&attr) else { continue };
-            if packages.is_some() || config.is_some() || input.is_some() {
-                self.aliases.insert(name.clone());
-            }
-            let range = attr.syntax().text_range();
-            let below = |path: &Vec<String>| path.iter().cloned().chain([name.clone()]).collect::<Vec<_>>();
-            if let Some(path) = &packages {
-                self.packages.push(PackageUse { path: below(path), range });
-            } else if let Some(path) = &config {
-                self.config(&below(path), &[range], false);
-            } else if let Some(path) = &input {
-                self.inputs.insert(below(path));
-            }
-        }
-    }
-
-    /// What a selection reads of an input, the input's name first.
-    fn input(&self, scope: &Scope, node: &SyntaxNode, base: &str, is_alias: bool) -> Option<Vec<String>> {
-        let expr = ast::Select::cast(node.clone()).map(Expr::Select)?;
-        self.input_path(scope, &expr, base, is_alias).filter(|path| !path.is_empty())
-    }
-
-    /// The same of any expression; empty where it is all inputs.
-    fn input_path(&self, scope: &Scope, expr: &Expr, base: &str, is_alias: bool) -> Option<Vec<String>> {
-        if (base == "inputs" || is_alias)
-            && let Some((path, _)) = scope.argument_path(expr, "inputs")
-        {
-            return Some(path);
-        }
-        let below = |name: &String| {
-            let (path, _) = scope.argument_path(expr, name)?;
-            Some([vec![name.clone()], path].concat())
-        };
-        match self.input_names.get(base) {
-            Some(name) => below(name),
-            None if is_alias => self.input_names.iter().find_map(below),
-            None => None,
-        }
-    }
-
     fn package(&mut self, path: Vec<String>, ranges: &[TextRange]) {
         if let (Some(first), Some(last), false) = (ranges.first(), ranges.last(), path.is_empty()) {
             self.packages.push(PackageUse { path, range: first.cover(*last) });
         }
-    }
-
-    /// `config.codchi.secrets ? NAME`.
-    fn has_attr(&mut self, scope: &Scope, node: &SyntaxNode) {
-        let Some(asked) = ast::HasAttr::cast(node.clone()) else { return };
-        let base = asked.expr().and_then(|base| scope.argument_path(&base, "config"));
-        let (Some((mut path, mut ranges)), Some(attrs)) = (base, asked.attrpath()) else { return };
-        for attr in attrs.attrs() {
-            let Some(name) = attr_name(&attr) else { break };
-            path.push(name);
-            ranges.push(attr.syntax().text_range());
-        }
-        self.config(&path, &ranges, true);
     }
 
     /// `config.PATH`, where `ranges` are those of its last names.

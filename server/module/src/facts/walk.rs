@@ -1,21 +1,43 @@
 //! The walk over a module's definitions.
 
-use super::secrets::Secrets;
-use super::{Certainty, Facts, Literal, OptionUse};
+use super::pieces::Keeper;
+use super::ranges::{Ranged, behind};
+use super::secrets::{Event, Secrets};
+use super::{Capability, Certainty, Facts, Literal, OptionUse};
 use crate::literal::{literal, range};
 use crate::scope::{Call, LibFunction, Scope, attr_name};
-use crate::{OptionPath, TextRange};
+use crate::{OptionPath, TextRange, TextSize};
 use rnix::ast::{self, BinOpKind, Expr, HasEntry as _};
 use rowan::ast::AstNode as _;
 
 /// How deep definitions are looked into. What is deeper counts as unknown.
 pub(super) const MAX_DEPTH: u32 = 96;
 
+/// What definitions say.
+#[derive(Default)]
+pub(super) struct Defined {
+    options: Vec<OptionUse>,
+    settings: Vec<OptionUse>,
+    pub(super) capabilities: Vec<Capability>,
+    secrets: Vec<Event>,
+}
+
+/// What that of a definition depends on besides the text: its path without the names that are written at it, of which so
+/// many count; whether it takes effect; and how deep it is.
+type Circumstances = (Vec<String>, usize, Certainty, u32);
+
+pub(super) type Pieces = super::pieces::Pieces<Defined, Circumstances>;
+pub(super) type DefinitionKeeper<'a> = Keeper<'a, Defined, Circumstances>;
+
 /// What has been found so far.
 pub(super) struct Walk<'a> {
     pub(super) scope: &'a Scope,
+    /// All but what definitions say.
     pub(super) facts: Facts,
+    /// What definitions say, as far as it is not in `facts` and `secrets` yet.
+    pub(super) defined: Defined,
     secrets: Secrets,
+    keeper: DefinitionKeeper<'a>,
     /// The path of the definition that is being looked at, without `config`.
     pub(super) path: Vec<String>,
 }
@@ -29,13 +51,24 @@ struct Place {
     reference: Option<TextRange>,
 }
 
+impl Ranged for Defined {
+    fn change_ranges(&mut self, change: &mut dyn FnMut(&mut TextRange)) {
+        self.options.change_ranges(change);
+        self.settings.change_ranges(change);
+        self.capabilities.change_ranges(change);
+        self.secrets.change_ranges(change);
+    }
+}
+
 impl<'a> Walk<'a> {
-    pub(super) fn new(scope: &'a Scope) -> Self {
-        Self { scope, facts: Facts::default(), secrets: Secrets::default(), path: Vec::new() }
+    pub(super) fn new(scope: &'a Scope, keeper: DefinitionKeeper<'a>) -> Self {
+        let (facts, defined, secrets) = (Facts::default(), Defined::default(), Secrets::default());
+        Self { scope, facts, defined, secrets, keeper, path: Vec::new() }
     }
 
-    /// The facts, in order of the text.
-    pub(super) fn finish(self) -> Facts {
+    /// The facts, in order of the text; and what is kept of them.
+    pub(super) fn finish(mut self) -> (Facts, Pieces) {
+        self.settle();
         let mut facts = self.facts;
         facts
             .options
@@ -50,7 +83,26 @@ impl<'a> Walk<'a> {
         facts.imports.sort_by_key(|import| import.range.start());
         facts.secrets_unseen = self.secrets.hides_some();
         facts.secrets = self.secrets.finish();
-        facts
+        (facts, self.keeper.finish())
+    }
+
+    /// Takes what has been found of definitions so far.
+    fn settle(&mut self) {
+        let Defined { mut options, mut settings, mut capabilities, secrets } =
+            std::mem::take(&mut self.defined);
+        self.facts.options.append(&mut options);
+        self.facts.settings.append(&mut settings);
+        self.facts.capabilities.append(&mut capabilities);
+        secrets.iter().for_each(|event| self.secrets.take(event, TextSize::default()));
+    }
+
+    /// Takes what a definition says that begins at `start`.
+    fn take(&mut self, piece: &Defined, start: TextSize) {
+        self.settle();
+        self.facts.options.extend(piece.options.iter().map(|option| behind(option, start)));
+        self.facts.settings.extend(piece.settings.iter().map(|option| behind(option, start)));
+        self.facts.capabilities.extend(piece.capabilities.iter().map(|it| behind(it, start)));
+        piece.secrets.iter().for_each(|event| self.secrets.take(event, start));
     }
 
     /// A module: a function, a set, or what these are made with.
@@ -94,7 +146,12 @@ impl<'a> Walk<'a> {
     /// A module, or a part of one, that only evaluation finds.
     pub(super) fn unseen_module(&mut self) {
         self.facts.may_declare_more = true;
-        self.secrets.unseen(&[]);
+        self.unseen();
+    }
+
+    /// Something is defined here that cannot be seen into.
+    fn unseen(&mut self) {
+        self.defined.secrets.extend(Event::unseen(&self.path));
     }
 
     fn module_opt(&mut self, expr: Option<Expr>, certainty: Certainty, depth: u32) {
@@ -148,7 +205,7 @@ impl<'a> Walk<'a> {
                     }
                     Some("config") => match self.scope.inherited(&inherit, "config") {
                         Some(config) => self.define(&config, &Place::default(), certainty, depth),
-                        None => self.secrets.unseen(&[]),
+                        None => self.unseen(),
                     },
                     _ if structured => {}
                     _ => self.define_inherited(&inherit, &attr, certainty, depth),
@@ -159,6 +216,30 @@ impl<'a> Walk<'a> {
 
     /// One `a.b.c = VALUE;` within the current definition.
     fn define_at(
+        &mut self,
+        binding: &ast::AttrpathValue,
+        attrs: &[ast::Attr],
+        certainty: Certainty,
+        depth: u32,
+    ) {
+        let circumstances = (self.path.clone(), attrs.len(), certainty, depth);
+        let start = binding.syntax().text_range().start();
+        match self.keeper.begin(self.scope, binding.syntax(), circumstances) {
+            Some(Ok(piece)) => self.take(&piece.facts, start),
+            Some(Err(definition)) => {
+                self.settle();
+                self.define_here(binding, attrs, certainty, depth);
+                let defined = std::mem::take(&mut self.defined);
+                match self.keeper.keep(self.scope, definition, defined) {
+                    Ok(piece) => self.take(&piece.facts, start),
+                    Err(defined) => self.defined = defined,
+                }
+            }
+            None => self.define_here(binding, attrs, certainty, depth),
+        }
+    }
+
+    fn define_here(
         &mut self,
         binding: &ast::AttrpathValue,
         attrs: &[ast::Attr],
@@ -184,7 +265,7 @@ impl<'a> Walk<'a> {
         let mut segments = Vec::with_capacity(attrs.len());
         for (i, attr) in attrs.iter().enumerate() {
             let Some(name) = attr_name(attr) else {
-                self.secrets.unseen(&self.path);
+                self.unseen();
                 return None;
             };
             if self.path.is_empty() && is_no_setting(&name) {
@@ -193,9 +274,9 @@ impl<'a> Walk<'a> {
             let name_range = attr.syntax().text_range();
             self.path.push(name);
             segments.push(name_range);
-            self.secrets.name(&self.path, name_range, binding.syntax().text_range());
+            self.defined.secrets.extend(Event::name(&self.path, name_range, binding.syntax().text_range()));
             if i + 1 < attrs.len() {
-                self.secrets.declare(&self.path, certainty);
+                self.defined.secrets.extend(Event::declared(&self.path, certainty));
             }
         }
         Some(segments)
@@ -210,7 +291,7 @@ impl<'a> Walk<'a> {
         depth: u32,
     ) {
         let Some(name) = attr_name(attr) else {
-            self.secrets.unseen(&self.path);
+            self.unseen();
             return;
         };
         if self.path.is_empty() && is_no_setting(&name) {
@@ -219,7 +300,7 @@ impl<'a> Walk<'a> {
         let value = self.scope.inherited(inherit, &name);
         let name_range = attr.syntax().text_range();
         self.path.push(name);
-        self.secrets.name(&self.path, name_range, name_range);
+        self.defined.secrets.extend(Event::name(&self.path, name_range, name_range));
         let place = Place { segments: vec![name_range], reference: Some(name_range) };
         match value {
             Some(value) => self.define(&value, &place, certainty, depth),
@@ -231,7 +312,7 @@ impl<'a> Walk<'a> {
     /// A definition's value at `place`.
     fn define(&mut self, expr: &Expr, place: &Place, certainty: Certainty, depth: u32) {
         if depth >= MAX_DEPTH {
-            self.secrets.unseen(&self.path);
+            self.unseen();
             return;
         }
         let depth = depth + 1;
@@ -264,7 +345,7 @@ impl<'a> Walk<'a> {
     fn define_opt(&mut self, expr: Option<Expr>, place: &Place, certainty: Certainty, depth: u32) {
         match expr {
             Some(expr) => self.define(&expr, place, certainty, depth),
-            None => self.secrets.unseen(&self.path),
+            None => self.unseen(),
         }
     }
 
@@ -307,7 +388,7 @@ impl<'a> Walk<'a> {
         if !self.list_elements(list, certainty, depth, &mut |_, element, certainty| {
             elements.push((element.clone(), certainty));
         }) {
-            self.secrets.unseen(&self.path);
+            self.unseen();
         }
         for (element, certainty) in elements {
             self.define(&element, place, certainty, depth);
@@ -344,15 +425,15 @@ impl<'a> Walk<'a> {
     fn define_as(&mut self, value: Literal, value_range: TextRange, place: &Place, certainty: Certainty) {
         let value_range = place.reference.unwrap_or(value_range);
         if value != Literal::Set {
-            self.secrets.unseen(&self.path);
+            self.unseen();
         }
-        self.secrets.declare(&self.path, certainty);
-        self.secrets.value(&self.path, &value, value_range, certainty);
+        self.defined.secrets.extend(Event::declared(&self.path, certainty));
+        self.defined.secrets.extend(Event::value(&self.path, &value, value_range, certainty));
         if self.path.is_empty() {
             return;
         }
         let is_codchi = self.path.first().is_some_and(|name| name == "codchi");
-        let found = if is_codchi { &mut self.facts.options } else { &mut self.facts.settings };
+        let found = if is_codchi { &mut self.defined.options } else { &mut self.defined.settings };
         found.push(OptionUse {
             path: OptionPath(self.path.clone()),
             segments: place.segments.clone(),
