@@ -30,7 +30,7 @@ fn main() {
 /// The workspace as the server knows it, without the long module.
 struct Others {
     facts: HashMap<PathBuf, Arc<Facts>>,
-    graph: Graph,
+    graph: Arc<Graph>,
     module: String,
     /// The long module as it was before the keystroke.
     before: Document,
@@ -46,7 +46,7 @@ fn others() -> Others {
         }
     }
     let nodes = facts.iter().map(|(path, facts)| (path.as_path().into(), Arc::new(Node::of(path, facts))));
-    let graph = Graph::default().with(nodes.collect::<Vec<(Arc<Path>, _)>>());
+    let graph = Arc::new(Graph::default().with(nodes.collect::<Vec<(Arc<Path>, _)>>()));
     facts.remove(&long());
     let before = Document::new(module.as_str());
     // As those of an open file are.
@@ -62,14 +62,20 @@ fn long() -> PathBuf {
 struct Buffer<'a> {
     others: &'a Others,
     document: Arc<Document>,
+    graph: Arc<Graph>,
 }
 
 impl<'a> Buffer<'a> {
     fn new(others: &'a Others, text: String) -> Self {
         let document = Arc::new(others.before.edited(text));
-        // As the server does: the graph stays as it is while the imports do.
-        assert!(others.graph.says(&long(), &Node::of(&long(), document.facts())), "typing imports nothing");
-        Self { others, document }
+        let node = Node::of(&long(), document.facts());
+        assert!(others.graph.leads(&long(), &node), "typing imports nothing");
+        // As the server does: the graph stays as it is where the file says the same to others.
+        let graph = match others.graph.says(&long(), &node) {
+            true => others.graph.clone(),
+            false => Arc::new(others.graph.with([(long().into(), Arc::new(node))])),
+        };
+        Self { others, document, graph }
     }
 }
 
@@ -95,7 +101,7 @@ impl Files for Buffer<'_> {
     }
 
     fn graph(&self) -> &Graph {
-        &self.others.graph
+        &self.graph
     }
 }
 

@@ -114,9 +114,9 @@ impl<'a> Asked<'a> {
 
     /// Whether a module that may be evaluated together with the file disables it.
     fn is_disabled(&self) -> bool {
-        self.modules.telling(self.world, self.path).iter().any(|file| {
-            let facts = self.modules.facts(file).filter(|facts| !facts.disabled.is_empty());
-            facts.is_some_and(|facts| {
+        let disabling = self.modules.files().graph().disabling();
+        self.modules.among_evaluated_with(self.world, self.path, disabling).iter().any(|file| {
+            self.modules.facts(file).is_some_and(|facts| {
                 let mut files = facts.disabled.iter().filter_map(|written| self.modules.file(file, written));
                 files.any(|disabled| disabled == self.path)
             })
@@ -125,21 +125,14 @@ impl<'a> Asked<'a> {
 
     /// Secrets that another file of the module says are not required, or may say so.
     fn optional_elsewhere(&self) -> HashSet<(String, SecretSpelling)> {
+        let graph = self.modules.files().graph();
         let required = self.facts.secrets.iter().filter(|secret| secret.required == Some(true));
-        let required: HashSet<_> = required.map(|secret| (secret.name.as_str(), secret.spelling)).collect();
-        if required.is_empty() {
-            return HashSet::new();
-        }
-        let files = self.modules.telling(self.world, self.path);
-        let others = files.iter().filter(|file| &***file != self.path);
-        let facts = others.filter_map(|file| self.modules.facts(file));
-        let optional = facts.flat_map(|facts| {
-            let optional = facts.secrets.iter().filter(|secret| {
-                secret.required != Some(true) && required.contains(&(secret.name.as_str(), secret.spelling))
-            });
-            optional.map(|secret| (secret.name.clone(), secret.spelling)).collect::<Vec<_>>()
+        let optional = required.filter(|secret| {
+            let others = graph.optional(&secret.name, secret.spelling);
+            let others = self.modules.among_evaluated_with(self.world, self.path, others);
+            others.iter().any(|file| &***file != self.path)
         });
-        optional.collect()
+        optional.map(|secret| (secret.name.clone(), secret.spelling)).collect()
     }
 
     fn secret(

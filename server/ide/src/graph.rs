@@ -5,9 +5,10 @@
 
 use crate::modules::{Source, normalise};
 use crate::{Facts, Files};
+use codchi_module::SecretSpelling;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// So many answers are remembered; each may hold all files.
 const REMEMBERED: usize = 128;
@@ -18,6 +19,18 @@ pub type FileSet = Arc<BTreeSet<Arc<Path>>>;
 /// What one file imports, and whether a module begins with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
+    leads: Leads,
+    /// The secrets that it declares and does not say to be required: another file's declaration of them is no more certain.
+    optional: Vec<(String, SecretSpelling)>,
+    /// Whether it disables modules.
+    disables: bool,
+    /// Whether it declares options of codchi's, or may: a part of it is not visible or half-typed.
+    may_declare: bool,
+}
+
+/// Where a file leads, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Leads {
     /// The paths that are imported or given as flake outputs, in order of the text, without `.` and `..`: of files, or of
     /// folders with a `default.nix`.
     targets: Vec<Arc<Path>>,
@@ -29,9 +42,8 @@ pub struct Node {
     is_for_machines: bool,
     /// Whether it may import more than is visible.
     imports_more: bool,
-    /// Whether it says something about other files' secrets: it declares some, which may be theirs as well, or disables
-    /// modules.
-    tells_of_others: bool,
+    /// Whether something that it imports is found only by an evaluation.
+    leads_nowhere: bool,
 }
 
 impl Node {
@@ -39,6 +51,8 @@ impl Node {
     #[must_use]
     pub fn of(path: &Path, facts: &Facts) -> Self {
         let imports = facts.imports.iter().map(|import| &import.path);
+        let files = facts.flake_modules.iter().filter_map(|module| module.file.as_ref());
+        let leads_nowhere = imports.clone().chain(files).any(|written| target(path, written).is_none());
         let outputs = facts.flake_modules.iter().map(|module| {
             let file = module.file.as_ref().and_then(|written| target(path, written));
             (module.name.clone(), file)
@@ -47,36 +61,44 @@ impl Node {
         let is_named_so = || facts.may_be_module && path.file_name().is_some_and(|name| name == "codchi.nix");
         let imports = imports.filter_map(|written| target(path, written));
         let is_codchi = !facts.options.is_empty() || is_named_so();
-        Self {
+        let optional = facts.secrets.iter().filter(|secret| secret.required != Some(true));
+        let leads = Leads {
             targets: imports.chain(outputs.iter().filter_map(|(_, file)| file.clone())).collect(),
             outputs,
-            tells_of_others: !facts.secrets.is_empty() || !facts.disabled.is_empty(),
             is_root: is_codchi || !facts.flake_modules.is_empty(),
             imports_more: facts.may_declare_more,
+            leads_nowhere,
             is_for_machines: is_codchi || facts.flake_modules.iter().any(|it| it.kind == "codchiModules"),
-        }
+        };
+        let optional = optional.map(|secret| (secret.name.clone(), secret.spelling)).collect();
+        let may_declare = facts.may_declare_more || !facts.declared.is_empty() || facts.has_syntax_errors;
+        Self { leads, optional, disables: !facts.disabled.is_empty(), may_declare }
     }
 
     /// The paths that it leads to, of files or of folders with a `default.nix`.
     #[must_use]
     pub fn targets(&self) -> &[Arc<Path>] {
-        &self.targets
+        &self.leads.targets
     }
 
     pub(crate) fn outputs(&self) -> &[(String, Option<Arc<Path>>)] {
-        &self.outputs
+        &self.leads.outputs
+    }
+
+    pub(crate) fn leads_nowhere(&self) -> bool {
+        self.leads.leads_nowhere
+    }
+
+    pub(crate) fn may_declare(&self) -> bool {
+        self.may_declare
     }
 
     pub(crate) fn is_root(&self) -> bool {
-        self.is_root
-    }
-
-    pub(crate) fn tells_of_others(&self) -> bool {
-        self.tells_of_others
+        self.leads.is_root
     }
 
     pub(crate) fn is_for_machines(&self) -> bool {
-        self.is_for_machines
+        self.leads.is_for_machines
     }
 }
 
@@ -92,8 +114,19 @@ pub(crate) fn target(from: &Path, written: &str) -> Option<Arc<Path>> {
 pub struct Graph {
     nodes: HashMap<Arc<Path>, Arc<Node>>,
     /// The files whose text leads to a path.
-    importers: HashMap<Arc<Path>, BTreeSet<Arc<Path>>>,
-    remembered: Mutex<HashMap<Question, FileSet>>,
+    importers: Arc<HashMap<Arc<Path>, BTreeSet<Arc<Path>>>>,
+    /// Shared by graphs with the same edges.
+    remembered: Arc<Mutex<HashMap<Question, FileSet>>>,
+    said: OnceLock<Said>,
+}
+
+/// What files say about others.
+#[derive(Debug, Default)]
+struct Said {
+    /// Which declare a secret and do not say it to be required.
+    optional: HashMap<(String, SecretSpelling), Vec<Arc<Path>>>,
+    /// Which disable modules.
+    disabling: Vec<Arc<Path>>,
 }
 
 /// What can be asked about a graph.
@@ -107,12 +140,10 @@ pub(crate) enum Question {
     Related(Arc<Path>),
     /// The file and what may be evaluated together with it.
     Around(Arc<Path>),
-    /// Those of [`Question::Around`] that say something about other files' secrets.
-    TellingAround(Arc<Path>),
+    /// The file and what may be evaluated together with it, as machines are made of these.
+    EvaluatedWith(Arc<Path>, Vec<Source>),
     /// The files of a module.
     FilesOf(Source),
-    /// Those of them that say something about other files' secrets.
-    TellingOf(Source),
 }
 
 impl Graph {
@@ -128,7 +159,7 @@ impl Graph {
             }
             let Some(facts) = files.facts(&path) else { continue };
             let node = Arc::new(Node::of(&path, &facts));
-            for target in &node.targets {
+            for target in &node.leads.targets {
                 open.extend([target.clone(), target.join("default.nix").into()]);
             }
             graph.insert(path, node);
@@ -142,7 +173,8 @@ impl Graph {
         let mut graph = Self {
             nodes: self.nodes.clone(),
             importers: self.importers.clone(),
-            remembered: Mutex::default(),
+            remembered: self.remembered.clone(),
+            said: OnceLock::new(),
         };
         graph.extend(nodes);
         graph
@@ -154,24 +186,56 @@ impl Graph {
         self.nodes.get(path).is_some_and(|known| **known == *node)
     }
 
+    /// Whether what is known of a file leads to the same files as this, and is as much of a module.
+    #[must_use]
+    pub fn leads(&self, path: &Path, node: &Node) -> bool {
+        self.nodes.get(path).is_some_and(|known| known.leads == node.leads)
+    }
+
     fn insert(&mut self, path: Arc<Path>, node: Arc<Node>) {
-        if let Some(before) = self.nodes.get(&path).cloned() {
-            for target in &before.targets {
-                if let Some(importers) = self.importers.get_mut(target) {
+        let all = Arc::make_mut(&mut self.importers);
+        if let Some(before) = self.nodes.get(&path) {
+            for target in &before.leads.targets {
+                if let Some(importers) = all.get_mut(target) {
                     importers.remove(&path);
                 }
             }
         }
-        for target in &node.targets {
-            self.importers.entry(target.clone()).or_default().insert(path.clone());
+        for target in &node.leads.targets {
+            all.entry(target.clone()).or_default().insert(path.clone());
         }
         self.nodes.insert(path, node);
+    }
+
+    fn said(&self) -> &Said {
+        self.said.get_or_init(|| {
+            let mut said = Said::default();
+            for (path, node) in &self.nodes {
+                for secret in &node.optional {
+                    said.optional.entry(secret.clone()).or_default().push(path.clone());
+                }
+                if node.disables {
+                    said.disabling.push(path.clone());
+                }
+            }
+            said
+        })
+    }
+
+    /// The files that declare a secret and do not say it to be required.
+    pub(crate) fn optional(&self, name: &str, spelling: SecretSpelling) -> &[Arc<Path>] {
+        self.said().optional.get(&(name.to_owned(), spelling)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The files that disable modules.
+    pub(crate) fn disabling(&self) -> &[Arc<Path>] {
+        &self.said().disabling
     }
 
     /// Whether there is a file in one of the folders above a path that may import what is not visible.
     pub(crate) fn imports_more_above(&self, path: &Path) -> bool {
         let imports = |(file, node): (&Arc<Path>, &Arc<Node>)| {
-            node.imports_more
+            node.leads.imports_more
                 && **file != *path
                 && file.parent().is_some_and(|folder| path.starts_with(folder))
         };
@@ -229,9 +293,14 @@ impl Graph {
 
 impl Extend<(Arc<Path>, Arc<Node>)> for Graph {
     fn extend<T: IntoIterator<Item = (Arc<Path>, Arc<Node>)>>(&mut self, nodes: T) {
-        self.remembered = Mutex::default();
+        self.said = OnceLock::new();
         for (path, node) in nodes {
-            self.insert(path, node);
+            if self.leads(&path, &node) {
+                self.nodes.insert(path, node);
+            } else {
+                self.remembered = Arc::default();
+                self.insert(path, node);
+            }
         }
     }
 }

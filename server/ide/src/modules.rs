@@ -305,31 +305,34 @@ impl<'a> Modules<'a> {
     /// All files of the workspace that may be evaluated together with this one: the file, what imports it, also by
     /// other files, the other modules of its machines, and what all of these import.
     pub(crate) fn evaluated_with(self, world: &World, path: &Path) -> FileSet {
+        let modules = self.machines(world, path).into_iter().flat_map(|machine| &machine.modules);
+        let sources =
+            modules.map(|module| Source { path: module.path.clone(), output: module.output.clone() });
+        let graph = self.files.graph();
+        let question = Question::EvaluatedWith(path.into(), sources.collect());
+        graph.answer(question, || union(self.sets_with(world, path)))
+    }
+
+    /// Those of these files that are among [`Self::evaluated_with`]; cheaper than to gather them all.
+    pub(crate) fn among_evaluated_with<'f>(
+        self,
+        world: &World,
+        path: &Path,
+        files: &'f [Arc<Path>],
+    ) -> Vec<&'f Arc<Path>> {
+        if files.is_empty() {
+            return Vec::new();
+        }
+        let sets = self.sets_with(world, path);
+        files.iter().filter(|file| sets.iter().any(|set| set.contains(*file))).collect()
+    }
+
+    fn sets_with(self, world: &World, path: &Path) -> Vec<FileSet> {
         let around = self.files.graph().answer(Question::Around(path.into()), || self.around(path));
         let machines = self.machines(world, path);
         let modules = machines.iter().flat_map(|machine| &machine.modules);
         let others = modules.map(|module| self.files_of(&module.path, module.output.as_deref()));
-        union(std::iter::once(around).chain(others))
-    }
-
-    /// Those of [`Self::evaluated_with`] that say something about other files' secrets.
-    pub(crate) fn telling(self, world: &World, path: &Path) -> FileSet {
-        let graph = self.files.graph();
-        let telling = |files: FileSet| -> FileSet {
-            let tells = |file: &&Arc<Path>| graph.node(file).is_some_and(|node| node.tells_of_others());
-            Arc::new(files.iter().filter(tells).cloned().collect())
-        };
-        let around = graph.answer(Question::TellingAround(path.into()), || {
-            telling(graph.answer(Question::Around(path.into()), || self.around(path)))
-        });
-        let machines = self.machines(world, path);
-        let modules = machines.iter().flat_map(|machine| &machine.modules);
-        let others = modules.map(|module| {
-            let source = Source { path: module.path.clone(), output: module.output.clone() };
-            let files = || telling(self.files_of(&module.path, module.output.as_deref()));
-            graph.answer(Question::TellingOf(source), files)
-        });
-        union(std::iter::once(around).chain(others))
+        std::iter::once(around).chain(others).collect()
     }
 
     /// All that what leads to the file imports. Most of it hangs together at its ends, whose files are remembered.
@@ -347,13 +350,17 @@ impl<'a> Modules<'a> {
     }
 
     /// Whether the file imports something that is not there or cannot be found without evaluation.
-    pub(crate) fn imports_unknown(self, path: &Path, facts: &Facts) -> bool {
-        let is_unknown = |written: &String| {
-            let file = target(path, written).and_then(|target| self.file_at(&target));
-            file.is_none_or(|file| self.node(&file).is_none())
-        };
-        let outputs = facts.flake_modules.iter().filter_map(|module| module.file.as_ref());
-        facts.imports.iter().map(|import| &import.path).chain(outputs).any(is_unknown)
+    pub(crate) fn imports_unknown(self, path: &Path) -> bool {
+        self.node(path).is_some_and(|node| {
+            let is_known = |file: Arc<Path>| self.node(&file).is_some();
+            node.leads_nowhere()
+                || node.targets().iter().any(|target| !self.file_at(target).is_some_and(is_known))
+        })
+    }
+
+    /// Whether the file declares options of codchi's, or may.
+    pub(crate) fn may_declare(self, path: &Path) -> bool {
+        self.node(path).is_some_and(|node| node.may_declare()) || self.imports_unknown(path)
     }
 
     /// What the [related](Self::related) files say.

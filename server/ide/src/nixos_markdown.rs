@@ -16,7 +16,7 @@ const MAX_LISTED: usize = 20;
 
 /// An option's documentation.
 pub(crate) fn documented(path: &[String], option: &CatalogueOption) -> String {
-    let mut parts = vec![format!("`{}`: {}", OptionPath(path.to_vec()), plain(&option.kind))];
+    let mut parts = vec![format!("`{}`: {}", OptionPath::from(path), plain(&option.kind))];
     if option.read_only {
         parts.push("It can only be read.".to_owned());
     }
@@ -32,7 +32,7 @@ pub(crate) fn listed(path: &[String], children: &[CatalogueEntry]) -> Option<Str
     if children.is_empty() {
         return None;
     }
-    let mut text = format!("`{}`: options\n", OptionPath(path.to_vec()));
+    let mut text = format!("`{}`: options\n", OptionPath::from(path));
     for child in children.iter().take(MAX_LISTED) {
         text.push_str(&format!("\n- `{}`", child.name));
         text.extend(child.kind.as_deref().map(|kind| format!(": {}", plain(kind))));

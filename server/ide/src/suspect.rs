@@ -71,17 +71,16 @@ impl<'a> Suspects<'a> {
 
 /// Offsets of dots that end their line, comments apart: cheap to find, seldom there.
 fn dangling_dots(text: &str) -> Vec<TextSize> {
-    let mut dots = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let code = line.trim_end();
-        let code = code.rfind(". #").map_or(code, |dot| &code[..=dot]);
-        if code.ends_with('.') && !code.trim_start().starts_with('#') {
-            dots.extend(TextSize::try_from(start + code.len() - 1));
-        }
-        start += line.len();
-    }
-    dots
+    let ends_line = |dot: &usize| {
+        let rest = text[dot + 1..].trim_start_matches(|c: char| c.is_whitespace() && c != '\n');
+        rest.is_empty() || rest.starts_with('\n') || text[dot + 1..].starts_with(" #")
+    };
+    let dots = memchr::memchr_iter(b'.', text.as_bytes()).filter(ends_line);
+    let is_code = |dot: &usize| {
+        let start = text[..*dot].rfind('\n').map_or(0, |newline| newline + 1);
+        !text[start..*dot].trim_start().starts_with('#')
+    };
+    dots.filter(is_code).filter_map(|dot| TextSize::try_from(dot).ok()).collect()
 }
 
 /// The whole binding whose attribute path goes on after the line's end at `dot`.

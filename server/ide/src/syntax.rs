@@ -53,7 +53,7 @@ fn option_of(token: &SyntaxToken) -> Option<OptionAt> {
     let names = attrpath.attrs().take_while(|a| a.syntax().text_range().start() <= range.start());
     path.extend(names.map(|a| attr_name(&a)));
     let path = below_module(path);
-    (path.first()? == "codchi").then_some(OptionAt { path: OptionPath(path), range, read })
+    (path.first()? == "codchi").then_some(OptionAt { path: OptionPath::from(path), range, read })
 }
 
 /// What an attribute path continues (before [`below_module`]), and whether it is read. `None` for local names, and

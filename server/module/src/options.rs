@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// What stands for a free name in the table's paths.
 pub const FREE_NAME: &str = "<name>";
 
-/// A path of attribute names, e.g. `codchi.secrets.TOKEN.description`.
+/// A path of attribute names, e.g. `codchi.secrets.TOKEN.description`. Shared, as facts are copied at each keystroke.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct OptionPath(pub Vec<String>);
+pub struct OptionPath(pub Arc<[String]>);
 
 /// One option's documentation.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
@@ -141,6 +141,14 @@ impl Options {
         self.docs.iter().map(|(path, doc)| (path.as_str(), doc))
     }
 
+    /// The options that work still and have a successor: the path, in which a free name is [`FREE_NAME`], and what to use
+    /// instead.
+    pub fn deprecated(&self) -> impl Iterator<Item = (OptionPath, &str)> {
+        self.docs.iter().filter_map(|(path, doc)| {
+            doc.deprecated.as_deref().map(|instead| (OptionPath::new(path.split('.')), instead))
+        })
+    }
+
     /// The option at exactly this path, a free name matching any. `None` for a path that only leads to options
     /// (`codchi.gpu`, `codchi.secrets.TOKEN`) and for parts of an option's value (`codchi.welcome.text`).
     #[must_use]
@@ -157,7 +165,7 @@ impl Options {
     pub fn get_enclosing(&self, path: &OptionPath) -> Option<&OptionDoc> {
         let mut node = &self.root;
         let mut found = None;
-        for segment in &path.0 {
+        for segment in path.0.iter() {
             let Some(child) = node.child(segment) else { break };
             node = child;
             found = self.doc(node).or(found);
@@ -200,7 +208,7 @@ impl Options {
 
     fn place(&self, path: &OptionPath) -> Option<Place<'_>> {
         let mut place = Place::Listed(&self.root);
-        for segment in &path.0 {
+        for segment in path.0.iter() {
             place = match place {
                 Place::Listed(node) => match node.child(segment) {
                     Some(child) => Place::Listed(child),
@@ -282,12 +290,35 @@ impl OptionPath {
         Self(names.into_iter().map(Into::into).collect())
     }
 
+    /// Whether it is that of `option`, in which a [`FREE_NAME`] matches any, or leads to something below it.
+    #[must_use]
+    pub fn is_below(&self, option: &Self) -> bool {
+        let mut pairs = option.0.iter().zip(self.0.iter());
+        self.0.len() >= option.0.len() && pairs.all(|(option, name)| option == name || option == FREE_NAME)
+    }
+
     /// This path with one more name.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
-        let mut names = self.0.clone();
-        names.push(name.to_owned());
-        Self(names)
+        self.0.iter().cloned().chain([name.to_owned()]).collect()
+    }
+}
+
+impl FromIterator<String> for OptionPath {
+    fn from_iter<T: IntoIterator<Item = String>>(names: T) -> Self {
+        Self(names.into_iter().collect())
+    }
+}
+
+impl From<&[String]> for OptionPath {
+    fn from(names: &[String]) -> Self {
+        Self(names.into())
+    }
+}
+
+impl From<Vec<String>> for OptionPath {
+    fn from(names: Vec<String>) -> Self {
+        Self(names.into())
     }
 }
 

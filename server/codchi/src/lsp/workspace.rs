@@ -218,10 +218,21 @@ impl Snapshot {
         {
             return latest.graph.clone();
         }
-        let mut changed = open.iter().filter(|(path, node)| !disk.says(path, node)).peekable();
+        // The latest one remembers more, where the texts lead where they led then.
+        let base = match &*latest {
+            Some(latest)
+                if Arc::ptr_eq(&latest.disk, disk)
+                    && latest.open.keys().eq(open.keys())
+                    && open.iter().all(|(path, node)| latest.graph.leads(path, node)) =>
+            {
+                &latest.graph
+            }
+            _ => disk,
+        };
+        let mut changed = open.iter().filter(|(path, node)| !base.says(path, node)).peekable();
         let graph = match changed.peek() {
-            None => disk.clone(),
-            Some(_) => Arc::new(disk.with(changed.map(|(path, node)| (path.clone(), node.clone())))),
+            None => base.clone(),
+            Some(_) => Arc::new(base.with(changed.map(|(path, node)| (path.clone(), node.clone())))),
         };
         *latest = Some(Latest { disk: disk.clone(), open, graph: graph.clone() });
         graph

@@ -38,7 +38,8 @@ pub(super) fn completions(context: &Context<'_>, probe: &Probe<'_>, attr: &Attr)
 fn read(context: &Context<'_>, probe: &Probe<'_>, path: Vec<String>) -> Completions {
     match path.first().map(String::as_str) {
         Some("codchi") => {
-            let items = below_codchi(context.document, probe, &OptionPath(path), &BTreeSet::new(), true);
+            let items =
+                below_codchi(context.document, probe, &OptionPath::from(path), &BTreeSet::new(), true);
             Completions { items, is_incomplete: false }
         }
         Some(_) => options::completions(context, probe, &path, &BTreeSet::new(), true),
@@ -63,7 +64,7 @@ fn defined(
     let parent = below_module(outer.iter().chain(&typed).cloned().collect());
     let taken = siblings(attrpath, &typed);
     if parent.first().is_some_and(|name| name == "codchi") {
-        let items = below_codchi(context.document, probe, &OptionPath(parent), &taken, false);
+        let items = below_codchi(context.document, probe, &OptionPath::from(parent), &taken, false);
         return Completions { items, is_incomplete: false };
     }
     let place = module_path(binding.syntax(), &typed, is_flake);

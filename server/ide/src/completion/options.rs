@@ -74,7 +74,7 @@ fn item(
     let option = context.catalogue.filter(|_| entry.kind.is_some()).and_then(|known| known.option(&path));
     let name = match is_identifier(&entry.name) || probe.in_string() {
         true => entry.name.clone(),
-        false => OptionPath(vec![entry.name.clone()]).to_string(),
+        false => OptionPath::from(vec![entry.name.clone()]).to_string(),
     };
     let (new_text, stops) = match &entry.kind {
         Some(kind) if !read => with_value(probe, &name, kind, option.as_ref()),

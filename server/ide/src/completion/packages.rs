@@ -43,7 +43,7 @@ pub(super) fn in_with(context: &Context<'_>, probe: &Probe<'_>, path: &[String])
 fn item(probe: &Probe<'_>, set: &str, name: String) -> Completion {
     let new_text = match is_identifier(&name) || probe.in_string() {
         true => name.clone(),
-        false => OptionPath(vec![name.clone()]).to_string(),
+        false => OptionPath::from(vec![name.clone()]).to_string(),
     };
     Completion {
         label: name,

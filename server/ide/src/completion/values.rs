@@ -66,7 +66,7 @@ fn of_option(context: &Context<'_>, probe: &Probe<'_>, place: &Place) -> Option<
     }
     let taken = place.list.as_ref().map(elements).unwrap_or_default();
     let mut items = Vec::new();
-    written(probe, &OptionPath(path), &kind, &mut items);
+    written(probe, &OptionPath::from(path), &kind, &mut items);
     items.retain(|item| !taken.contains(&item.label));
     Some(items)
 }
@@ -165,7 +165,7 @@ fn place(expr: &SyntaxNode) -> Option<Place> {
                 }
                 let mut path = site(binding.syntax()).names;
                 path.extend(names(&binding));
-                return Some(Place { binding, path: OptionPath(below_module(path)), lists, list });
+                return Some(Place { binding, path: OptionPath::from(below_module(path)), lists, list });
             }
             SyntaxKind::NODE_PAREN
             | SyntaxKind::NODE_WITH

@@ -101,7 +101,7 @@ impl Asked {
         let mut asked = Self::default();
         for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
             let facts = cx.modules.facts(file)?;
-            if facts.may_declare_more || cx.modules.imports_unknown(file, &facts) || hides_some(&facts) {
+            if facts.may_declare_more || cx.modules.imports_unknown(file) || hides_some(&facts) {
                 return None;
             }
             asked = asked.and(&facts);
@@ -142,10 +142,11 @@ fn hides_some(facts: &Facts) -> bool {
 /// of the module's set.
 fn add(cx: &Context<'_>, list: &str, capability: &str) -> Option<Edit> {
     let text = cx.document.text();
-    let written =
-        cx.facts.options.iter().find(
-            |used| matches!(used.path.0.as_slice(), [codchi, name] if codchi == "codchi" && name == list),
-        );
+    let written = cx
+        .facts
+        .options
+        .iter()
+        .find(|used| matches!(&*used.path.0, [codchi, name] if codchi == "codchi" && name == list));
     if let Some(written) = written {
         let value = text.get(std::ops::Range::<usize>::from(written.value_range))?;
         let inner = value.strip_prefix('[')?.strip_suffix(']')?;

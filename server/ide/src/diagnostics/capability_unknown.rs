@@ -39,7 +39,7 @@ pub(crate) fn capability_names() -> Vec<&'static str> {
 
 /// Whether the option's elements are capabilities.
 pub(crate) fn is_capability_list(path: &OptionPath) -> bool {
-    matches!(path.0.as_slice(), [codchi, list]
+    matches!(&*path.0, [codchi, list]
         if codchi == "codchi" && matches!(list.as_str(), "requiredCapabilities" | "optionalCapabilities"))
 }
 

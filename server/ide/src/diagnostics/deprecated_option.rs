@@ -14,21 +14,20 @@ const SCRIPT: [&str; 2] = ["codchi", "initScript"];
 const END: &str = "END";
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
-    findings.extend(cx.facts.options.iter().filter_map(|used| finding(cx, used)));
+    for (path, instead) in Options::builtin().deprecated() {
+        let below = cx.facts.options.iter().filter(|used| used.path.is_below(&path));
+        findings.extend(below.filter_map(|used| finding(cx, used, path.0.len(), instead)));
+    }
 }
 
 /// Where the deprecated name is in an outer set, the definition of that set is where it is reported.
-fn finding(cx: &Context<'_>, used: &OptionUse) -> Option<Finding> {
-    let names = &used.path.0;
-    (1..=names.len()).find_map(|len| {
-        let path = OptionPath(names[..len].to_vec());
-        let instead = Options::builtin().get(&path)?.deprecated.as_ref()?;
-        let range = *used.segments.get((len - 1 + used.segments.len()).checked_sub(names.len())?)?;
-        let message = format!("`{path}` is deprecated. {instead}");
-        let finding = Finding::new(DiagnosticCode::DeprecatedOption, Severity::Warning, range, message)
-            .tagged(Tag::Deprecated);
-        Some(if path.0 == WELCOME { fixed(cx, finding) } else { finding })
-    })
+fn finding(cx: &Context<'_>, used: &OptionUse, len: usize, instead: &str) -> Option<Finding> {
+    let path = OptionPath::from(used.path.0.get(..len)?);
+    let range = *used.segments.get((len - 1 + used.segments.len()).checked_sub(used.path.0.len())?)?;
+    let message = format!("`{path}` is deprecated. {instead}");
+    let finding = Finding::new(DiagnosticCode::DeprecatedOption, Severity::Warning, range, message)
+        .tagged(Tag::Deprecated);
+    Some(if *path.0 == WELCOME { fixed(cx, finding) } else { finding })
 }
 
 /// With what takes the place of a text that was shown once, and what removes what has no effect.
@@ -40,7 +39,7 @@ fn fixed(cx: &Context<'_>, mut finding: Finding) -> Finding {
     let has_script = cx.facts.options.iter().any(|used| used.path.0.starts_with(&SCRIPT.map(str::to_owned)));
     let shown = cx.facts.options.iter().find_map(|used| match &used.value {
         Literal::String(shown) if binding.contains_range(used.value_range) => {
-            (used.path.0 == [WELCOME[0], WELCOME[1], "text"]).then_some(shown)
+            (*used.path.0 == [WELCOME[0], WELCOME[1], "text"]).then_some(shown)
         }
         _ => None,
     });

@@ -7,36 +7,101 @@
 use super::{Context, Finding};
 use crate::syntax::{names, tokens_at};
 use crate::{DiagnosticCode, Severity, TextRange, TextSize};
-use regex::{Regex, RegexSet};
+use aho_corasick::{AhoCorasick, MatchKind};
+use regex::Regex;
 use rnix::ast::{Apply, AttrpathValue};
 use rnix::{SyntaxKind, SyntaxNode, SyntaxToken};
 use rowan::ast::AstNode as _;
 use std::sync::LazyLock;
 
-/// What a credential is, and how it looks. Prefixes and lengths are those that the issuers document.
-const SHAPES: &[(&str, &str)] = &[
-    ("a GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,251}\b"),
-    ("a GitHub token", r"\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b"),
-    ("a GitLab token", r"\bgl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|oas|soat)-[A-Za-z0-9_-]{20,}"),
-    ("an AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
-    ("a Slack token", r"\bxox[abeprs]-[A-Za-z0-9-]{10,}"),
-    ("a Slack webhook", r"hooks\.slack\.com/services/T[A-Za-z0-9]{8,}/B[A-Za-z0-9]{8,}/[A-Za-z0-9]{20,}"),
-    ("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
-    ("a PyPI token", r"\bpypi-AgE[A-Za-z0-9_-]{50,}"),
-    ("a crates.io token", r"\bcio[A-Za-z0-9]{32}\b"),
-    ("a Docker Hub token", r"\bdckr_(?:pat|oat)_[A-Za-z0-9_-]{27,}"),
-    ("a Google API key", r"\bAIza[A-Za-z0-9_-]{35}\b"),
-    ("a Stripe key", r"\b[sr]k_live_[A-Za-z0-9]{20,}"),
-    ("a SendGrid key", r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b"),
-    ("a Hugging Face token", r"\bhf_[A-Za-z]{34}\b"),
-    ("an Anthropic key", r"\bsk-ant-[a-z0-9]{3,}-[A-Za-z0-9_-]{40,}"),
-    ("an OpenAI key", r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}"),
-    ("a DigitalOcean token", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
-    ("a Vault token", r"\bhv[sbr]\.[A-Za-z0-9_-]{24,}"),
-    ("an age secret key", r"\bAGE-SECRET-KEY-1[A-Z0-9]{58}\b"),
-    ("a private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
-    ("a JSON web token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
-    ("a password in a URL", r#"\b[a-z][a-z0-9+.-]*://[^\s:/@"'$<>{}]+:[^\s@"'$<>{}/]{4,}@[A-Za-z0-9\[]"#),
+/// How a credential looks.
+struct Shape {
+    what: &'static str,
+    /// One of these is in each, which is found much faster than the whole.
+    marks: &'static [&'static str],
+    /// A regular expression for it, within a line.
+    pattern: &'static str,
+}
+
+/// Prefixes and lengths are those that the issuers document.
+const SHAPES: &[Shape] = &[
+    Shape {
+        what: "a GitHub token",
+        marks: &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"],
+        pattern: r"\bgh[pousr]_[A-Za-z0-9]{36,251}\b",
+    },
+    Shape {
+        what: "a GitHub token",
+        marks: &["github_pat_"],
+        pattern: r"\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b",
+    },
+    Shape {
+        what: "a GitLab token",
+        marks: &[
+            "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "gloas-",
+            "glsoat-",
+        ],
+        pattern: r"\bgl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|oas|soat)-[A-Za-z0-9_-]{20,}",
+    },
+    Shape { what: "an AWS access key", marks: &["AKIA", "ASIA"], pattern: r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b" },
+    Shape { what: "a Slack token", marks: &["xox"], pattern: r"\bxox[abeprs]-[A-Za-z0-9-]{10,}" },
+    Shape {
+        what: "a Slack webhook",
+        marks: &["hooks.slack.com/services/"],
+        pattern: r"hooks\.slack\.com/services/T[A-Za-z0-9]{8,}/B[A-Za-z0-9]{8,}/[A-Za-z0-9]{20,}",
+    },
+    Shape { what: "an npm token", marks: &["npm_"], pattern: r"\bnpm_[A-Za-z0-9]{36}\b" },
+    Shape { what: "a PyPI token", marks: &["pypi-AgE"], pattern: r"\bpypi-AgE[A-Za-z0-9_-]{50,}" },
+    Shape { what: "a crates.io token", marks: &["cio"], pattern: r"\bcio[A-Za-z0-9]{32}\b" },
+    Shape {
+        what: "a Docker Hub token",
+        marks: &["dckr_"],
+        pattern: r"\bdckr_(?:pat|oat)_[A-Za-z0-9_-]{27,}",
+    },
+    Shape { what: "a Google API key", marks: &["AIza"], pattern: r"\bAIza[A-Za-z0-9_-]{35}\b" },
+    Shape { what: "a Stripe key", marks: &["k_live_"], pattern: r"\b[sr]k_live_[A-Za-z0-9]{20,}" },
+    Shape {
+        what: "a SendGrid key",
+        marks: &["SG."],
+        pattern: r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b",
+    },
+    Shape { what: "a Hugging Face token", marks: &["hf_"], pattern: r"\bhf_[A-Za-z]{34}\b" },
+    Shape {
+        what: "an Anthropic key",
+        marks: &["sk-ant-"],
+        pattern: r"\bsk-ant-[a-z0-9]{3,}-[A-Za-z0-9_-]{40,}",
+    },
+    Shape {
+        what: "an OpenAI key",
+        marks: &["T3BlbkFJ"],
+        pattern: r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}",
+    },
+    Shape { what: "a DigitalOcean token", marks: &["_v1_"], pattern: r"\bdo[opr]_v1_[a-f0-9]{64}\b" },
+    Shape {
+        what: "a Vault token",
+        marks: &["hvs.", "hvb.", "hvr."],
+        pattern: r"\bhv[sbr]\.[A-Za-z0-9_-]{24,}",
+    },
+    Shape {
+        what: "an age secret key",
+        marks: &["AGE-SECRET-KEY-1"],
+        pattern: r"\bAGE-SECRET-KEY-1[A-Z0-9]{58}\b",
+    },
+    Shape {
+        what: "a private key",
+        marks: &["PRIVATE KEY"],
+        pattern: r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----",
+    },
+    Shape {
+        what: "a JSON web token",
+        marks: &["eyJ"],
+        pattern: r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+    },
+    Shape {
+        what: "a password in a URL",
+        marks: &["://"],
+        pattern: r#"\b[a-z][a-z0-9+.-]*://[^\s:/@"'$<>{}]+:[^\s@"'$<>{}/]{4,}@[A-Za-z0-9\[]"#,
+    },
 ];
 
 /// Names of options and variables whose values are credentials.
@@ -53,8 +118,9 @@ const KEY_FILE: &str = r"(?i)(?:^|/)(?:id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|[^/]
 const PLACEHOLDER: &str = r"(?i)example|changeme|change-me|placeholder|dummy|redacted|your[-_]|insert|todo|xxxx|\*\*\*|\.\.\.|1234567890|abcdefgh|0{8}|fake";
 
 struct Patterns {
-    any: RegexSet,
-    shapes: Vec<Regex>,
+    marks: AhoCorasick,
+    /// By mark, the shape that it is of.
+    shapes: Vec<(&'static Shape, Regex)>,
     name: Regex,
     no_name: Regex,
     named: Regex,
@@ -66,10 +132,15 @@ struct Patterns {
 static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| Patterns::new().ok());
 
 impl Patterns {
-    fn new() -> Result<Self, regex::Error> {
+    fn new() -> Result<Self, Box<dyn std::error::Error>> {
+        let marks = SHAPES.iter().flat_map(|shape| shape.marks.iter().map(move |mark| (shape, mark)));
         Ok(Self {
-            any: RegexSet::new(SHAPES.iter().map(|(_, shape)| shape))?,
-            shapes: SHAPES.iter().map(|(_, shape)| Regex::new(shape)).collect::<Result<_, _>>()?,
+            marks: AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostFirst)
+                .build(marks.clone().map(|(_, mark)| mark))?,
+            shapes: marks
+                .map(|(shape, _)| Ok((shape, Regex::new(shape.pattern)?)))
+                .collect::<Result<_, regex::Error>>()?,
             name: Regex::new(NAME)?,
             no_name: Regex::new(NO_NAME)?,
             named: Regex::new(
@@ -87,13 +158,16 @@ pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
     let text = cx.document.text();
     // The whole text at once: most files have none, and then no tree is looked at.
     let mut found: Vec<(TextRange, String)> = Vec::new();
-    for shape in patterns.any.matches(text) {
-        for matched in patterns.shapes[shape].find_iter(text) {
+    for mark in patterns.marks.find_iter(text) {
+        let Some((shape, pattern)) = patterns.shapes.get(mark.pattern().as_usize()) else { continue };
+        let start = text[..mark.start()].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = text[mark.end()..].find('\n').map_or(text.len(), |len| mark.end() + len);
+        for matched in pattern.find_iter(&text[start..end]) {
             if stands_for_one(patterns, matched.as_str()) {
                 continue;
             }
-            if let Some(range) = string_at(cx, matched.start(), matched.end()) {
-                found.push((range, format!("This looks like {}", SHAPES[shape].0)));
+            if let Some(range) = string_at(cx, start + matched.start(), start + matched.end()) {
+                found.push((range, format!("This looks like {}", shape.what)));
             }
         }
     }
@@ -249,6 +323,20 @@ mod tests {
         let all = fixture.analysis().diagnostics(&fixture.path);
         assert!(all.iter().all(|it| !it.message.contains(value)), "the value is not in the message");
         all.iter().any(|it| it.code == DiagnosticCode::SecretInStore)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn each_credential_has_a_mark_of_its_shape(index in 0..SHAPES.len(), seed in proptest::prelude::any::<[u8; 32]>()) {
+            use proptest::strategy::{Strategy as _, ValueTree as _};
+            use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+            let shape = &SHAPES[index];
+            let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+            let mut runner = TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
+            let like = proptest::string::string_regex(&shape.pattern.replace("\\b", "")).expect("a pattern");
+            let credential = like.new_tree(&mut runner).expect("a credential").current();
+            proptest::prop_assert!(shape.marks.iter().any(|mark| credential.contains(mark)), "{}", shape.what);
+        }
     }
 
     #[test]

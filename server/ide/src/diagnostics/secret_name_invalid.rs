@@ -57,13 +57,13 @@ fn reserved_range(cx: &Context<'_>, set: &str) -> Option<TextRange> {
     if let [.., name, _] = misused.segments.as_slice() {
         return Some(*name);
     }
-    let outer = cx.facts.options.iter().find(|used| used.path.0 == ["codchi", "secrets", set]);
+    let outer = cx.facts.options.iter().find(|used| *used.path.0 == ["codchi", "secrets", set]);
     outer.or(Some(misused))?.segments.last().copied()
 }
 
 /// Whether the definition takes `codchi.secrets.env` or `.file` for a secret: `codchi.secrets.env.description = "…"`.
 pub(super) fn is_reserved_set(used: &OptionUse) -> bool {
-    let [codchi, secrets, set, member] = used.path.0.as_slice() else { return false };
+    let [codchi, secrets, set, member] = &*used.path.0 else { return false };
     codchi == "codchi"
         && secrets == "secrets"
         && RESERVED.contains(&set.as_str())

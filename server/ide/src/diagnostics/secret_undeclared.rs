@@ -39,8 +39,7 @@ fn declared(cx: &Context<'_>) -> Option<BTreeSet<String>> {
         evaluated.flat_map(|manifest| manifest.secrets.keys().cloned()).collect();
     for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
         let facts = cx.modules.facts(file)?;
-        let hides_some =
-            facts.may_declare_more || facts.secrets_unseen || cx.modules.imports_unknown(file, &facts);
+        let hides_some = facts.may_declare_more || facts.secrets_unseen || cx.modules.imports_unknown(file);
         if facts.has_syntax_errors || (hides_some && !seen_by_evaluation(cx, file, &mut names)) {
             return None;
         }

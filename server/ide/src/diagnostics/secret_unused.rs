@@ -86,7 +86,7 @@ fn seen(cx: &Context<'_>, mentions: &Mentions) -> Option<Vec<(Arc<Path>, Arc<Fac
         let is_seen = !facts.has_syntax_errors
             && !facts.may_declare_more
             && !facts.secrets_unseen
-            && !cx.modules.imports_unknown(file, &facts)
+            && !cx.modules.imports_unknown(file)
             && facts.input_reads.iter().all(is_known_input)
             && !facts.options.iter().any(|used| is_at(used, &["codchi", "initScript"]))
             && mentions.folders.iter().any(|folder| file.starts_with(folder));

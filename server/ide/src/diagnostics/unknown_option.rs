@@ -88,7 +88,8 @@ impl Declared {
     /// Those of the modules that may be evaluated together with this one.
     fn around(cx: &Context<'_>) -> Self {
         let mut declared = Self { paths: Vec::new(), more: cx.modules.may_be_part_of_more(cx.path) };
-        for file in cx.modules.evaluated_with(cx.world, cx.path).iter() {
+        let files = cx.modules.evaluated_with(cx.world, cx.path);
+        for file in files.iter().filter(|file| cx.modules.may_declare(file)) {
             if let Some(facts) = cx.modules.facts(file) {
                 declared.add(cx, file, &facts);
             }
@@ -100,25 +101,25 @@ impl Declared {
         self.paths.extend(facts.declared.iter().cloned());
         // What is half-typed may hide a declaration; in this file what it makes doubtful is left out elsewhere.
         self.more |= facts.may_declare_more
-            || cx.modules.imports_unknown(file, facts)
+            || cx.modules.imports_unknown(file)
             || (file != cx.path && facts.has_syntax_errors);
     }
 
     /// Whether the path leads to one of the options, or is below one.
     fn contain(&self, path: &OptionPath) -> bool {
-        self.paths.iter().any(|declared| declared.0.iter().zip(&path.0).all(|(a, b)| a == b))
+        self.paths.iter().any(|declared| declared.0.iter().zip(path.0.iter()).all(|(a, b)| a == b))
     }
 }
 
 /// What is said about a use of an option that does not exist; with `more` options than are known, only of mistyped ones.
 fn finding(options: &Options, used: &OptionUse, more: bool) -> Option<Finding> {
     let names = &used.path.0;
-    let known = (1..=names.len()).take_while(|&n| options.exists(&OptionPath(names[..n].to_vec()))).count();
+    let known = (1..=names.len()).take_while(|&n| options.exists(&OptionPath::from(&names[..n]))).count();
     let unknown = names.get(known)?;
     // Where the name is in an outer set, the definition of that set is where it is reported.
     let range = *used.segments.get((known + used.segments.len()).checked_sub(names.len())?)?;
 
-    let parent = OptionPath(names[..known].to_vec());
+    let parent = OptionPath::from(&names[..known]);
     let children = options.children(&parent);
     let listed: Vec<&str> =
         children.iter().map(|&(name, _)| name).filter(|&name| name != FREE_NAME).collect();

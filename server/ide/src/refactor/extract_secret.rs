@@ -158,7 +158,8 @@ pub(crate) fn extraction(
         .chain(&facts.settings)
         .filter(|used| used.value_range.contains_range(node.text_range()))
         .min_by_key(|used| used.value_range.len());
-    let option_path: Vec<&str> = option.iter().flat_map(|used| &used.path.0).map(String::as_str).collect();
+    let option_path: Vec<&str> =
+        option.iter().flat_map(|used| used.path.0.iter()).map(String::as_str).collect();
 
     let found = match script(&binding, &option_path) {
         Script::Of(unit) => in_script(&document, &token, node, range, unit)?,

@@ -174,7 +174,7 @@ fn option(used: &OptionUse, tokens: &mut Vec<SemanticToken>) {
 
 /// Whether the first `len` names of the path lead to an option that has a successor.
 fn is_deprecated(path: &OptionPath, len: usize) -> bool {
-    let path = OptionPath(path.0.iter().take(len).cloned().collect());
+    let path = path.0.iter().take(len).cloned().collect::<OptionPath>();
     Options::builtin().get_enclosing(&path).is_some_and(|doc| doc.deprecated.is_some())
 }
 

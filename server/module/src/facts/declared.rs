@@ -71,8 +71,8 @@ impl Walk<'_> {
         }
         // A set that codchi does not have is the module's, with all that is in it.
         let options = Options::builtin();
-        let own = (1..=path.len()).find(|&len| !options.exists(&OptionPath(path[..len].to_vec())));
+        let own = (1..=path.len()).find(|&len| !options.exists(&OptionPath::from(&path[..len])));
         path.truncate(own.unwrap_or(path.len()));
-        self.facts.declared.push(OptionPath(path));
+        self.facts.declared.push(OptionPath::from(path));
     }
 }

@@ -435,7 +435,7 @@ impl<'a> Walk<'a> {
         let is_codchi = self.path.first().is_some_and(|name| name == "codchi");
         let found = if is_codchi { &mut self.defined.options } else { &mut self.defined.settings };
         found.push(OptionUse {
-            path: OptionPath(self.path.clone()),
+            path: OptionPath::from(self.path.as_slice()),
             segments: place.segments.clone(),
             value_range,
             value,

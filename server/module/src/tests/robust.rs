@@ -166,7 +166,7 @@ proptest! {
 
     #[test]
     fn any_option_can_be_looked_up(path in proptest::collection::vec("[a-z<>]{0,8}|codchi|secrets|env|<name>", 0..7)) {
-        let path = OptionPath(path);
+        let path = OptionPath::from(path);
         let options = Options::builtin();
         prop_assert_eq!(options.exists(&path), options.kind(&path).is_some());
         prop_assert!(options.get(&path).is_none() || options.exists(&path));

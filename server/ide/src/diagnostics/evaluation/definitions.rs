@@ -22,8 +22,8 @@ impl Match {
     fn of(used: &OptionUse, option: &[String]) -> Option<Self> {
         let path = &used.path.0;
         match () {
-            () if path == option && used.value == Literal::Set => Some(Self::Set),
-            () if path == option => Some(Self::Exact),
+            () if **path == *option && used.value == Literal::Set => Some(Self::Set),
+            () if **path == *option => Some(Self::Exact),
             () if path.starts_with(option) => Some(Self::Below),
             () if option.starts_with(path) && is_opaque(&used.value) => Some(Self::Above(path.len())),
             () => None,
