@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const FILES: usize = 1_000;
 const LINES: usize = 5_000;
-const KEYSTROKES: usize = 200;
+const KEYSTROKES: usize = 500;
 const LOADS: usize = 10;
 const SAVES: usize = 21;
 
@@ -107,12 +107,12 @@ fn large_workspace() {
 
     let (mut client, _) = opened(&home, &long, &text);
     std::thread::sleep(Duration::from_secs(1));
-    let keystrokes = (0..KEYSTROKES)
-        .map(|n| {
-            let version = i32::try_from(n).unwrap() + 2;
-            let line = 10 + (n * 37) % (LINES - 100);
-            let place = json!({ "line": line, "character": 0 });
-            let change = json!([{ "range": { "start": place, "end": place }, "text": "#" }]);
+    let keystrokes = workspace::typing(text.clone())
+        .take(KEYSTROKES)
+        .zip(2..)
+        .map(|(typed, version)| {
+            let place = json!({ "line": typed.line, "character": typed.character });
+            let change = json!([{ "range": { "start": place, "end": place }, "text": typed.text }]);
             let start = Instant::now();
             client.change(&long, version, &change);
             client.diagnostics(&long, version);

@@ -5,6 +5,9 @@ use std::path::Path;
 /// How many files are in a folder of modules.
 const GROUP: usize = 25;
 
+/// What each block of a module begins with.
+const BLOCK: &str = "  # The backend number ";
+
 /// The long module's path.
 pub const LONG: &str = "hosts/workstation/codchi.nix";
 
@@ -87,14 +90,17 @@ fn small_module(n: usize) -> String {
 fn block(n: usize) -> String {
     format!(
         r#"
-  # The backend number {n}: it needs a token and a key.
+{BLOCK}{n}: it needs a token and a key.
   codchi.secrets.TOKEN_{n} = {{
     description = "The token of backend {n}, from https://example.org/{n}";
     required = {required};
     pattern = "tok-[0-9a-f]{{32}}";
   }};
-  codchi.secrets.file.KEY_{n}.description = "The key of backend {n}";
-  environment.systemPackages = with pkgs; [
+  codchi.secrets.file.KEY_{n} = {{
+    description = "The key of backend {n}";
+    required = false;
+  }};
+  users.users."backend-{n}".packages = with pkgs; [
     ripgrep
     (python3.withPackages (ps: [ ps.requests ps."package-{n}" ]))
     nodejs_{n}
@@ -115,26 +121,60 @@ fn block(n: usize) -> String {
     '';
   }};
 "#,
-        required = n.is_multiple_of(3),
+        required = n.is_multiple_of(30),
         port = 8000 + n,
     )
 }
 
-/// The text with a line typed somewhere, which half of the time does not parse.
-#[must_use]
-pub fn keystroke(module: &str, n: usize) -> String {
-    let lines = module.lines().count();
-    let at = 10 + (n * 37) % lines.saturating_sub(20).max(1);
-    let typed = if n.is_multiple_of(2) { "  # typing" } else { "  codchi.docker.ena" };
-    let mut text = String::with_capacity(module.len() + typed.len() + 1);
-    for (number, line) in module.split_inclusive('\n').enumerate() {
-        text.push_str(line);
-        if number == at {
-            text.push_str(typed);
-            text.push('\n');
-        }
+/// What a person types into a [module]: new definitions in places all over it, letter by letter, each with its line and the
+/// character there. As in most editors, what closes a brace or a quote comes with it. What stands there between two letters
+/// is mostly no Nix.
+pub fn typing(mut module: String) -> impl Iterator<Item = Typed> {
+    const DEFINITIONS: [&str; 3] = [
+        "  codchi.docker.enable = true;\n",
+        "  services.postgresql.package = pkgs.postgresql_17;\n",
+        "  codchi.secrets.NEW = { description = \"Asked for by nobody\"; };\n",
+    ];
+    let blocks = module.matches(BLOCK).count().max(1);
+    (0..).flat_map(move |n: usize| {
+        let at = module.match_indices(BLOCK).nth((n * 37) % blocks).map_or(0, |(at, _)| at);
+        let line = module[..at].matches('\n').count();
+        let definition = DEFINITIONS[n % DEFINITIONS.len()];
+        module.insert_str(at, definition);
+        let mut is_quoted = false;
+        definition.chars().enumerate().filter_map(move |(character, letter)| {
+            is_quoted ^= letter == '"';
+            let text = match letter {
+                '"' if is_quoted => "\"\"".to_owned(),
+                '{' => "{}".to_owned(),
+                // Typed over.
+                '"' | '}' => return None,
+                _ => letter.to_string(),
+            };
+            Some(Typed { line, character, text })
+        })
+    })
+}
+
+/// Text that is typed.
+pub struct Typed {
+    /// The line that it is typed into, from 0.
+    pub line: usize,
+    /// The character that it is typed before, from 0.
+    pub character: usize,
+    /// What is typed.
+    pub text: String,
+}
+
+impl Typed {
+    /// The text with it.
+    #[must_use]
+    pub fn typed_into(&self, text: &str) -> String {
+        let line: usize = text.split_inclusive('\n').take(self.line).map(str::len).sum();
+        let mut text = text.to_owned();
+        text.insert_str(line + self.character, &self.text);
+        text
     }
-    text
 }
 
 #[cfg(test)]

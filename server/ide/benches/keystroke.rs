@@ -66,8 +66,8 @@ struct Buffer<'a> {
 }
 
 impl<'a> Buffer<'a> {
-    fn new(others: &'a Others, text: String) -> Self {
-        let document = Arc::new(others.before.edited(text));
+    fn new(others: &'a Others, before: &Document, text: String) -> Self {
+        let document = Arc::new(before.edited(text));
         let node = Node::of(&long(), document.facts());
         assert!(others.graph.leads(&long(), &node), "typing imports nothing");
         // As the server does: the graph stays as it is where the file says the same to others.
@@ -108,10 +108,8 @@ impl Files for Buffer<'_> {
 #[divan::bench(sample_count = 500, sample_size = 1)]
 fn diagnostics_after_a_keystroke(bencher: divan::Bencher) {
     let (others, world) = (others(), world());
-    let mut keystrokes = (0..).map(|n| workspace::keystroke(&others.module, n));
-    bencher
-        .with_inputs(|| keystrokes.next().expect("endless"))
-        .bench_local_values(|text| diagnostics(&others, text, &world));
+    let mut typist = Typist::new(&others);
+    bencher.with_inputs(|| typist.next()).bench_local_values(|typed| diagnostics(&others, typed, &world));
 }
 
 #[divan::bench(sample_count = 200, sample_size = 1)]
@@ -120,7 +118,7 @@ fn completion_in_half_typed_code(bencher: divan::Bencher) {
     let (text, offset) = half_typed(&others.module);
     let mut texts = std::iter::repeat(text);
     bencher.with_inputs(|| texts.next().expect("endless")).bench_local_values(|text| {
-        let files = Buffer::new(&others, text);
+        let files = Buffer::new(&others, &others.before, text);
         Analysis::new(&files, &world).completions(&long(), offset).items.len()
     });
 }
@@ -128,9 +126,12 @@ fn completion_in_half_typed_code(bencher: divan::Bencher) {
 #[divan::bench(sample_count = 200, sample_size = 1)]
 fn semantic_tokens(bencher: divan::Bencher) {
     let (others, world) = (others(), world());
-    let mut keystrokes = (0..).map(|n| workspace::keystroke(&others.module, n));
+    let mut typist = Typist::new(&others);
     // As after a keystroke: the text was parsed and its facts worked out for its diagnostics.
-    let buffers = || Buffer::new(&others, keystrokes.next().expect("endless"));
+    let buffers = || {
+        let (before, text) = typist.next();
+        Buffer::new(&others, &before, text)
+    };
     bencher
         .with_inputs(buffers)
         .bench_local_values(|files| Analysis::new(&files, &world).semantic_tokens(&long(), None).len());
@@ -143,25 +144,47 @@ fn half_typed(module: &str) -> (String, TextSize) {
     (text, TextSize::try_from(offset).expect("a small file"))
 }
 
-fn diagnostics(others: &Others, text: String, world: &World) -> usize {
-    let files = Buffer::new(others, text);
+/// What is typed into the long module, letter by letter.
+struct Typist {
+    typing: Box<dyn Iterator<Item = workspace::Typed>>,
+    document: Arc<Document>,
+}
+
+impl Typist {
+    fn new(others: &Others) -> Self {
+        let typing = Box::new(workspace::typing(others.module.clone()));
+        Self { typing, document: Arc::new(Document::new(others.module.as_str())) }
+    }
+
+    /// The text before a keystroke, as it is known when its diagnostics are told, and the text after it.
+    fn next(&mut self) -> (Arc<Document>, String) {
+        let text = self.typing.next().expect("endless").typed_into(self.document.text());
+        let before = self.document.clone();
+        let _ = before.facts();
+        self.document = Arc::new(before.edited(text.as_str()));
+        (before, text)
+    }
+}
+
+fn diagnostics(others: &Others, (before, text): (Arc<Document>, String), world: &World) -> usize {
+    let files = Buffer::new(others, &before, text);
     Analysis::new(&files, world).diagnostics(&long()).len()
 }
 
 fn print_percentiles() {
     let (others, world) = (others(), world());
     println!("{LINES} lines, {} KiB, in {FILES} files", others.module.len() / 1024);
-    let mut keystrokes = (0..).map(|n| workspace::keystroke(&others.module, n));
+    let mut typist = Typist::new(&others);
     percentiles("a keystroke", 1_000, || {
-        let text = keystrokes.next().expect("endless");
+        let typed = typist.next();
         {
             let (others, world) = (&others, &world);
-            move || diagnostics(others, text, world)
+            move || diagnostics(others, typed, world)
         }
     });
     let (text, offset) = half_typed(&others.module);
     percentiles("completion, the text parsed", 200, || {
-        let files = Buffer::new(&others, text.clone());
+        let files = Buffer::new(&others, &others.before, text.clone());
         let world = &world;
         move || Analysis::new(&files, world).completions(&long(), offset).items.len()
     });

@@ -4,6 +4,7 @@ use crate::facts::Pieces;
 use crate::facts::outline::outline;
 use crate::limit::{Cost, LARGEST, excess};
 use crate::names::{Name, Rebinding, name_at, spelled_out};
+use crate::repair::{Repaired, repaired};
 use crate::reparse::{Parsed, reparse};
 use crate::syntax::{SyntaxError, syntax_errors};
 use crate::{Binding, Facts, LineIndex, TextRange, TextSize};
@@ -18,6 +19,8 @@ pub struct Document {
     lines: LineIndex,
     tree: GreenNode,
     errors: Vec<rnix::ParseError>,
+    /// The text that the tree is of, where something is missing in the text itself, and what.
+    repaired: Option<Repaired>,
     /// What it costs the parser at most; `None` where there is no bound.
     cost: Option<Cost>,
     /// Where the text was cut off for the parser, and why.
@@ -39,9 +42,18 @@ impl Document {
         let cost = if text.len() > LARGEST { None } else { Cost::of(&text) };
         let excess = excess(&text, cost);
         let readable = excess.as_ref().and_then(|error| text.get(..usize::from(error.range.start())));
-        let parse = rnix::Root::parse(readable.unwrap_or(&text));
+        let parse = Root::parse(readable.unwrap_or(&text));
+        if excess.is_none()
+            && let Some(repaired) = repaired(&text, &parse.syntax(), parse.errors())
+            && let Ok(root) = Root::parse(&repaired.text).ok()
+        {
+            let tree = root.syntax().green().to_owned();
+            let parsed = Parsed { tree, errors: Vec::new(), cost, repaired: Some(repaired) };
+            return Self::of(text, parsed, None);
+        }
         let tree = parse.syntax().green().to_owned();
-        Self::of(text, Parsed { tree, errors: parse.errors().to_vec(), cost }, excess)
+        let parsed = Parsed { tree, errors: parse.errors().to_vec(), cost, repaired: None };
+        Self::of(text, parsed, excess)
     }
 
     /// The same as [`Self::new`], but where only definitions of a set differ from this text, only those are parsed.
@@ -51,7 +63,8 @@ impl Document {
         if self.excess.is_some() || text.len() > LARGEST {
             return Self::new(text);
         }
-        match reparse(&self.text, self.root().syntax(), &self.errors, self.cost, &text) {
+        let before = self.repaired.as_ref().map_or(&*self.text, |repaired| &repaired.text);
+        match reparse(before, self.root().syntax(), &self.errors, self.cost, &text) {
             Some(parsed) => {
                 let pieces = self.pieces.get().cloned().or_else(|| self.before().clone());
                 Self { before: Mutex::new(pieces), ..Self::of(text, parsed, None) }
@@ -61,12 +74,13 @@ impl Document {
     }
 
     fn of(text: Arc<str>, parsed: Parsed, excess: Option<SyntaxError>) -> Self {
-        let Parsed { tree, errors, cost } = parsed;
+        let Parsed { tree, errors, cost, repaired } = parsed;
         Self {
             lines: LineIndex::new(&text),
             text,
             tree,
             errors,
+            repaired,
             cost,
             excess,
             facts: OnceLock::new(),
@@ -88,7 +102,8 @@ impl Document {
         &self.lines
     }
 
-    /// The tree's root, for use within one function.
+    /// The tree's root, for use within one function. Where the only thing that is wrong is that a definition does not end, it
+    /// is that of a text with what is missing in place of the space there.
     #[must_use]
     pub fn root(&self) -> Root {
         let root = SyntaxNode::new_root(self.tree.clone());
@@ -178,13 +193,14 @@ impl Document {
     /// Whether the text is not Nix; cheaper than to list what is wrong.
     #[must_use]
     pub fn has_syntax_errors(&self) -> bool {
-        self.excess.is_some() || !self.errors.is_empty()
+        self.excess.is_some() || self.repaired.is_some() || !self.errors.is_empty()
     }
 
     /// The parser's errors, the first of each region: what follows from it is left out.
     #[must_use]
     pub fn syntax_errors(&self) -> Vec<SyntaxError> {
-        match &self.excess {
+        let repaired = self.repaired.as_ref().map(|repaired| &repaired.error);
+        match self.excess.as_ref().or(repaired) {
             Some(error) => vec![error.clone()],
             None => syntax_errors(&self.text, self.root().syntax(), &self.errors),
         }

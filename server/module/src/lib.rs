@@ -13,6 +13,7 @@ mod limit;
 mod literal;
 mod names;
 mod options;
+mod repair;
 mod reparse;
 mod scope;
 mod skim;

@@ -7,7 +7,8 @@
 use crate::TextRange;
 use crate::brackets::is_balanced;
 use crate::limit::Cost;
-use crate::syntax::position;
+use crate::repair::{Repaired, repaired};
+use crate::syntax::{SyntaxError, position};
 use rnix::SyntaxKind::*;
 use rnix::{ParseError, Root, SyntaxElement, SyntaxNode, TextSize};
 use rowan::{GreenNode, NodeOrToken, WalkEvent};
@@ -27,6 +28,8 @@ pub(crate) struct Parsed {
     pub(crate) errors: Vec<ParseError>,
     /// What it cost at most; `None` where there is no bound.
     pub(crate) cost: Option<Cost>,
+    /// The text that the tree is of, where something is missing in the text itself, and what.
+    pub(crate) repaired: Option<Repaired>,
 }
 
 /// The tree of `text`, given a text before with its tree and what that cost. `None` where the whole has to be parsed.
@@ -86,11 +89,20 @@ fn within(
     let region = text.get(usize::from(range.start())..usize::from(change.moved(range.end())))?;
     let cost = cost.with(Cost::of(region)?);
     cost.is_within().then_some(())?;
-    let (parsed, found) = alone(region, elements.end == set.children_with_tokens().count() - 1)?;
-    // What is wrong in a `let` is told by what stands around it, too.
-    (found.is_empty()
-        || set.kind() == NODE_ATTR_SET && is_balanced(rnix::tokenize(region).map(|(kind, _)| kind)))
-    .then_some(())?;
+    let to_the_end = elements.end == set.children_with_tokens().count() - 1;
+    let (parsed, found, repaired) = match alone(region, to_the_end) {
+        Some((parsed, found)) if found.is_empty() => (parsed, found, None),
+        broken => match mended(region, to_the_end) {
+            Some((parsed, mended)) => (parsed, Vec::new(), Some(mended)),
+            None => {
+                let (parsed, found) = broken?;
+                // What is wrong in a `let` is told by what stands around it, too.
+                let is_set = set.kind() == NODE_ATTR_SET;
+                (is_set && is_balanced(rnix::tokenize(region).map(|(kind, _)| kind))).then_some(())?;
+                (parsed, found, None)
+            }
+        },
+    };
     let depth = parsed.iter().filter_map(|element| element.as_node()).map(depth).max().unwrap_or_default();
     (set.ancestors().count() + depth < DEPTH).then_some(())?;
 
@@ -110,13 +122,25 @@ fn within(
         all.push(moved(error, |offset| offset + range.start() - TextSize::of('{'))?);
     }
     all.extend(behind);
+    let repaired = match repaired {
+        // Only where nothing else is wrong.
+        Some(_) if !all.is_empty() => return None,
+        Some(Repaired { text: mended, error }) => {
+            let mut whole = text.to_owned();
+            let start = usize::from(range.start());
+            whole.replace_range(start..start + region.len(), &mended);
+            let error = SyntaxError { range: error.range + range.start(), ..error };
+            Some(Repaired { text: whole, error })
+        }
+        None => None,
+    };
 
     let parsed = parsed.into_iter().map(|element| match element {
         NodeOrToken::Node(node) => NodeOrToken::Node(node.green().to_owned()),
         NodeOrToken::Token(token) => NodeOrToken::Token(token.green().to_owned()),
     });
     let green = set.green().splice_children(elements, parsed);
-    Some(Parsed { tree: set.replace_with(green), errors: all, cost: Some(cost) })
+    Some(Parsed { tree: set.replace_with(green), errors: all, cost: Some(cost), repaired })
 }
 
 /// The part of a set that is parsed anew for a change.
@@ -179,6 +203,17 @@ fn alone(text: &str, to_the_end: bool) -> Option<(Vec<SyntaxElement>, Vec<ParseE
     is_set.then(|| elements.remove(0))?;
     elements.pop()?;
     (to_the_end || elements.last().is_some_and(is_closed)).then(|| (elements, parse.errors().to_vec()))
+}
+
+/// What a text is in a set with what was missing in it, where that is all that is wrong.
+fn mended(text: &str, to_the_end: bool) -> Option<(Vec<SyntaxElement>, Repaired)> {
+    let set = ["{", text, "}"].concat();
+    let parse = Root::parse(&set);
+    let Repaired { text, error } = repaired(&set, &parse.syntax(), parse.errors())?;
+    let text = text.get(1..text.len() - 1)?.to_owned();
+    let (elements, found) = alone(&text, to_the_end)?;
+    let range = error.range.checked_sub(TextSize::of('{'))?;
+    found.is_empty().then_some((elements, Repaired { text, error: SyntaxError { range, ..error } }))
 }
 
 /// How many nodes are in each other at most.
@@ -249,6 +284,7 @@ mod tests {
             ("{ a = \"${x { b = 1; }}\"; }", "{ a = \"${x { b = 12; }}\"; }"),
             ("{ a = { b = 1; }; }", "{ a = { b = 1; c = 2; }; }"),
             ("{ }", "{ a = 1; }"),
+            ("{ x = { a = 1 }; b = 2; }", "{ x = { a = 1; }; b = 2; }"),
         ] {
             assert!(check(before, after), "{before} -> {after}");
         }
@@ -266,9 +302,33 @@ mod tests {
             ("let a = 1; in a", "let a = 1; b in a"),
             ("let a = 1; in a", "letx a = 1; in a"),
             ("{ a = 1; }", "{ a, a = 1; }"),
-            ("{ x = { a = 1 }; b = 2; }", "{ x = { a = 1; }; b = 2; }"),
         ] {
             assert!(!check(before, after), "{before} -> {after}");
+        }
+    }
+
+    #[test]
+    fn a_definition_is_typed_without_parsing_the_others() {
+        let (before, after) =
+            ("{ config, ... }:\n{\n  a.b = { c = 1; };\n", "\n  # d\n  d.e = { f = 2; };\n}\n");
+        let typed = "  g.h = config.i;";
+        let mut document = Document::new([before, after].concat());
+        for end in 1..=typed.len() {
+            let text = [before, &typed[..end], after].concat();
+            let edited = document.edited(text.as_str());
+            let whole = Document::new(text.as_str());
+            assert_eq!(tree(&edited), tree(&whole), "{text}");
+            assert_eq!(edited.syntax_errors(), whole.syntax_errors(), "{text}");
+            assert_eq!(edited.facts(), whole.facts(), "{text}");
+            // From the `=` on nothing else is hidden.
+            let others = edited
+                .facts()
+                .settings
+                .iter()
+                .filter(|it| ["c", "f"].map(String::from).contains(&it.path.0[it.path.0.len() - 1]));
+            assert!(end < 7 || others.count() == 2, "{text}");
+            assert_eq!(edited.has_syntax_errors(), !matches!(end, 1 | 2 | 4 | 17), "{text}");
+            document = edited;
         }
     }
 

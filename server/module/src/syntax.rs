@@ -102,7 +102,7 @@ fn describe(text: &str, root: &SyntaxNode, at: TextRange, error: &ParseError) ->
         }
         ParseError::DuplicatedArgs(_, name) => format!("The argument `{name}` is listed twice: remove one."),
         ParseError::UnexpectedWanted(_, _, wanted) if lacks_semicolon(&token, wanted) => {
-            return missing_semicolon(&token);
+            return missing_semicolon(&last_of_definition(&token));
         }
         ParseError::UnexpectedWanted(_, _, wanted) => wanted_message(&token, &shown, wanted),
         _ => format!("{shown} cannot stand here."),
@@ -157,9 +157,9 @@ fn lacks_semicolon(token: &SyntaxToken, wanted: &[SyntaxKind]) -> bool {
     }
 }
 
-/// `token` is the first one that does not fit into a definition any more. Mostly it is the `=` of the next definition,
-/// whose name looks like an argument: then what lacks the `;` is what is before that name.
-fn missing_semicolon(token: &SyntaxToken) -> SyntaxError {
+/// The last token of a definition that does not end, given the first one that does not fit into it any more. Mostly that is
+/// the `=` of the next definition, whose name looks like an argument: then what lacks the `;` is what is before that name.
+fn last_of_definition(token: &SyntaxToken) -> SyntaxToken {
     let part_of_name = |token: &SyntaxToken| {
         matches!(
             token.kind(),
@@ -171,12 +171,34 @@ fn missing_semicolon(token: &SyntaxToken) -> SyntaxError {
         Some(name) if token.kind() == TOKEN_ASSIGN => before(&name),
         _ => before(token),
     };
-    let last = last.unwrap_or_else(|| token.clone());
+    last.unwrap_or_else(|| token.clone())
+}
+
+/// What is said of a definition that does not end, given its last token.
+pub(crate) fn missing_semicolon(last: &SyntaxToken) -> SyntaxError {
     let message = match last.kind() {
+        TOKEN_ASSIGN => "A value is missing after `=`.".to_owned(),
         TOKEN_DOT => "A name is missing after `.`.".to_owned(),
-        _ => format!("`;` is missing after {}: each definition ends with one.", shown(&last)),
+        _ => format!("`;` is missing after {}: each definition ends with one.", shown(last)),
     };
     SyntaxError { message, range: last.text_range() }
+}
+
+/// The last token of the definition that does not end, where that is the first error.
+pub(crate) fn unfinished(root: &SyntaxNode, errors: &[ParseError]) -> Option<SyntaxToken> {
+    let (at, error) =
+        errors.iter().filter_map(|error| Some((position(error)?, error))).min_by_key(|(at, _)| at.start())?;
+    let token = root.token_at_offset(at.start()).right_biased()?;
+    match error {
+        ParseError::UnexpectedWanted(_, _, wanted) if lacks_semicolon(&token, wanted) => {
+            Some(last_of_definition(&token))
+        }
+        // The end of the set, or of the `let`.
+        _ if matches!(token.kind(), TOKEN_R_BRACE | TOKEN_IN) => {
+            before(&token).filter(|last| matches!(last.kind(), TOKEN_ASSIGN | TOKEN_DOT))
+        }
+        _ => None,
+    }
 }
 
 /// The token before, without spaces and comments.
