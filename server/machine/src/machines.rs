@@ -4,7 +4,7 @@ use crate::flake::DEFAULT_NIXPKGS;
 use crate::instance::instance_name;
 use crate::log::{self, Reporter};
 use crate::run::Run;
-use crate::state::{Definition, Journal, Lock, MachineFolder, machine_names, now};
+use crate::state::{Definition, Generations, Journal, Lock, MachineFolder, machine_names, now};
 use crate::{
     CancellationToken, Front, MachineError, MachineName, ModuleSource, Operation, Paths, SourceKind, Vault,
     files,
@@ -163,6 +163,60 @@ impl Machines {
         self.operate(name, Journal::new(Operation::Rebuild), front, cancel).await
     }
 
+    /// Changes what a machine is made of, builds that and switches to it.
+    ///
+    /// # Errors
+    /// Any, also that of `change`; then the machine is as before.
+    pub(crate) async fn change(
+        &self,
+        name: &MachineName,
+        change: impl FnOnce(&mut Definition) -> Result<(), MachineError> + Send,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<(), MachineError> {
+        let prepare = |prepared: &mut Prepared| {
+            let before = prepared.definition.clone();
+            change(&mut prepared.definition)?;
+            prepared.journal.definition = Some(before);
+            Ok(())
+        };
+        self.operate_prepared(name, Journal::new(Operation::Rebuild), prepare, front, cancel).await
+    }
+
+    /// Locks the newest revisions of some of the flake inputs that a machine is made of, for the next rebuild.
+    ///
+    /// # Errors
+    /// Any; then the revisions are those of before.
+    pub(crate) async fn lock_newest(
+        &self,
+        name: &MachineName,
+        inputs: Vec<String>,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<(), MachineError> {
+        let journal = Journal { update: inputs, ..Journal::new(Operation::Update) };
+        self.operate(name, journal, front, cancel).await
+    }
+
+    /// Switches a machine to another of its generations: the one before the current where `generation` is `None`. One that
+    /// does not run boots it at its next start.
+    ///
+    /// # Errors
+    /// Any, also where there is no such generation; then the machine is as before.
+    pub async fn rollback(
+        &self,
+        name: &MachineName,
+        generation: Option<u32>,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<(), MachineError> {
+        let prepare = |prepared: &mut Prepared| {
+            prepared.journal.generation = Some(earlier(name, &prepared.generations, generation)?);
+            Ok(())
+        };
+        self.operate_prepared(name, Journal::new(Operation::Rollback), prepare, front, cancel).await
+    }
+
     /// Starts a machine and delivers its secrets. One that runs gets its secrets delivered anew.
     ///
     /// # Errors
@@ -213,6 +267,18 @@ impl Machines {
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
+        self.operate_prepared(name, journal, |_| Ok(()), front, cancel).await
+    }
+
+    /// The same, with what `prepare` makes of it once the machine is known and nobody else is at work on it.
+    async fn operate_prepared(
+        &self,
+        name: &MachineName,
+        journal: Journal,
+        prepare: impl FnOnce(&mut Prepared) -> Result<(), MachineError> + Send,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<(), MachineError> {
         let operation = journal.operation;
         let lock = Arc::new(Lock::take(&self.paths, name, operation).await?);
         let folder = MachineFolder::new(&self.paths, name);
@@ -253,11 +319,36 @@ impl Machines {
                     )),
                 });
             }
-            folder.write_journal(&journal)?;
+            let (definition, journal) = self.prepared(&folder, definition, journal, prepare)?;
             self.run(name, definition, journal, &report, cancel, &lock)?.execute().await
         }
         .await;
         self.ended(result, &report, lock)
+    }
+
+    /// Writes down what is about to be done, before anything is.
+    fn prepared(
+        &self,
+        folder: &MachineFolder,
+        definition: Definition,
+        journal: Journal,
+        prepare: impl FnOnce(&mut Prepared) -> Result<(), MachineError>,
+    ) -> Result<(Definition, Journal), MachineError> {
+        let mut prepared = Prepared { definition, journal, generations: Generations::default() };
+        if prepared.journal.operation == Operation::Rollback {
+            prepared.generations = folder.generations()?;
+        }
+        if matches!(prepared.journal.operation, Operation::Rebuild | Operation::Update) {
+            prepared.journal.lock = folder.flake_lock()?;
+        }
+        prepare(&mut prepared)?;
+        let Prepared { definition, journal, .. } = prepared;
+        folder.write_journal(&journal)?;
+        // The journal holds the one of before.
+        if journal.definition.is_some() {
+            folder.write_definition(&definition)?;
+        }
+        Ok((definition, journal))
     }
 
     fn run<'a>(
@@ -289,7 +380,7 @@ impl Machines {
             // Whether it runs is the engine's word; nothing is half done.
             Operation::Start | Operation::Stop => folder.close_journal(),
             Operation::Delete => self.run(name, definition, journal, report, cancel, lock)?.execute().await,
-            Operation::Create | Operation::Rebuild => {
+            Operation::Create | Operation::Rebuild | Operation::Rollback | Operation::Update => {
                 self.run(name, definition, journal, report, cancel, lock)?.undo(&[]).await
             }
         }
@@ -378,6 +469,28 @@ impl Machines {
             }),
         }
     }
+}
+
+/// An operation before its first step.
+struct Prepared {
+    definition: Definition,
+    journal: Journal,
+    generations: Generations,
+}
+
+/// The generation to go back to.
+fn earlier(name: &MachineName, generations: &Generations, number: Option<u32>) -> Result<u32, MachineError> {
+    let found = match number {
+        Some(number) => generations.numbered(number),
+        None => generations.previous(),
+    };
+    found.map(|generation| generation.number).ok_or_else(|| MachineError::User {
+        message: match number {
+            Some(number) => format!("`{name}` has no generation {number}"),
+            None => format!("`{name}` has no earlier generation"),
+        },
+        hint: Some(format!("`codchi generations {name}` lists those that it has.")),
+    })
 }
 
 /// Whether undoing or finishing an interrupted `operation` ends with the machine gone.

@@ -10,6 +10,10 @@ pub enum Operation {
     Create,
     /// Build its modules anew and switch to the result.
     Rebuild,
+    /// Switch to another of its generations.
+    Rollback,
+    /// Lock newer revisions of its inputs; a rebuild then takes them.
+    Update,
     /// Start it.
     Start,
     /// Stop it.
@@ -50,6 +54,11 @@ impl Operation {
                 Switch,
                 SshConfig,
             ],
+            // A machine that does not run boots the other generation at its next start.
+            Self::Rollback => {
+                vec![CheckCapabilities, AskSecrets, CreateInstance, Configure, Deliver, Switch, SshConfig]
+            }
+            Self::Update => vec![Lock],
             Self::Start => vec![Configure, StartInstance, Deliver],
             Self::Stop => vec![StopInstance],
             Self::Delete => vec![StopInstance, DeleteInstance, RemoveState],
@@ -62,6 +71,8 @@ impl fmt::Display for Operation {
         f.write_str(match self {
             Self::Create => "create",
             Self::Rebuild => "rebuild",
+            Self::Rollback => "rollback",
+            Self::Update => "update",
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Delete => "delete",

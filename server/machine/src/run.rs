@@ -65,7 +65,11 @@ impl<'a> Run<'a> {
             Err(_) if journal.operation == Operation::Delete => Generations::default(),
             generations => generations?,
         };
-        let next = Next::default();
+        let mut next = Next::default();
+        if let Some(number) = journal.generation {
+            next.generation = generations.numbered(number).cloned();
+            next.manifest = next.generation.as_ref().map(|generation| generation.manifest.clone());
+        }
         Ok(Self {
             machines,
             name,
@@ -97,6 +101,23 @@ impl<'a> Run<'a> {
             ));
         }
         Err(error)
+    }
+
+    /// The flake inputs of which newer revisions are asked for.
+    pub(crate) fn updated_inputs(&self) -> &[String] {
+        &self.journal.update
+    }
+
+    /// Puts back what the machine is made of, and the revisions of that.
+    fn restore_inputs(&mut self) -> Result<(), MachineError> {
+        if let Some(definition) = &self.journal.definition {
+            self.folder.write_definition(definition)?;
+            self.definition = definition.clone();
+        }
+        if let Some(lock) = &self.journal.lock {
+            self.folder.write_flake_lock(lock)?;
+        }
+        Ok(())
     }
 
     /// Which operation this is.
@@ -166,7 +187,9 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         if let Some(mut generation) = self.next.generation.take() {
-            generation.created = now();
+            if self.journal.generation.is_none() {
+                generation.created = now();
+            }
             self.generations.activate(generation);
             self.folder.write_generations(&self.generations)?;
         }
@@ -189,6 +212,8 @@ impl<'a> Run<'a> {
     /// Undoes every step that the journal names, the last one first, and closes the journal. Goes on where undoing one
     /// fails, and then leaves the journal for the next try.
     pub(crate) async fn undo(&mut self, plan: &[Step]) -> Result<(), MachineError> {
+        // First of all, as what the instance is to be follows from it.
+        self.restore_inputs()?;
         let mut failed = None;
         for step in self.journal.begun.clone().into_iter().rev() {
             match self.undo_step(step).await {
@@ -220,11 +245,15 @@ impl<'a> Run<'a> {
                 self.folder.reset_profile(self.generations.current().map(|g| g.number))?;
                 Ok(Outcome::Done)
             }
-            (Operation::Create | Operation::Rebuild, Step::CreateInstance) => self.delete_instance().await,
+            (Operation::Create | Operation::Rebuild | Operation::Rollback, Step::CreateInstance) => {
+                self.delete_instance().await
+            }
             (Operation::Create, Step::SshConfig) => self.remove_ssh_config(),
-            (Operation::Rebuild, Step::Configure) if has_system => self.configure().await,
-            (Operation::Rebuild, Step::Deliver) if has_system => self.deliver().await,
-            (Operation::Rebuild, Step::Switch) if has_system => self.switch().await,
+            (Operation::Rebuild | Operation::Rollback, Step::Configure) if has_system => {
+                self.configure().await
+            }
+            (Operation::Rebuild | Operation::Rollback, Step::Deliver) if has_system => self.deliver().await,
+            (Operation::Rebuild | Operation::Rollback, Step::Switch) if has_system => self.switch().await,
             (Operation::Start, Step::StartInstance) => self.stop_instance().await,
             _ => Ok(Outcome::Skipped),
         }

@@ -231,6 +231,12 @@ fn interrupted(name: &MachineName, operation: Operation) -> String {
                 "A rebuild was interrupted. The next operation undoes it; try `codchi rebuild {name}` again."
             )
         }
+        Operation::Rollback => format!(
+            "A rollback was interrupted. The next operation undoes it; try `codchi rollback {name}` again."
+        ),
+        Operation::Update => format!(
+            "An update was interrupted. The next operation undoes it; try `codchi update {name}` again."
+        ),
         Operation::Start | Operation::Stop => {
             format!("An operation ({operation}) was interrupted. Try `codchi {operation} {name}` again.")
         }

@@ -30,8 +30,12 @@ impl Run<'_> {
         make_folder(&folder)?;
         our_nix::write(&folder.join("codchi"))?;
         write_atomic(&folder.join("flake.nix"), flake.render(self.name, user).as_bytes(), 0o600)?;
-        let local = flake.local_inputs();
-        self.nix_done(nix.lock(&folder, &local, self.cancel).await)?;
+        let anew: Vec<&str> = flake
+            .local_inputs()
+            .into_iter()
+            .chain(self.updated_inputs().iter().map(String::as_str))
+            .collect();
+        self.nix_done(nix.lock(&folder, &anew, self.cancel).await)?;
         self.next.user = Some(user);
         Ok(Outcome::Done)
     }

@@ -45,6 +45,16 @@ impl Generations {
         self.generations.iter().find(|g| g.number == self.current)
     }
 
+    /// The one with a number.
+    pub(crate) fn numbered(&self, number: u32) -> Option<&Generation> {
+        self.generations.iter().find(|g| g.number == number)
+    }
+
+    /// The newest one that is older than the current.
+    pub(crate) fn previous(&self) -> Option<&Generation> {
+        self.generations.iter().rev().find(|g| g.number < self.current)
+    }
+
     /// Adds `generation`, or replaces the one with its number, and makes it current.
     pub(crate) fn activate(&mut self, generation: Generation) {
         self.current = generation.number;

@@ -1,6 +1,6 @@
 //! `journal.json`: the operation under way, so that the next run can finish or undo an interrupted one.
 
-use super::MachineFolder;
+use super::{Definition, MachineFolder};
 use crate::files::remove_file;
 use crate::{MachineError, Operation, Step};
 
@@ -15,12 +15,32 @@ pub(crate) struct Journal {
     /// For [`Operation::Delete`]: whether the machine's own secrets go too.
     #[serde(default)]
     pub(crate) secrets: bool,
+    /// For [`Operation::Rollback`]: to which generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) generation: Option<u32>,
+    /// For [`Operation::Update`] and [`Operation::Rebuild`]: the flake inputs of which newer revisions are locked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) update: Vec<String>,
+    /// What the machine was made of before, where the operation changes that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) definition: Option<Definition>,
+    /// The text of `flake.lock` before, where the operation may change that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lock: Option<String>,
 }
 
 impl Journal {
     /// Before the first step.
     pub(crate) fn new(operation: Operation) -> Self {
-        Self { operation, begun: Vec::new(), secrets: false }
+        Self {
+            operation,
+            begun: Vec::new(),
+            secrets: false,
+            generation: None,
+            update: Vec::new(),
+            definition: None,
+            lock: None,
+        }
     }
 }
 

@@ -55,6 +55,24 @@ impl MachineFolder {
         self.root.join("flake")
     }
 
+    /// The revisions of the generated flake's inputs; `None` where nothing was locked yet.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`] where they cannot be read.
+    pub(crate) fn flake_lock(&self) -> Result<Option<String>, MachineError> {
+        let path = self.flake().join("flake.lock");
+        let text = read_optional(&path)?.map(String::from_utf8).transpose();
+        text.map_err(|e| io_error("Reading", &path, std::io::Error::other(e)))
+    }
+
+    /// Writes them.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`].
+    pub(crate) fn write_flake_lock(&self, text: &str) -> Result<(), MachineError> {
+        write_atomic(&self.flake().join("flake.lock"), text.as_bytes(), 0o600)
+    }
+
     /// The copies of local modules.
     pub(crate) fn modules(&self) -> PathBuf {
         self.root.join("modules")

@@ -94,6 +94,10 @@ impl World {
         self.machines.start(&Self::name(), &self.ears, &self.cancel).await
     }
 
+    async fn rollback(&self, generation: Option<u32>) -> Result<(), MachineError> {
+        self.machines.rollback(&Self::name(), generation, &self.ears, &self.cancel).await
+    }
+
     async fn stop(&self) -> Result<(), MachineError> {
         self.machines.stop(&Self::name(), &self.ears, &self.cancel).await
     }
@@ -128,6 +132,63 @@ fn request() -> ExecRequest {
         environment: Default::default(),
         stdio: Stdio::Piped,
     }
+}
+
+#[tokio::test]
+async fn a_rollback_switches_to_the_generation_before_and_a_second_one_has_nowhere_to_go() {
+    let world = World::with_machine(RunState::Running);
+    world.rollback(None).await.unwrap();
+    assert_eq!(world.state().generations().unwrap().current(), Some(&World::generation(1)));
+    assert_eq!(world.driver.get(A).unwrap().init, "/nix/store/1/init");
+    assert!(world.driver.calls().iter().any(|call| call.contains("switch-to-configuration")));
+    let error = world.rollback(None).await.unwrap_err();
+    assert_eq!(error.to_string(), "`a` has no earlier generation");
+    let error = world.rollback(Some(7)).await.unwrap_err();
+    assert_eq!(error.to_string(), "`a` has no generation 7");
+    assert_eq!(world.state().journal().unwrap(), None);
+    // And forward again.
+    world.rollback(Some(2)).await.unwrap();
+    assert_eq!(world.state().generations().unwrap().current(), Some(&World::generation(2)));
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_run_boots_the_other_generation_at_its_next_start() {
+    let world = World::with_machine(RunState::Stopped);
+    world.rollback(Some(1)).await.unwrap();
+    assert_eq!(world.driver.get(A).unwrap().init, "/nix/store/1/init");
+    assert_eq!(world.driver.get(A).unwrap().state, RunState::Stopped);
+}
+
+#[tokio::test]
+async fn a_rollback_that_fails_leaves_the_machine_at_its_generation() {
+    let world = World::with_machine(RunState::Running);
+    world.driver.fail("exec codchi-a switch-to-configuration");
+    world.rollback(Some(1)).await.unwrap_err();
+    assert_eq!(world.state().generations().unwrap().current(), Some(&World::generation(2)));
+    assert_eq!(world.driver.get(A).unwrap().init, "/nix/store/2/init");
+    // Switching back was told to fail, too: the next operation does it.
+    assert!(world.state().journal().unwrap().is_some());
+    world.driver.heal();
+    world.start().await.unwrap();
+    assert_eq!(world.state().journal().unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_machine_is_made_of_is_put_back_where_a_change_was_interrupted() {
+    let world = World::with_machine(RunState::Running);
+    let folder = world.state();
+    std::fs::create_dir_all(folder.flake()).unwrap();
+    folder.write_flake_lock("new").unwrap();
+    folder.write_definition(&Definition { nixpkgs: "new".into(), ..World::definition() }).unwrap();
+    let journal = Journal {
+        definition: Some(World::definition()),
+        lock: Some("old".into()),
+        ..Journal::new(Operation::Rebuild)
+    };
+    folder.write_journal(&journal).unwrap();
+    world.start().await.unwrap();
+    assert_eq!(folder.definition().unwrap(), Some(World::definition()));
+    assert_eq!(folder.flake_lock().unwrap().as_deref(), Some("old"));
 }
 
 #[tokio::test]
