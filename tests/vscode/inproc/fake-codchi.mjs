@@ -59,7 +59,7 @@ const commands = {
     checks: [
       { name: "nix", ok: true, required: true, message: "Nix 2.18" },
       { name: "ssh", ok: false, required: false, message: "There is no ssh." },
-      { name: "lxd", ok: false, required: true, message: "No socket answers.", remedy: "Start LXD." },
+      { name: "lxd", ok: false, required: true, message: "No socket answers.", remedy: "Start LXD with $(which lxd)$(lxd-path)." },
     ],
   }),
 };
