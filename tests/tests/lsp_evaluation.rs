@@ -229,37 +229,13 @@ mod real {
         message["params"]["diagnostics"].as_array().unwrap().clone()
     }
 
-    /// Makes a test of each function for each Nix: they differ in what they print.
-    macro_rules! with_each_nix {
-        ($($name:ident)*) => {
-            mod distributions {
-                $(#[test]
-                fn $name() {
-                    super::$name(&super::Lab::new(&super::on_path()));
-                })*
-            }
-            mod current {
-                $(#[test]
-                fn $name() {
-                    let folder = std::env::var_os("CODCHI_TEST_CURRENT_NIX").expect("`cargo xtask test` sets it");
-                    super::$name(&super::Lab::new(super::Path::new(&folder)));
-                })*
-            }
-        };
-    }
-
-    with_each_nix! {
+    codchi_tests::with_each_nix! {
+        |folder| &Lab::new(&folder);
         an_error_appears_on_save_and_goes_when_it_is_put_right
         what_is_not_saved_is_evaluated_as_it_is_in_the_editor
         a_file_that_a_module_reads_is_looked_at_anew_when_it_is_saved
         a_secret_that_only_an_evaluation_sees_is_asked_for
         check_says_what_the_evaluation_says
-    }
-
-    fn on_path() -> PathBuf {
-        let path = std::env::var_os("PATH").unwrap();
-        let folder = std::env::split_paths(&path).find(|folder| folder.join("nix").is_file());
-        folder.expect("nix is on PATH: `cargo xtask test` brings it")
     }
 
     /// A home with a Nix whose store lies in it, and the stand-in for nixpkgs.

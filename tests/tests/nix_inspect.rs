@@ -15,26 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Makes a test of each function for each Nix: they differ in what they print.
-macro_rules! with_each_nix {
-    ($($name:ident)*) => {
-        mod distributions {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Nix::find().await.unwrap()).await;
-            })*
-        }
-        mod current {
-            $(#[tokio::test]
-            async fn $name() {
-                let folder = std::env::var_os("CODCHI_TEST_CURRENT_NIX").expect("`cargo xtask test` sets it");
-                super::$name(super::Nix::at(super::Path::new(&folder).join("nix")).await.unwrap()).await;
-            })*
-        }
-    };
-}
-
-with_each_nix! {
+codchi_tests::with_each_nix! {
+    async |folder| Nix::at(folder.join("nix")).await.unwrap();
     every_example_has_its_manifest_and_no_errors
     modules_as_people_write_them_have_no_false_errors
     all_options_that_fail_are_told_with_their_places
