@@ -234,6 +234,7 @@ mod real {
         an_error_appears_on_save_and_goes_when_it_is_put_right
         what_is_not_saved_is_evaluated_as_it_is_in_the_editor
         a_file_that_a_module_reads_is_looked_at_anew_when_it_is_saved
+        a_file_that_a_module_reads_is_evaluated_as_it_is_in_the_editor
         a_secret_that_only_an_evaluation_sees_is_asked_for
         check_says_what_the_evaluation_says
     }
@@ -321,6 +322,23 @@ mod real {
         save(&mut client, &settings);
         let found = diagnostics(&mut client, &settings, "the error", has("evaluation"));
         assert!(found[0]["message"].as_str().unwrap().contains("t is broken"), "{found:#?}");
+        client.shutdown();
+    }
+
+    fn a_file_that_a_module_reads_is_evaluated_as_it_is_in_the_editor(lab: &Lab) {
+        let text =
+            "{ ... }:\nlet settings = import ./lib { };\nin { codchi.initScript = settings.script; }\n";
+        let file = lab.home.write("p/codchi.nix", text);
+        lab.home.write("p/lib/default.nix", "_: import ../settings.nix");
+        let saved = "{ script = \"true\"; }";
+        let settings = lab.home.write("p/settings.nix", saved);
+        let mut client = lab.client(file.parent().unwrap());
+        client.open(&file, text);
+        client.open(&settings, "{\n  script = throw \"it is broken\";\n}");
+        let found = diagnostics(&mut client, &settings, "the error", has("evaluation"));
+        assert!(found[0]["message"].as_str().unwrap().contains("t is broken"), "{found:#?}");
+        assert_eq!(found[0]["range"]["start"]["line"], 1);
+        assert_eq!(std::fs::read_to_string(&settings).unwrap(), saved);
         client.shutdown();
     }
 

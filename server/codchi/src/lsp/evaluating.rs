@@ -161,14 +161,15 @@ fn jobs(files: &Snapshot, world: &World, saved: Option<&BTreeSet<PathBuf>>) -> V
             evaluables.entry(evaluable.key.clone()).or_insert(evaluable);
         }
     }
-    let is_known = |path: &PathBuf| evaluables.values().any(|it| it.files.contains(path.as_path()));
-    // A module may read a file in ways that only an evaluation sees.
-    let all = saved.is_none_or(|saved| saved.iter().any(|path| !is_known(path)));
-    let is_saved = |evaluable: &Evaluable| {
-        let mut saved = saved.into_iter().flatten();
-        all || saved.any(|path| evaluable.files.contains(path.as_path()))
-    };
-    evaluables.into_values().filter(is_saved).map(|evaluable| Job::new(evaluable, files)).collect()
+    let mut jobs: Vec<Job> = evaluables.into_values().map(|evaluable| Job::new(evaluable, files)).collect();
+    if let Some(saved) = saved {
+        let is_read = |path: &PathBuf| jobs.iter().any(|job| job.may_read(path));
+        // A module may read a file in ways that only an evaluation sees.
+        if saved.iter().all(is_read) {
+            jobs.retain(|job| saved.iter().any(|path| job.may_read(path)));
+        }
+    }
+    jobs
 }
 
 /// Tells what was found.
