@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::Seek as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 codchi_tests::with_each_nix! {
@@ -326,9 +326,7 @@ async fn nothing_is_fetched_or_read_of_the_environment(nix: Nix) {
 async fn what_takes_too_long_too_much_or_is_no_nixpkgs_is_said(nix: Nix) {
     let failing = async |modules: &[(&str, &str)], limits: Limits| {
         let small = Small::new(modules);
-        let begun = Instant::now();
         let error = ask(&nix, small.path(), SurveyQuestion::Options, limits).await.unwrap_err();
-        assert!(begun.elapsed() < Duration::from_secs(50));
         let source =
             std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
         format!("{error}{source}")
