@@ -13,29 +13,11 @@ use std::fs::File;
 use std::io::Seek as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
-/// Makes a test of each function for each Nix: they differ in what they print.
-macro_rules! with_each_nix {
-    ($($name:ident)*) => {
-        mod distributions {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Nix::find().await.unwrap()).await;
-            })*
-        }
-        mod current {
-            $(#[tokio::test]
-            async fn $name() {
-                let folder = std::env::var_os("CODCHI_TEST_CURRENT_NIX").expect("`cargo xtask test` sets it");
-                super::$name(super::Nix::at(super::Path::new(&folder).join("nix")).await.unwrap()).await;
-            })*
-        }
-    };
-}
-
-with_each_nix! {
+codchi_tests::with_each_nix! {
+    async |folder| Nix::at(folder.join("nix")).await.unwrap();
     the_options_and_packages_of_a_flake_that_makes_nixos_systems_are_found
     a_broken_module_takes_nothing_else_with_it
     types_that_have_themselves_as_a_part_come_to_an_end
@@ -342,9 +324,7 @@ async fn nothing_is_fetched_or_read_of_the_environment(nix: Nix) {
 async fn what_takes_too_long_too_much_or_is_no_nixpkgs_is_said(nix: Nix) {
     let failing = async |modules: &[(&str, &str)], limits: Limits| {
         let small = Small::new(modules);
-        let begun = Instant::now();
         let error = ask(&nix, small.path(), SurveyQuestion::Options, limits).await.unwrap_err();
-        assert!(begun.elapsed() < Duration::from_secs(50));
         let source =
             std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
         format!("{error}{source}")
