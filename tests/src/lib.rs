@@ -9,4 +9,5 @@
 pub mod binary;
 pub mod lsp;
 pub mod nasty;
+pub mod nix;
 pub mod workspace;

@@ -105,6 +105,49 @@ fn a_newer_evaluation_and_the_end_of_the_session_end_the_processes_of_the_older(
     wait("the end of all", || sleepers(&sleep) == 0);
 }
 
+/// The next `codchi/evaluationChanged`, its module's path as `MODULE`.
+fn status(client: &mut Client, module: &Path) -> Value {
+    let message = client.wait_for("the status", |message| message["method"] == "codchi/evaluationChanged");
+    let text = message["params"].to_string();
+    serde_json::from_str(&text.replace(module.to_str().unwrap(), "MODULE")).unwrap()
+}
+
+#[test]
+fn how_evaluations_are_is_told_to_who_shows_it() {
+    let home = with_fake("exec /bin/sleep 1000");
+    let file = home.write("p/codchi.nix", MODULE);
+    let folder = file.parent().unwrap();
+    let mut client = Client::start(&home);
+    client.initialize_with(&json!({
+        "capabilities": { "experimental": { "codchi": { "evaluation": true } } },
+        "initializationOptions": { "trusted": false },
+        "workspaceFolders": [{ "uri": uri(folder), "name": "workspace" }],
+    }));
+    let configure = |client: &mut Client, settings: Value| {
+        let settings = json!({ "settings": { "codchi": settings } });
+        client.notify("workspace/didChangeConfiguration", &settings);
+    };
+    assert_eq!(status(&mut client, folder), json!({ "off": "untrusted", "modules": [] }));
+    configure(&mut client, json!({ "evaluation": "off" }));
+    assert_eq!(status(&mut client, folder), json!({ "off": "setting", "modules": [] }));
+    client.open(&file, MODULE);
+    configure(&mut client, json!({}));
+    let evaluating = json!({ "off": null, "modules": [{ "module": "MODULE", "state": "evaluating" }] });
+    let mut now = status(&mut client, folder);
+    if now == json!({ "off": null, "modules": [] }) {
+        now = status(&mut client, folder);
+    }
+    assert_eq!(now, evaluating);
+    // It is ended after its time.
+    let failed = status(&mut client, folder);
+    let module = &failed["modules"][0];
+    assert_eq!(module["state"], "failed", "{failed:#}");
+    assert!(module["why"].as_str().unwrap().contains("took longer than"), "{failed:#}");
+    client.notify("textDocument/didClose", &json!({ "textDocument": { "uri": uri(&file) } }));
+    assert_eq!(status(&mut client, folder), json!({ "off": null, "modules": [] }));
+    client.shutdown();
+}
+
 #[test]
 fn what_is_locked_anew_is_evaluated_anew() {
     let home = with_fake("exit 1");
@@ -229,37 +272,15 @@ mod real {
         message["params"]["diagnostics"].as_array().unwrap().clone()
     }
 
-    /// Makes a test of each function for each Nix: they differ in what they print.
-    macro_rules! with_each_nix {
-        ($($name:ident)*) => {
-            mod distributions {
-                $(#[test]
-                fn $name() {
-                    super::$name(&super::Lab::new(&super::on_path()));
-                })*
-            }
-            mod current {
-                $(#[test]
-                fn $name() {
-                    let folder = std::env::var_os("CODCHI_TEST_CURRENT_NIX").expect("`cargo xtask test` sets it");
-                    super::$name(&super::Lab::new(super::Path::new(&folder)));
-                })*
-            }
-        };
-    }
-
-    with_each_nix! {
+    codchi_tests::with_each_nix! {
+        |folder| &Lab::new(&folder);
         an_error_appears_on_save_and_goes_when_it_is_put_right
         what_is_not_saved_is_evaluated_as_it_is_in_the_editor
         a_file_that_a_module_reads_is_looked_at_anew_when_it_is_saved
+        a_file_that_a_module_reads_is_evaluated_as_it_is_in_the_editor
         a_secret_that_only_an_evaluation_sees_is_asked_for
+        a_module_with_errors_was_evaluated
         check_says_what_the_evaluation_says
-    }
-
-    fn on_path() -> PathBuf {
-        let path = std::env::var_os("PATH").unwrap();
-        let folder = std::env::split_paths(&path).find(|folder| folder.join("nix").is_file());
-        folder.expect("nix is on PATH: `cargo xtask test` brings it")
     }
 
     /// A home with a Nix whose store lies in it, and the stand-in for nixpkgs.
@@ -345,6 +366,40 @@ mod real {
         save(&mut client, &settings);
         let found = diagnostics(&mut client, &settings, "the error", has("evaluation"));
         assert!(found[0]["message"].as_str().unwrap().contains("t is broken"), "{found:#?}");
+        client.shutdown();
+    }
+
+    fn a_file_that_a_module_reads_is_evaluated_as_it_is_in_the_editor(lab: &Lab) {
+        let text =
+            "{ ... }:\nlet settings = import ./lib { };\nin { codchi.initScript = settings.script; }\n";
+        let file = lab.home.write("p/codchi.nix", text);
+        lab.home.write("p/lib/default.nix", "_: import ../settings.nix");
+        let saved = "{ script = \"true\"; }";
+        let settings = lab.home.write("p/settings.nix", saved);
+        let mut client = lab.client(file.parent().unwrap());
+        client.open(&file, text);
+        client.open(&settings, "{\n  script = throw \"it is broken\";\n}");
+        let found = diagnostics(&mut client, &settings, "the error", has("evaluation"));
+        assert!(found[0]["message"].as_str().unwrap().contains("t is broken"), "{found:#?}");
+        assert_eq!(found[0]["range"]["start"]["line"], 1);
+        assert_eq!(std::fs::read_to_string(&settings).unwrap(), saved);
+        client.shutdown();
+    }
+
+    fn a_module_with_errors_was_evaluated(lab: &Lab) {
+        let file = lab.home.write("p/codchi.nix", BROKEN);
+        let folder = file.parent().unwrap();
+        let mut client = Client::start_with(lab.codchi());
+        client.initialize_with(&json!({
+            "capabilities": { "experimental": { "codchi": { "evaluation": true } } },
+            "initializationOptions": { "evaluation": "lenient" },
+            "workspaceFolders": [{ "uri": uri(folder), "name": "workspace" }],
+        }));
+        client.open(&file, BROKEN);
+        for state in ["evaluating", "evaluated"] {
+            let expected = json!({ "off": null, "modules": [{ "module": "MODULE", "state": state }] });
+            assert_eq!(status(&mut client, folder), expected);
+        }
         client.shutdown();
     }
 

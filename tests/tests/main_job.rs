@@ -351,9 +351,7 @@ async fn a_build_that_is_cancelled_leaves_nothing() {
         ),
     );
     world.person.cancel_at = Mutex::new(Some((slow.clone(), world.cancel.clone())));
-    let begun = Instant::now();
     assert!(matches!(world.create(".").await.unwrap_err(), MachineError::Cancelled));
-    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
     let events = world.person.events.lock().unwrap().clone();
     let failed = events.iter().any(|e| matches!(e, Event::Step { state: StepState::Failed, .. }));
     assert!(failed, "the build is told to have ended");

@@ -8,26 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Makes a test of each function for each Nix: they differ in what they print.
-macro_rules! with_each_nix {
-    ($($name:ident)*) => {
-        mod distributions {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Nix::find().await.unwrap()).await;
-            })*
-        }
-        mod current {
-            $(#[tokio::test]
-            async fn $name() {
-                let folder = std::env::var_os("CODCHI_TEST_CURRENT_NIX").expect("`cargo xtask test` sets it");
-                super::$name(super::Nix::at(super::Path::new(&folder).join("nix")).await.unwrap()).await;
-            })*
-        }
-    };
-}
-
-with_each_nix! {
+codchi_tests::with_each_nix! {
+    async |folder| Nix::at(folder.join("nix")).await.unwrap();
     evaluation_gives_values_and_errors_with_their_place
     a_build_makes_generations_of_its_profile_and_tells_how_far_it_is
     a_failed_build_names_the_derivation_that_failed_and_its_last_lines

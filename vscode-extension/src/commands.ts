@@ -8,6 +8,7 @@ import { findModules, folderMachines, moduleMachines, moduleOf } from "./folder"
 import { pickItem } from "./machine-texts";
 import type { Node } from "./machines-view";
 import { openWindow } from "./open";
+import { asWritten } from "./pick-text";
 import type { MachineStatus, Params, SecretStatus } from "./protocol";
 import { run, showFile } from "./run";
 import { openTerminal as openTerminalIn } from "./terminal";
@@ -159,7 +160,7 @@ async function pickSecret(machine: MachineStatus): Promise<SecretStatus | undefi
   const items = machine.secrets.map((secret) => ({
     label: secret.name,
     description: secret.set ? "set" : "not set",
-    detail: secret.description,
+    detail: asWritten(secret.description),
     iconPath: new vscode.ThemeIcon("key"),
     secret,
   }));

@@ -10,9 +10,18 @@ import {
   type StaticFeature,
 } from "vscode-languageclient/node";
 import { ask } from "./input";
-import { InputRequest, type MachineStatus, MachinesChangedNotification, type ServerSettings } from "./protocol";
+import {
+  EvaluationChangedNotification,
+  type EvaluationStatus,
+  InputRequest,
+  type MachineStatus,
+  MachinesChangedNotification,
+  type ServerSettings,
+} from "./protocol";
 import { remoteFolder, type RemoteFolder } from "./remote-folder";
 import { findServer, ServerNotFound } from "./server";
+
+const NOTHING_EVALUATED: EvaluationStatus = { off: null, modules: [] };
 
 /** Whether there is a server to talk to; `missing`: no program, `failed`: it ended and will not be started again. */
 export type ServerState = "starting" | "running" | "missing" | "failed";
@@ -20,9 +29,10 @@ export type ServerState = "starting" | "running" | "missing" | "failed";
 export class Ctx implements vscode.Disposable {
   readonly output = vscode.window.createOutputChannel("Codchi", { log: true });
   private readonly changed = new vscode.EventEmitter<void>();
-  /** Fires when {@link machines} or {@link state} has changed. */
+  /** Fires when {@link machines}, {@link evaluation} or {@link state} has changed. */
   readonly onDidChange = this.changed.event;
   private lastMachines: readonly MachineStatus[] = [];
+  private lastEvaluation = NOTHING_EVALUATED;
   private lastState: ServerState = "starting";
   private running: { client: LanguageClient; program: string } | undefined;
   /** Starting and stopping happen one after the other. */
@@ -38,6 +48,11 @@ export class Ctx implements vscode.Disposable {
 
   get machines(): readonly MachineStatus[] {
     return this.lastMachines;
+  }
+
+  /** How the modules of the open files are evaluated: the server's last word. */
+  get evaluation(): EvaluationStatus {
+    return this.lastEvaluation;
   }
 
   get state(): ServerState {
@@ -97,6 +112,9 @@ export class Ctx implements vscode.Disposable {
 
   private setState(state: ServerState): void {
     this.lastState = state;
+    if (state !== "running") {
+      this.lastEvaluation = NOTHING_EVALUATED;
+    }
     void vscode.commands.executeCommand("setContext", "codchi.state", state);
     this.changed.fire();
   }
@@ -156,6 +174,10 @@ export class Ctx implements vscode.Disposable {
     client.onNotification(MachinesChangedNotification, ({ machines }) => {
       this.setMachines(machines);
     });
+    client.onNotification(EvaluationChangedNotification, (evaluation) => {
+      this.lastEvaluation = evaluation;
+      this.changed.fire();
+    });
     client.onDidChangeState(({ newState }) => {
       // One that ends unasked is started again by the client, a few times.
       if (this.running?.client === client) {
@@ -171,7 +193,7 @@ export class Ctx implements vscode.Disposable {
 
 const announceInput: StaticFeature = {
   fillClientCapabilities(capabilities) {
-    capabilities.experimental = { ...(capabilities.experimental as object | undefined), codchi: { input: true } };
+    capabilities.experimental = { ...(capabilities.experimental as object | undefined), codchi: { input: true, evaluation: true } };
   },
   initialize: () => undefined,
   getState: () => ({ kind: "static" }),

@@ -1,6 +1,7 @@
 // What works on this computer and what to do about what does not, as a list; choosing an entry copies its remedy.
 
 import * as vscode from "vscode";
+import { asWritten } from "./pick-text";
 import type { DoctorCheck } from "./protocol";
 
 export async function showChecks(checks: DoctorCheck[]): Promise<void> {
@@ -22,8 +23,8 @@ export async function showChecks(checks: DoctorCheck[]): Promise<void> {
 function entry({ name, ok, required, message, remedy }: DoctorCheck): vscode.QuickPickItem {
   return {
     label: name,
-    description: message,
-    ...(ok || !remedy ? {} : { detail: remedy }),
+    description: asWritten(message),
+    ...(ok || !remedy ? {} : { detail: asWritten(remedy) }),
     iconPath: ok
       ? new vscode.ThemeIcon("pass", new vscode.ThemeColor("testing.iconPassed"))
       : required

@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import type { Answer, ConfirmQuestion, PickQuestion, Question } from "./protocol";
 import { compilePattern } from "./pattern";
+import { asWritten } from "./pick-text";
 import { askInForm } from "./secret-form";
 
 /** Asks; the answer is null where the person closed the question, or the server took it back. */
@@ -86,7 +87,7 @@ async function askLine(question: LineQuestion, token: vscode.CancellationToken):
 }
 
 async function askPick(question: PickQuestion, token: vscode.CancellationToken): Promise<Answer> {
-  const items = question.items.map(({ label, detail }, index) => ({ label, detail, index }));
+  const items = question.items.map(({ label, detail }, index) => ({ label: asWritten(label), detail: asWritten(detail), index }));
   const options = { title: question.title, ignoreFocusOut: true, matchOnDetail: true };
   const picked = await vscode.window.showQuickPick(items, options, token);
   return picked === undefined ? null : { index: picked.index };

@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import * as commands from "./commands";
 import { Ctx } from "./ctx";
+import { EvaluationStatus } from "./evaluation-status";
 import { MachinesView } from "./machines-view";
 import { StatusBar } from "./status-bar";
 import { terminalOptions } from "./terminal";
@@ -36,7 +37,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   const ctx = new Ctx(context.extensionPath, commands.runServerCommand);
   const view = new MachinesView(ctx);
   active = ctx;
-  context.subscriptions.push(ctx, view, new StatusBar(ctx));
+  context.subscriptions.push(ctx, view, new StatusBar(ctx), new EvaluationStatus(ctx));
   for (const [name, command] of Object.entries(commandTable)) {
     const registered = vscode.commands.registerCommand(name, (...args: unknown[]) => command(ctx, ...(args as never[])));
     context.subscriptions.push(registered);

@@ -138,6 +138,23 @@ export const MachinesChangedNotification = new NotificationType<{ machines: Mach
   "codchi/machinesChanged",
 );
 
+/** How the evaluations of the open files' modules are. */
+export interface EvaluationStatus {
+  /** Why nothing is evaluated at all. */
+  off: "untrusted" | "setting" | null;
+  modules: readonly ModuleEvaluation[];
+}
+
+export interface ModuleEvaluation {
+  /** The module's folder or file, with `#OUTPUT`. */
+  module: string;
+  state: "evaluating" | "evaluated" | "failed";
+  /** What happened and what to do about it, where it failed. */
+  why?: string;
+}
+
+export const EvaluationChangedNotification = new NotificationType<EvaluationStatus>("codchi/evaluationChanged");
+
 /** `initializationOptions`, and section `codchi` of `workspace/didChangeConfiguration`. */
 export interface ServerSettings {
   nixpkgs?: string;

@@ -122,7 +122,7 @@ fn vscode(tally: &mut Tally, binary: &Path, environment: &BTreeMap<&'static str,
     let code_server = code_server::install(&lab::cache())?;
     let vsix = package::vsix(binary, &repository().join("target/package"))?;
     let folder = package::dependencies("tests/vscode")?;
-    for test in ["inproc.mjs", "editing.mjs", "person.mjs"] {
+    for test in ["inproc.mjs", "editing.mjs", "options.mjs", "person.mjs"] {
         tally.stage(test, |tally| {
             let mut node = Command::new(&code_server.node);
             node.current_dir(&folder)

@@ -25,11 +25,16 @@ pub(crate) fn option_markdown(path: &OptionPath) -> Option<String> {
 }
 
 fn documented(path: &OptionPath, doc: &OptionDoc) -> String {
-    let mut text = format!("`{path}`: {}\n", doc.kind);
+    format!("`{path}`: {}\n\n{}", doc.kind, described(doc))
+}
+
+/// What an option does, for where its name and type are shown already.
+pub(crate) fn described(doc: &OptionDoc) -> String {
+    let mut text = String::new();
     if let Some(instead) = &doc.deprecated {
-        text.push_str(&format!("\n**Deprecated.** {instead}\n"));
+        text.push_str(&format!("**Deprecated.** {instead}\n\n"));
     }
-    text.push_str(&format!("\n{}\n", doc.description.trim()));
+    text.push_str(&format!("{}\n", doc.description.trim()));
     if let Some(default) = &doc.default {
         text.push_str(&format!("\nDefault:{}\n", code(default)));
     }

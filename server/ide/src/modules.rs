@@ -395,7 +395,8 @@ fn union(sets: impl IntoIterator<Item = FileSet>) -> FileSet {
 }
 
 /// The path without `.` and `..`, by its text alone.
-pub(crate) fn normalise(path: &Path) -> PathBuf {
+#[must_use]
+pub fn normalise(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {
         match component {

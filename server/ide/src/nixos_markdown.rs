@@ -14,9 +14,15 @@ const MAX_CODE: usize = 1_500;
 /// How many names are listed.
 const MAX_LISTED: usize = 20;
 
-/// An option's documentation.
+/// An option's documentation: its path and type, and what it does.
 pub(crate) fn documented(path: &[String], option: &CatalogueOption) -> String {
-    let mut parts = vec![format!("`{}`: {}", OptionPath::from(path), plain(&option.kind))];
+    let title = format!("`{}`: {}", OptionPath::from(path), plain(&option.kind));
+    [title, described(option)].join("\n\n").trim_end().to_owned()
+}
+
+/// What an option does, for where its name and type are shown already.
+pub(crate) fn described(option: &CatalogueOption) -> String {
+    let mut parts = Vec::new();
     if option.read_only {
         parts.push("It can only be read.".to_owned());
     }

@@ -96,6 +96,8 @@ let
       inherit type loc value files;
       _type = "option";
       declarations = files;
+      declarationPositions =
+        map (declaration: if declaration.position == null then { inherit (declaration) file; line = null; column = null; } else declaration.position) declarations;
       definitions = map (def: def.value) defs;
       definitionsWithLocations = defs;
       highestPrio = given.strongest;
@@ -109,7 +111,7 @@ let
       plain = concatMap pushDown defs;
       notSets = filter (def: !isAttrs def.value) plain;
       declared = lib.zipAttrsWith (_: lib.id)
-        (map (declaration: mapAttrs (_: option: { inherit (declaration) file; inherit option; }) declaration.option) declarations);
+        (map (declaration: mapAttrs (name: option: { inherit (declaration) file; inherit option; position = builtins.unsafeGetAttrPos name declaration.option; }) declaration.option) declarations);
       defined = lib.zipAttrsWith (_: lib.id)
         (map (def: mapAttrs (_: value: { inherit (def) file; inherit value; }) def.value)
           (if notSets == [ ] then plain

@@ -1,5 +1,5 @@
 // A stand-in for `codchi`: as much of the protocol as the tests in this folder need. Its world is a folder ($CODCHI_FAKE):
-// it reads the machines from machines.json, and writes each command that it gets to commands.jsonl.
+// it reads the machines from machines.json and the evaluations from evaluation.json, and writes each command that it gets to commands.jsonl.
 
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,14 +21,18 @@ const connection = createMessageConnection(
   new StreamMessageReader(process.stdin),
   new StreamMessageWriter(process.stdout),
 );
-const machines = () => {
-  const file = join(world, "machines.json");
-  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [];
+const read = (name, otherwise) => {
+  const file = join(world, name);
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : otherwise;
 };
+const machines = () => read("machines.json", []);
 const failed = 1;
 
 const commands = {
-  "codchi.machine.list": () => machines(),
+  "codchi.machine.list": () => {
+    void connection.sendNotification("codchi/evaluationChanged", read("evaluation.json", { off: null, modules: [] }));
+    return machines();
+  },
   // `create` does what the module's name says.
   "codchi.machine.create": async ({ module }, workDoneToken, token) => {
     const progress = (value) => connection.sendNotification("$/progress", { token: workDoneToken, value });
@@ -59,7 +63,7 @@ const commands = {
     checks: [
       { name: "nix", ok: true, required: true, message: "Nix 2.18" },
       { name: "ssh", ok: false, required: false, message: "There is no ssh." },
-      { name: "lxd", ok: false, required: true, message: "No socket answers.", remedy: "Start LXD." },
+      { name: "lxd", ok: false, required: true, message: "No socket answers.", remedy: "Start LXD with $(which lxd)$(lxd-path)." },
     ],
   }),
 };

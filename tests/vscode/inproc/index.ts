@@ -10,6 +10,7 @@ export async function run(): Promise<void> {
   await import("./remote-folder.test");
   await import("./run.test");
   await import("./input.test");
+  await import("./evaluation.test");
   let passed = 0;
   let failed = 0;
   await new Promise<void>((done) => {

@@ -116,11 +116,12 @@ describe("run", () => {
       return Promise.resolve(all[0]);
     };
     await replacing(vscode.window, "showQuickPick", pick as never, async () => vscode.commands.executeCommand("codchi.runDoctor"));
-    assert.equal(await vscode.env.clipboard.readText(), "Start LXD.");
+    assert.equal(await vscode.env.clipboard.readText(), "Start LXD with $(which lxd)$(lxd-path).");
     assert.deepEqual(
       items.map(({ label, description, detail }) => [label, description, detail]),
       [
-        ["lxd", "No socket answers.", "Start LXD."],
+        // What looks like an icon is none.
+        ["lxd", "No socket answers.", "Start LXD with $(which lxd)\\$(lxd-path)."],
         ["ssh", "There is no ssh.", undefined],
         ["nix", "Nix 2.18", undefined],
       ],

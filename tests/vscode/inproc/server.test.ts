@@ -14,7 +14,7 @@ describe("server", () => {
       capabilities: { experimental?: unknown };
       initializationOptions: unknown;
     }>("initialize.json");
-    assert.deepEqual(initialize?.capabilities.experimental, { codchi: { input: true } });
+    assert.deepEqual(initialize?.capabilities.experimental, { codchi: { input: true, evaluation: true } });
     assert.deepEqual(initialize.initializationOptions, { sshConfig: null });
   });
 

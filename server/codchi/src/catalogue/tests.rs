@@ -315,7 +315,7 @@ async fn packages_are_known_after_they_were_asked_for() {
 
 /// As many options as NixOS has, with texts of the usual length.
 #[tokio::test]
-async fn twenty_thousand_options_take_a_few_megabytes_and_answer_in_microseconds() {
+async fn twenty_thousand_options_take_a_few_megabytes() {
     let mut text = String::from("[");
     for n in 0..20_000 {
         let (service, option) = (n / 20, n % 20);
@@ -332,25 +332,14 @@ async fn twenty_thousand_options_take_a_few_megabytes_and_answer_in_microseconds
     text.push(']');
     let cache = tempfile::tempdir().unwrap();
     let (catalogues, _questions) = Catalogues::new(cache.path(), Fake::new(&text));
-    let begun = std::time::Instant::now();
     let base = catalogues.base("/nixpkgs".as_ref(), "r1", &CancellationToken::new()).await.unwrap();
-    let built = begun.elapsed();
-    let begun = std::time::Instant::now();
     let entry = catalogues.folder.entry(base.key());
     let table = Table::open(&entry.options(), "/nixpkgs".as_ref()).unwrap();
-    let opened = begun.elapsed();
-    let begun = std::time::Instant::now();
     for n in 0..1000 {
         let path = path(&format!("services.service-{n}.settings.option{}", n % 20));
         assert!(table.option(&path).unwrap().is_some());
         assert_eq!(table.children(&path[..3]).len(), 20);
     }
-    let answered = begun.elapsed() / 2000;
     let size = table.size();
-    let disk = std::fs::metadata(entry.options()).unwrap().len();
-    eprintln!(
-        "{size} bytes in memory, {disk} on the disk; built in {built:?}, opened in {opened:?}, answers in {answered:?}"
-    );
     assert!(size < 4 << 20, "{size} bytes");
-    assert!(answered < Duration::from_millis(1), "{answered:?}");
 }

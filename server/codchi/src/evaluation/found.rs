@@ -1,14 +1,12 @@
 //! What Nix found, as the analysis sees it: about the real files, and without the module's values.
 
 use super::job::Place;
-use crate::files;
 use codchi_ide::{Evaluated, EvaluatedManifest, EvaluatedSecret, EvaluationError, Place as Position};
 use codchi_module::Document;
 use codchi_nix::{InspectError, Inspection};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// So many files that only the evaluation has found are read.
 const MOST_FILES: usize = 1_000;
@@ -42,9 +40,9 @@ pub(super) fn evaluated(inspection: Inspection, place: &Place, foreign: &[PathBu
         .collect();
     for file in found.into_iter().take(MOST_FILES) {
         if !texts.contains_key(&file)
-            && let Ok(text) = files::read(&file)
+            && let Some(text) = place.read(&file)
         {
-            texts.insert(file, Arc::from(text));
+            texts.insert(file, text);
         }
     }
     Evaluated {
@@ -62,7 +60,7 @@ pub(super) fn others_ask_for_options(inspection: &Inspection, place: &Place, for
     files
         .filter(|file| is_users(file, foreign) && !place.texts().contains_key(file))
         .take(MOST_FILES)
-        .filter_map(|file| files::read(&file).ok())
+        .filter_map(|file| place.read(&file))
         .any(|text| Document::new(text).facts().reads_options)
 }
 

@@ -5,6 +5,7 @@
 //! person does not trust, nothing is evaluated: Nix reads whatever the module names.
 
 mod schedule;
+mod status;
 
 use super::publish::Changed;
 use super::shared::Shared;
@@ -13,6 +14,7 @@ use crate::evaluation::{Evaluator, Job, Mode, Outcome, Surroundings};
 use codchi_ide::{Analysis, Evaluable, Evaluated, Files as _, Machine, ModuleKey, World};
 use codchi_nix::CancellationToken;
 use schedule::{Evaluate, Schedule};
+use status::{EvaluationChanged, ModuleStatus, Off, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,11 +81,15 @@ impl Evaluate for Evaluator {
 pub(crate) async fn run(shared: Arc<Shared>, client: Client) {
     let evaluator = Evaluator::new(shared.pins.clone(), shared.context.paths.clone());
     let (mut schedule, mut told) = Schedule::new(evaluator, shared.evaluating.tasks.clone());
-    let mut teller = Teller { shared: shared.clone(), client, said: BTreeSet::new() };
+    let mut teller = Teller::new(shared.clone(), client);
     let mut world = shared.world.subscribe();
     let mut machines: Vec<Machine> = Vec::new();
     let mut next: Option<Instant> = None;
     loop {
+        tokio::select! {
+            () = shared.evaluating.ended.cancelled() => return,
+            () = teller.tell_status(schedule.modules()) => {}
+        }
         let gathered = async {
             match next {
                 Some(next) => sleep_until(next).await,
@@ -161,14 +167,15 @@ fn jobs(files: &Snapshot, world: &World, saved: Option<&BTreeSet<PathBuf>>) -> V
             evaluables.entry(evaluable.key.clone()).or_insert(evaluable);
         }
     }
-    let is_known = |path: &PathBuf| evaluables.values().any(|it| it.files.contains(path.as_path()));
-    // A module may read a file in ways that only an evaluation sees.
-    let all = saved.is_none_or(|saved| saved.iter().any(|path| !is_known(path)));
-    let is_saved = |evaluable: &Evaluable| {
-        let mut saved = saved.into_iter().flatten();
-        all || saved.any(|path| evaluable.files.contains(path.as_path()))
-    };
-    evaluables.into_values().filter(is_saved).map(|evaluable| Job::new(evaluable, files)).collect()
+    let mut jobs: Vec<Job> = evaluables.into_values().map(|evaluable| Job::new(evaluable, files)).collect();
+    if let Some(saved) = saved {
+        let is_read = |path: &PathBuf| jobs.iter().any(|job| job.may_read(path));
+        // A module may read a file in ways that only an evaluation sees.
+        if saved.iter().all(is_read) {
+            jobs.retain(|job| saved.iter().any(|path| job.may_read(path)));
+        }
+    }
+    jobs
 }
 
 /// Tells what was found.
@@ -177,11 +184,42 @@ struct Teller {
     client: Client,
     /// What went wrong, said once.
     said: BTreeSet<String>,
+    /// Why modules could not be evaluated, or not as a whole.
+    whys: BTreeMap<ModuleKey, String>,
+    /// How the client knows the evaluations to be.
+    status: Status,
 }
 
 impl Teller {
+    fn new(shared: Arc<Shared>, client: Client) -> Self {
+        Self { shared, client, said: BTreeSet::new(), whys: BTreeMap::new(), status: Status::default() }
+    }
+
+    /// Tells a client that shows it how the evaluations of modules are, where that is new.
+    async fn tell_status(&mut self, modules: impl Iterator<Item = (&ModuleKey, bool)>) {
+        if !self.shared.session().evaluation {
+            return;
+        }
+        let off = if !self.shared.is_trusted() {
+            Some(Off::Untrusted)
+        } else {
+            (self.shared.surroundings().mode == Mode::Off).then_some(Off::Setting)
+        };
+        let modules = modules.map(|(key, is_running)| ModuleStatus::new(key, is_running, self.whys.get(key)));
+        let status = Status { off, modules: modules.collect() };
+        if status != self.status {
+            self.status = status.clone();
+            self.client.send_notification::<EvaluationChanged>(status).await;
+        }
+    }
+
     fn tell(&mut self, key: ModuleKey, outcome: Outcome) {
         let Outcome { found, trouble } = outcome;
+        match &trouble {
+            None => drop(self.whys.remove(&key)),
+            Some(trouble) if trouble.is_cancelled() => {}
+            Some(trouble) => drop(self.whys.insert(key.clone(), crate::error::report(trouble))),
+        }
         if let Some(trouble) = trouble.filter(|trouble| !trouble.is_cancelled()) {
             let text = format!(
                 "{} is not evaluated{}: {}",

@@ -15,6 +15,8 @@ pub(crate) struct Session {
     pub(crate) encoding: Encoding,
     /// It answers `codchi/input`.
     pub(crate) input: bool,
+    /// It shows `codchi/evaluationChanged`.
+    pub(crate) evaluation: bool,
     /// It shows progress that the server begins.
     pub(crate) progress: bool,
     /// It takes registrations for watched files.
@@ -78,6 +80,7 @@ struct Experimental {
 #[serde(default)]
 struct ExperimentalCodchi {
     input: bool,
+    evaluation: bool,
 }
 
 impl Session {
@@ -93,6 +96,7 @@ impl Session {
                 general.as_ref().and_then(|general| general.position_encodings.as_deref()),
             ),
             input: experimental.codchi.input,
+            evaluation: experimental.codchi.evaluation,
             progress: window.as_ref().and_then(|window| window.work_done_progress).unwrap_or(false),
             watches_files: workspace
                 .and_then(|workspace| workspace.did_change_watched_files.as_ref())
@@ -165,7 +169,13 @@ mod tests {
     fn a_client_that_says_nothing_gets_plain_lsp() {
         let session = Session::new(&serde_json::from_value(json!({ "capabilities": {} })).unwrap());
         assert_eq!(session.encoding, Encoding::Utf16);
-        assert!(!session.input && !session.progress && !session.watches_files && session.folders.is_empty());
+        assert!(
+            !session.input
+                && !session.evaluation
+                && !session.progress
+                && !session.watches_files
+                && session.folders.is_empty()
+        );
     }
 
     #[test]
@@ -182,13 +192,13 @@ mod tests {
             "capabilities": {
                 "general": { "positionEncodings": ["utf-16", "utf-8"] },
                 "window": { "workDoneProgress": true },
-                "experimental": { "codchi": { "input": true }, "other": 1 },
+                "experimental": { "codchi": { "input": true, "evaluation": true }, "other": 1 },
             },
             "workspaceFolders": [{ "uri": "file:///a%20b", "name": "a b" }, { "uri": "untitled:x", "name": "x" }],
         });
         let session = Session::new(&serde_json::from_value(params).unwrap());
         assert_eq!(session.encoding, Encoding::Utf8);
-        assert!(session.input && session.progress);
+        assert!(session.input && session.evaluation && session.progress);
         assert_eq!(session.folders, [PathBuf::from("/a b")]);
     }
 }

@@ -157,6 +157,8 @@ impl Shared {
                 tracing::info!(
                     "the workspace is not trusted: modules are checked as text, and Nix does not run"
                 );
+            } else if before && !distrusted {
+                tracing::info!("the workspace is trusted now: Nix may run");
             }
         }
         match serde_json::from_value(settings) {

@@ -183,8 +183,6 @@ fn devices_of_kernel_modules_are_there_or_can_be_loaded() {
 }
 
 #[test]
-fn probing_this_computer_is_quick() {
-    let start = std::time::Instant::now();
+fn this_computer_has_an_answer_for_each_capability() {
     assert_eq!(Host::this().probe_all().len(), Capability::ALL.len());
-    assert!(start.elapsed().as_secs() < 1, "{:?}", start.elapsed());
 }

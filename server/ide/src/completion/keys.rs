@@ -2,7 +2,7 @@
 
 use super::probe::{Probe, Value};
 use super::{Context, options, packages, snippets};
-use crate::markdown::option_markdown;
+use crate::markdown::{described, option_markdown};
 use crate::module_path::{ModulePath, is_flake, module_path, names_before, selected_from};
 use crate::syntax::{below_module, is_local, names, passed_on, site};
 use crate::{Completion, CompletionKind, Completions, Document, Edit, TextRange, TextSize};
@@ -163,7 +163,7 @@ fn item(
         label: name.to_owned(),
         kind: if is_set { CompletionKind::OptionSet } else { CompletionKind::Option },
         detail: doc.map_or_else(|| "options".to_owned(), |doc| doc.kind.to_string()),
-        documentation: option_markdown(&path).unwrap_or_default(),
+        documentation: doc.map(described).or_else(|| option_markdown(&path)).unwrap_or_default(),
         edit: Edit { range: probe.word, new_text },
         stops,
         deprecated: doc.is_some_and(|doc| doc.deprecated.is_some()),

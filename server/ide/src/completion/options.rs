@@ -5,7 +5,7 @@ use super::{Context, bounded};
 use crate::kind::Kind;
 use crate::module_path::is_free;
 use crate::modules::Modules;
-use crate::nixos_markdown::documented;
+use crate::nixos_markdown::{described, documented};
 use crate::{
     CatalogueEntry, CatalogueOption, Completion, CompletionKind, Completions, Edit, TextRange, TextSize,
 };
@@ -84,7 +84,7 @@ fn item(
         label: entry.name.clone(),
         kind: if entry.kind.is_some() { CompletionKind::Option } else { CompletionKind::OptionSet },
         detail: entry.kind.clone().unwrap_or_else(|| "options".to_owned()),
-        documentation: option.map(|option| documented(&path, &option)).unwrap_or_default(),
+        documentation: option.map(|option| described(&option)).unwrap_or_default(),
         edit: Edit { range: probe.word, new_text },
         stops,
         deprecated: false,

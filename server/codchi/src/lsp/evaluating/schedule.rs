@@ -94,6 +94,11 @@ impl<E: Evaluate> Schedule<E> {
         }
     }
 
+    /// The modules, sorted, and whether each is being evaluated.
+    pub(super) fn modules(&self) -> impl Iterator<Item = (&ModuleKey, bool)> {
+        self.modules.iter().map(|(key, module)| (key, module.task.is_some()))
+    }
+
     /// Ends the evaluations of other modules and forgets them.
     pub(super) fn retain(&mut self, keys: &BTreeSet<ModuleKey>) {
         self.modules.retain(|key, _| keys.contains(key));

@@ -40,8 +40,6 @@ fn an_option_has_its_type_and_its_documentation() {
     let enable = items.iter().find(|item| item.label == "enable").expect("it is there");
     assert_eq!(enable.detail, "boolean");
     expect![[r#"
-        `services.nginx.enable`: boolean
-
         Whether to enable nginx.
 
         Default: `false`"#]]
