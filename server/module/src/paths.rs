@@ -1,6 +1,6 @@
 //! Which files a text names, wherever that is: what an evaluation may read beside what is imported.
 
-use crate::limit;
+use crate::Document;
 use rnix::SyntaxKind::{TOKEN_INTERPOL_START, TOKEN_PATH_REL};
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 #[must_use]
 pub fn relative_paths(text: &str) -> BTreeSet<&str> {
     let mut paths = BTreeSet::new();
-    if limit::excess(text).is_some() {
+    if !Document::is_readable(text) {
         return paths;
     }
     let mut path = None;
