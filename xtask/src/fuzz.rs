@@ -39,6 +39,8 @@ enum Target {
     Analysis,
     /// Completion anywhere in a text.
     Completion,
+    /// Edits of a text.
+    Edits,
     /// A session of the language server.
     Protocol,
 }
@@ -48,6 +50,7 @@ impl Target {
         match self {
             Self::Analysis => "analysis",
             Self::Completion => "completion",
+            Self::Edits => "edits",
             Self::Protocol => "protocol",
         }
     }
@@ -108,7 +111,7 @@ fn build(target: Target, folder: &Path) -> anyhow::Result<PathBuf> {
         .context("rustc does not say what it is for")?;
     let features = match target {
         Target::Protocol => "libfuzzer,protocol",
-        Target::Analysis | Target::Completion => "libfuzzer",
+        Target::Analysis | Target::Completion | Target::Edits => "libfuzzer",
     };
     say("Building it, with what counts");
     let mut command = cargo(["build", "--quiet", "--package", "codchi-fuzz", "--no-default-features"]);
@@ -129,7 +132,7 @@ fn build(target: Target, folder: &Path) -> anyhow::Result<PathBuf> {
 fn seeds(target: &Target) -> Vec<PathBuf> {
     let below = |path: &str| repository().join(path);
     match target {
-        Target::Analysis | Target::Completion => {
+        Target::Analysis | Target::Completion | Target::Edits => {
             vec![below("nix/examples"), below("nix/modules"), below("server/module/src/tests")]
         }
         Target::Protocol => Vec::new(),

@@ -40,6 +40,19 @@ pub(crate) fn reparse(
     cost: Option<Cost>,
     text: &str,
 ) -> Option<Parsed> {
+    let parsed = as_it_is(before, tree, errors, cost, text, true)?;
+    Some(mended_elsewhere(text, &parsed).unwrap_or(parsed))
+}
+
+/// The same; only where it `mends` with what is missing in what is parsed anew.
+fn as_it_is(
+    before: &str,
+    tree: &SyntaxNode,
+    errors: &[ParseError],
+    cost: Option<Cost>,
+    text: &str,
+    mends: bool,
+) -> Option<Parsed> {
     let cost = cost?;
     let change = Change::between(before, text)?;
     // A text that is too much for the parser has a tree of its beginning only.
@@ -48,7 +61,7 @@ pub(crate) fn reparse(
         .ancestors()
         .filter(|node| matches!(node.kind(), NODE_ATTR_SET | NODE_LET_IN))
         .take(ATTEMPTS)
-        .find_map(|set| within(&set, errors, cost, text, &change))
+        .find_map(|set| within(&set, errors, cost, text, &change, mends))
 }
 
 /// What differs between two texts.
@@ -84,6 +97,7 @@ fn within(
     cost: Cost,
     text: &str,
     change: &Change,
+    mends: bool,
 ) -> Option<Parsed> {
     let Around { elements, range } = Around::of(set, change.old)?;
     let region = text.get(usize::from(range.start())..usize::from(change.moved(range.end())))?;
@@ -92,7 +106,7 @@ fn within(
     let to_the_end = elements.end == set.children_with_tokens().count() - 1;
     let (parsed, found, repaired) = match alone(region, to_the_end) {
         Some((parsed, found)) if found.is_empty() => (parsed, found, None),
-        broken => match mended(region, to_the_end) {
+        broken => match mends.then(|| mended(region, to_the_end)).flatten() {
             Some((parsed, mended)) => (parsed, Vec::new(), Some(mended)),
             None => {
                 let (parsed, found) = broken?;
@@ -140,7 +154,8 @@ fn within(
         NodeOrToken::Token(token) => NodeOrToken::Token(token.green().to_owned()),
     });
     let green = set.green().splice_children(elements, parsed);
-    Some(Parsed { tree: set.replace_with(green), errors: all, cost: Some(cost), repaired })
+    let tree = set.replace_with(green);
+    Some(Parsed { tree, errors: all, cost: Some(cost), repaired })
 }
 
 /// The part of a set that is parsed anew for a change.
@@ -216,6 +231,14 @@ fn mended(text: &str, to_the_end: bool) -> Option<(Vec<SyntaxElement>, Repaired)
     found.is_empty().then_some((elements, Repaired { text, error: SyntaxError { range, ..error } }))
 }
 
+/// The same with what was missing in another place than where the text was edited, where that is all that is wrong.
+fn mended_elsewhere(text: &str, parsed: &Parsed) -> Option<Parsed> {
+    let root = SyntaxNode::new_root(parsed.tree.clone());
+    let repaired = repaired(text, &root, &parsed.errors)?;
+    let mended = as_it_is(text, &root, &parsed.errors, parsed.cost, &repaired.text, false)?;
+    mended.errors.is_empty().then(|| Parsed { repaired: Some(repaired), ..mended })
+}
+
 /// How many nodes are in each other at most.
 fn depth(node: &SyntaxNode) -> usize {
     let (mut now, mut most) = (0_usize, 0);
@@ -284,6 +307,7 @@ mod tests {
             ("{ a = \"${x { b = 1; }}\"; }", "{ a = \"${x { b = 12; }}\"; }"),
             ("{ a = { b = 1; }; }", "{ a = { b = 1; c = 2; }; }"),
             ("{ }", "{ a = 1; }"),
+            ("{ a = x y; b c; d = 1\n e = 2; }", "{ a = x y; b = c; d = 1\n e = 2; }"),
             ("{ x = { a = 1 }; b = 2; }", "{ x = { a = 1; }; b = 2; }"),
         ] {
             assert!(check(before, after), "{before} -> {after}");

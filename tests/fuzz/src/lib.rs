@@ -4,12 +4,14 @@
 //! the ordinary test run replays.
 
 mod completion;
+mod edits;
 mod everything;
 #[cfg(feature = "protocol")]
 mod protocol;
 mod text;
 
 pub use completion::completion;
+pub use edits::edits;
 pub use everything::analysis;
 #[cfg(feature = "protocol")]
 pub use protocol::{messages, protocol};

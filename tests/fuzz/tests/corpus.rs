@@ -26,6 +26,11 @@ fn what_was_found_in_completion_stays_mended() {
 }
 
 #[test]
+fn what_was_found_in_edits_stays_mended() {
+    replay("edits", codchi_fuzz::edits);
+}
+
+#[test]
 fn what_was_found_in_the_protocol_stays_mended() {
     replay("protocol", codchi_fuzz::protocol);
 }
