@@ -9,8 +9,9 @@
 
 use codchi_driver::{Driver, InstanceName, Lxd, RunState, Stdio};
 use codchi_machine::{
-    Answer, CancellationToken, CreateRequest, Event, ExecRequest, Front, LogLevel, MachineError, MachineName,
-    MachineState, MachineStatus, Machines, ModuleSource, Options, Paths, Question, Secret, Step, StepState,
+    Answer, CancellationToken, CreateRequest, Drift, DriftKind, Event, ExecRequest, Front, LogLevel,
+    MachineError, MachineName, MachineState, MachineStatus, Machines, ModuleSource, Options, Paths, Question,
+    Secret, Step, StepState,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -244,9 +245,13 @@ async fn a_module_becomes_a_machine_that_can_be_changed_and_deleted() {
     }
 
     // A rebuild changes the running machine, and asks for nothing that is known.
+    assert_eq!(world.status().await.drift, []);
     world.write("codchi.nix", &MODULE.replace("\"one\"", "\"two\""));
     assert_eq!(world.shell("cat /etc/flavour").await, "one");
+    let drift = world.status().await.drift;
+    assert!(matches!(drift.as_slice(), [Drift { kind: DriftKind::ModuleChanged, .. }]), "{drift:?}");
     world.rebuild().await.unwrap();
+    assert_eq!(world.status().await.drift, []);
     assert_eq!(world.shell("cat /etc/flavour").await, "two");
     assert_eq!(world.status().await.generation, 2);
     assert_eq!(world.person.asked.lock().unwrap().len(), 1);

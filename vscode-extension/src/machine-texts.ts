@@ -6,6 +6,8 @@ import type { MachineStatus } from "./protocol";
 const operations = {
   create: "creating",
   rebuild: "rebuilding",
+  rollback: "rolling back",
+  update: "updating",
   start: "starting",
   stop: "stopping",
   delete: "deleting",
@@ -25,9 +27,13 @@ export function stateText({ state, operation }: MachineStatus): string {
   return state === "busy" && operation !== null ? operations[operation] : state;
 }
 
-/** State and generation, e.g. `running · generation 3`. */
+/** State and generation, e.g. `running · generation 3`; and that a module has changed since. */
 export function description(machine: MachineStatus): string {
-  return machine.generation === 0 ? stateText(machine) : `${stateText(machine)} · generation ${machine.generation}`;
+  if (machine.generation === 0) {
+    return stateText(machine);
+  }
+  const isOutdated = machine.drift.some(({ kind }) => kind === "module-changed");
+  return `${stateText(machine)} · ${isOutdated ? "module changed since " : ""}generation ${machine.generation}`;
 }
 
 export function icon(machine: MachineStatus): vscode.ThemeIcon {
@@ -44,6 +50,9 @@ export function details(machine: MachineStatus): vscode.MarkdownString {
   text.appendMarkdown("**").appendText(machine.name).appendMarkdown("** — ").appendText(description(machine));
   for (const problem of machine.problems) {
     text.appendMarkdown("\n\n$(warning) ").appendText(problem);
+  }
+  for (const { message } of machine.drift) {
+    text.appendMarkdown("\n\n$(info) ").appendText(message);
   }
   if (machine.project !== null) {
     row("Project", `${machine.project} → ${machine.workspace}`);

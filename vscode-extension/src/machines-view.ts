@@ -5,12 +5,13 @@ import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { Ctx } from "./ctx";
 import { description, details, icon } from "./machine-texts";
-import type { MachineStatus, SecretStatus } from "./protocol";
+import type { Drift, MachineStatus, SecretStatus } from "./protocol";
 
 /** What stands in the view; what a command gets that is run from it. */
 export type Node =
   | { kind: "machine"; machine: MachineStatus }
   | { kind: "problem"; machine: MachineStatus; text: string }
+  | { kind: "drift"; machine: MachineStatus; drift: Drift }
   | { kind: "module"; machine: MachineStatus; source: string }
   | { kind: "secret"; machine: MachineStatus; secret: SecretStatus };
 
@@ -40,6 +41,7 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
     const { machine } = node;
     return [
       ...machine.problems.map((text): Node => ({ kind: "problem", machine, text })),
+      ...machine.drift.map((drift): Node => ({ kind: "drift", machine, drift })),
       ...machine.modules.map((source): Node => ({ kind: "module", machine, source })),
       ...machine.secrets.map((secret): Node => ({ kind: "secret", machine, secret })),
     ];
@@ -51,6 +53,8 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
         return machineItem(node.machine);
       case "problem":
         return problemItem(node.machine, node.text);
+      case "drift":
+        return driftItem(node.machine, node.drift);
       case "module":
         return moduleItem(node.machine, node.source);
       case "secret":
@@ -79,6 +83,16 @@ function problemItem(machine: MachineStatus, text: string): vscode.TreeItem {
   item.id = `${machine.name}/problem/${text}`;
   item.iconPath = new vscode.ThemeIcon("warning", new vscode.ThemeColor("list.warningForeground"));
   item.tooltip = text;
+  return item;
+}
+
+function driftItem(machine: MachineStatus, { kind, message, cure }: Drift): vscode.TreeItem {
+  const item = new vscode.TreeItem(message);
+  item.id = `${machine.name}/drift/${kind}/${message}`;
+  item.iconPath = new vscode.ThemeIcon("info", new vscode.ThemeColor("list.highlightForeground"));
+  item.tooltip = message;
+  // With the button of the operation that mends it.
+  item.contextValue = cure === null ? "drift" : `drift.${cure}`;
   return item;
 }
 

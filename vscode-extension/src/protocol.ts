@@ -36,7 +36,7 @@ export interface MachineStatus {
   name: string;
   state: MachineState;
   /** What is being done to it, by whichever process; where it is `interrupted`, what was. */
-  operation: "create" | "rebuild" | "start" | "stop" | "delete" | null;
+  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "stop" | "delete" | null;
   driver: string;
   /** As a person writes them: a path or URL, with `#OUTPUT`. */
   modules: string[];
@@ -54,6 +54,17 @@ export interface MachineStatus {
   log: string | null;
   /** What is wrong and what to do about it, as sentences. */
   problems: string[];
+  /** What differs from what would be made now. */
+  drift: Drift[];
+}
+
+/** A difference between a machine and what it would be if it was made now. */
+export interface Drift {
+  kind: "module-changed" | "capability-lost";
+  /** What differs and what to do about it. */
+  message: string;
+  /** The operation that mends it. */
+  cure: "rebuild" | null;
 }
 
 /** A secret that a machine's modules declare. */

@@ -110,6 +110,9 @@ fn state_title(machine: &Machine) -> String {
     };
     match machine.generation {
         0 => format!("{} · {state}", machine.name),
+        generation if machine.is_outdated => {
+            format!("{} · {state} · module changed since generation {generation}", machine.name)
+        }
         generation => format!("{} · {state} · generation {generation}", machine.name),
     }
 }
@@ -123,6 +126,11 @@ mod tests {
     use std::path::Path;
 
     fn check(machines: &[(&str, MachineState, &str)], text: &str, expected: Expect) {
+        check_where(false, machines, text, expected);
+    }
+
+    /// Of machines of which a module has changed, where `is_outdated`.
+    fn check_where(is_outdated: bool, machines: &[(&str, MachineState, &str)], text: &str, expected: Expect) {
         let machine = |&(name, state, module): &(&str, MachineState, &str)| {
             let (path, output) =
                 module.split_once('#').map_or((module, None), |(path, output)| (path, Some(output)));
@@ -132,6 +140,7 @@ mod tests {
                 modules: vec![MachineModule { path: path.into(), output: output.map(str::to_owned) }],
                 secrets: BTreeSet::new(),
                 generation: 3,
+                is_outdated,
             }
         };
         let world = World { machines: machines.iter().map(machine).collect(), ..World::default() };
@@ -202,6 +211,21 @@ mod tests {
             expect![[r#"
             /project/codchi.nix codchi: Open in Code Machine = Create { module: "/project", output: None }
         "#]],
+        );
+    }
+
+    #[test]
+    fn a_machine_says_that_its_module_has_changed() {
+        check_where(
+            true,
+            &[("hello", MachineState::Running, "/project")],
+            "{ codchi.gpu.enable = true; }",
+            expect![[r#"
+                /project/codchi.nix codchi: hello · running · module changed since generation 3 = None
+                /project/codchi.nix codchi: Open = Open { machine: "hello" }
+                /project/codchi.nix codchi: Rebuild = Rebuild { machine: "hello" }
+                /project/codchi.nix codchi: Stop = Stop { machine: "hello" }
+            "#]],
         );
     }
 

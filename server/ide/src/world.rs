@@ -192,6 +192,8 @@ pub struct Machine {
     pub secrets: BTreeSet<String>,
     /// Its current generation.
     pub generation: u32,
+    /// Whether a module of it has changed since.
+    pub is_outdated: bool,
 }
 
 /// A local module that a machine is made of.

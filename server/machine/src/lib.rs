@@ -10,6 +10,7 @@
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
 mod delivery;
+mod drift;
 mod enter;
 mod error;
 mod explain;
@@ -38,6 +39,7 @@ mod status;
 mod test;
 mod vault;
 
+pub use drift::{Drift, DriftKind};
 pub use error::MachineError;
 pub use flake::DEFAULT_NIXPKGS;
 pub use front::{Answer, Choice, Event, Front, LogLevel, Question, StepState};

@@ -9,6 +9,7 @@ use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFo
 use crate::{CancellationToken, MachineError, MachineName, Machines, Manifest, Operation, Step, StepState};
 use codchi_driver::InstanceName;
 use codchi_nix::Nix;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An operation on a machine, under its lock.
@@ -32,6 +33,8 @@ pub(crate) struct Next {
     pub(crate) nix: Option<Nix>,
     pub(crate) user: Option<User>,
     pub(crate) copies: Vec<Copied>,
+    /// Those of the files of local modules.
+    pub(crate) digests: BTreeMap<String, String>,
     pub(crate) manifest: Option<Manifest>,
     /// Built, and not yet current.
     pub(crate) generation: Option<Generation>,

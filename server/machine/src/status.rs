@@ -1,9 +1,12 @@
 //! What is known about a machine: the JSON of `codchi status --json` and of `codchi/machinesChanged`.
 
+use crate::drift::{self, Drift};
+use crate::files::io_error;
 use crate::instance::is_own;
 use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
 use crate::{MachineError, MachineName, Machines, Manifest, Operation, Scope, VaultError};
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
+use codchi_host::Host;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -37,6 +40,8 @@ pub struct MachineStatus {
     pub log: Option<PathBuf>,
     /// What is wrong and what to do about it, as sentences; empty where all is well.
     pub problems: Vec<String>,
+    /// What differs from what would be made now; empty where it is up to date, or an operation is under way.
+    pub drift: Vec<Drift>,
 }
 
 /// How a machine is. Whether it runs is the driver's word.
@@ -83,8 +88,14 @@ impl Machines {
             return Ok(Vec::new());
         }
         let instances = self.driver().instances().await;
-        let secrets = self.vault().names();
-        Ok(names.into_iter().map(|name| self.status_of(name, &instances, &secrets)).collect())
+        let machines = self.clone();
+        // Files are read, many where modules have changed.
+        let work = tokio::task::spawn_blocking(move || {
+            let (secrets, host) = (machines.vault().names(), Host::this());
+            let status = |name| machines.status_of(name, &instances, &secrets, &host);
+            names.into_iter().map(status).collect()
+        });
+        work.await.map_err(|e| io_error("Reading", &self.paths().data, std::io::Error::other(e)))
     }
 
     fn status_of(
@@ -92,6 +103,7 @@ impl Machines {
         name: MachineName,
         instances: &Result<Vec<Instance>, DriverError>,
         secrets: &Result<BTreeMap<Scope, Vec<String>>, VaultError>,
+        host: &Host,
     ) -> MachineStatus {
         let folder = MachineFolder::new(self.paths(), &name);
         let mut problems = Vec::new();
@@ -136,7 +148,10 @@ impl Machines {
                 Vec::new()
             }
         };
+        let is_settled = !matches!(state, MachineState::Busy | MachineState::Interrupted);
+        let drift = generation.filter(|_| is_settled).map(|g| drift::of(&name, g, host));
         MachineStatus {
+            drift: drift.unwrap_or_default(),
             state,
             operation,
             driver: definition.as_ref().map_or_else(|| self.driver().kind(), |d| d.driver),

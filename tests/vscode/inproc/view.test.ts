@@ -29,6 +29,7 @@ describe("view", () => {
     const { view } = await setMachines([
       machine("alpha", {
         problems: ["Its instance is gone. Rebuild it."],
+        drift: [{ kind: "module-changed", message: "The module has changed.", cure: "rebuild" }],
         modules: [workspaceFolder(), "https://example.org/team/project#tools"],
         secrets: [
           { name: "TOKEN", description: "for the service", required: true, set: false },
@@ -41,13 +42,14 @@ describe("view", () => {
       children.map((item) => [item.label, item.description ?? ""]),
       [
         ["Its instance is gone. Rebuild it.", ""],
+        ["The module has changed.", ""],
         ["sample", workspaceFolder()],
         ["project#tools", "https://example.org/team/project"],
         ["TOKEN", "not set"],
         ["EXTRA", "set · optional"],
       ],
     );
-    const opened = children[1]?.command?.arguments?.[0] as vscode.Uri;
+    const opened = children[2]?.command?.arguments?.[0] as vscode.Uri;
     assert.equal(opened.fsPath, `${workspaceFolder()}/codchi.nix`);
   });
 

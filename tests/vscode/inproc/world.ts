@@ -50,6 +50,7 @@ export function machine(name: string, changes: Partial<MachineStatus> = {}): Mac
     secrets: [],
     log: null,
     problems: [],
+    drift: [],
     ...changes,
   };
 }

@@ -73,6 +73,9 @@ fn overview(machines: &[MachineStatus]) -> String {
         for problem in &machine.problems {
             text.push_str(&format!("\n{} {}: {problem}", "!".yellow().bold(), machine.name));
         }
+        for drift in &machine.drift {
+            text.push_str(&format!("\n{} {}: {}", "~".cyan().bold(), machine.name, drift.message));
+        }
     }
     text
 }
@@ -103,6 +106,9 @@ fn details(machine: &MachineStatus) -> String {
     let mut text = output::table(&rows);
     for problem in &machine.problems {
         text.push_str(&format!("\n{} {problem}", "!".yellow().bold()));
+    }
+    for drift in &machine.drift {
+        text.push_str(&format!("\n{} {}", "~".cyan().bold(), drift.message));
     }
     text
 }

@@ -164,10 +164,13 @@ impl LanguageServer for Server {
         }
         // For file systems that cannot be watched.
         self.shared.indexing.hint();
+        // A machine may be of an older module now.
+        self.shared.refresh.notify_one();
     }
 
     async fn did_change_watched_files(&self, _: DidChangeWatchedFilesParams) {
         self.shared.indexing.hint();
+        self.shared.refresh.notify_one();
     }
 
     async fn did_change_workspace_folders(&self, params: DidChangeWorkspaceFoldersParams) {

@@ -10,7 +10,7 @@ use super::watch::Watch;
 use codchi_driver::Driver;
 use codchi_host::Host;
 use codchi_ide::{Capability, Machine, MachineModule, MachineState, World};
-use codchi_machine::{MachineStatus, Scope, VaultError};
+use codchi_machine::{DriftKind, MachineStatus, Scope, VaultError};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -170,6 +170,7 @@ pub(crate) fn world(
                 .chain(names(&Scope::Machine(status.name.clone())))
                 .collect(),
             generation: status.generation,
+            is_outdated: status.drift.iter().any(|drift| drift.kind == DriftKind::ModuleChanged),
         }
     };
     let projects =
@@ -218,6 +219,7 @@ mod tests {
             secrets: Vec::new(),
             log: None,
             problems: Vec::new(),
+            drift: Vec::new(),
         }
     }
 

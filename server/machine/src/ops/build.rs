@@ -6,7 +6,7 @@ use crate::flake::{Flake, User, input_name};
 use crate::instance::Owner;
 use crate::run::{Outcome, Run};
 use crate::state::Generation;
-use crate::{MachineError, SourceKind, our_nix, snapshot};
+use crate::{MachineError, SourceKind, drift, our_nix, snapshot};
 use codchi_nix::{Nix, NixError, Progress, path_url};
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ impl Run<'_> {
         let flake = Flake::new(&self.definition, &self.machines.paths().home, &modules, &|index| {
             plain.contains(&index)
         })?;
+        // Before the copies, so that what changes in between counts as changed since.
+        self.next.digests = drift::digests(&self.definition.modules);
         self.copy_modules(&flake).await?;
         self.next.copies.clone_from(&flake.copies);
 
@@ -81,6 +83,7 @@ impl Run<'_> {
             gid: user.gid,
             created: 0,
             manifest,
+            local_modules: std::mem::take(&mut self.next.digests),
         });
         Ok(Outcome::Done)
     }

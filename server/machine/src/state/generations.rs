@@ -3,6 +3,7 @@
 use super::MachineFolder;
 use crate::files::{io_error, remove_file};
 use crate::{MachineError, Manifest};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A machine's built systems, and which of them it runs. This file, not the profile's link, says what is current: Nix
@@ -30,6 +31,9 @@ pub(crate) struct Generation {
     pub(crate) created: u64,
     /// What its modules ask of the host.
     pub(crate) manifest: Manifest,
+    /// Its local modules, each with the digest of the files that it was made of; none where nobody wrote that down.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) local_modules: BTreeMap<String, String>,
 }
 
 impl Generation {
@@ -135,6 +139,7 @@ mod tests {
             gid: 1000,
             created: 0,
             manifest: Manifest::default(),
+            local_modules: BTreeMap::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
     Manifest, ModuleSource, Operation, Options, SourceKind, Step, StepState,
 };
 use codchi_driver::{DriverKind, RunState, Stdio};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -60,6 +61,7 @@ impl World {
             gid: 1000,
             created: 0,
             manifest: Manifest::default(),
+            local_modules: BTreeMap::new(),
         }
     }
 

@@ -162,6 +162,7 @@ fn a_machine_that_was_built_anew_is_another_surrounding() {
             modules: vec![MachineModule { path: path.into(), output: None }],
             secrets: [].into(),
             generation,
+            is_outdated: false,
         }],
         ..Surroundings::default()
     };

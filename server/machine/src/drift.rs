@@ -1,0 +1,181 @@
+//! What differs between a machine and what it would be if it was made now.
+
+use crate::state::Generation;
+use crate::{MachineName, ModuleSource, Operation, SourceKind};
+use codchi_host::{Capability, Host};
+use codchi_module::relative_paths;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
+
+/// A difference between a machine and what it would be if it was made now.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// Which.
+    pub kind: DriftKind,
+    /// What differs and what to do about it, as a sentence or two.
+    pub message: String,
+    /// The operation that mends it, where there is one.
+    pub cure: Option<Operation>,
+}
+
+/// What differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DriftKind {
+    /// The files around a module are others than those that the machine was built of.
+    ModuleChanged,
+    /// The computer offers a required capability no longer.
+    CapabilityLost,
+}
+
+/// No more files of a module are looked at, and no larger ones.
+const MOST: usize = 2_000;
+const LARGEST: u64 = 4 << 20;
+
+/// What differs for a machine that runs `generation`. Blocking: reads the files of local modules.
+pub(crate) fn of(name: &MachineName, generation: &Generation, host: &Host) -> Vec<Drift> {
+    let mut found = Vec::new();
+    for (module, built) in &generation.local_modules {
+        let now = ModuleSource::parse(module, Path::new("/")).ok().and_then(|module| digest(&module));
+        // One that is gone is told by whoever builds it.
+        if now.is_some_and(|now| now != *built) {
+            found.push(Drift {
+                kind: DriftKind::ModuleChanged,
+                message: format!(
+                    "The module {module} has changed since generation {}. `codchi rebuild {name}` takes that in.",
+                    generation.number
+                ),
+                cure: Some(Operation::Rebuild),
+            });
+        }
+    }
+    for required in &generation.manifest.required_capabilities {
+        let answer = required.parse::<Capability>().ok().map(|capability| host.probe(capability));
+        if let Some(answer) = answer.filter(|answer| !answer.available) {
+            let remedy = answer.remedy.map(|remedy| format!(" {remedy}")).unwrap_or_default();
+            found.push(Drift {
+                kind: DriftKind::CapabilityLost,
+                message: format!(
+                    "Its modules need `{required}`, which this computer offers no longer: {}.{remedy}",
+                    answer.probed.trim_end_matches('.')
+                ),
+                cure: None,
+            });
+        }
+    }
+    found
+}
+
+/// The digests of the files of those modules that are local.
+pub(crate) fn digests(modules: &[ModuleSource]) -> BTreeMap<String, String> {
+    let local = modules.iter().filter_map(|module| Some((module.to_string(), digest(module)?)));
+    local.collect()
+}
+
+/// The digest of the files that a module is made of, as far as its text names them: those where it begins, and all that Nix
+/// files among them name by a relative path. What else is beside them is the project's. `None` where there are none, or too
+/// many.
+fn digest(module: &ModuleSource) -> Option<String> {
+    let beginnings = match &module.kind {
+        SourceKind::Git(_) => return None,
+        SourceKind::File(file) => vec![file.clone()],
+        SourceKind::Folder(folder) => {
+            ["flake.nix", "flake.lock", "codchi.nix", "default.nix"].map(|name| folder.join(name)).into()
+        }
+    };
+    let (mut open, mut files) = (beginnings, BTreeMap::new());
+    while let Some(path) = open.pop() {
+        if files.contains_key(&path) {
+            continue;
+        }
+        if path.is_dir() {
+            // As `import` does; other folders stand for what they are made of, which may be everything.
+            open.push(path.join("default.nix"));
+            continue;
+        }
+        let Some(contents) = contents(&path) else { continue };
+        if path.extension().is_some_and(|extension| extension == "nix")
+            && let (Ok(text), Some(folder)) = (std::str::from_utf8(&contents), path.parent())
+        {
+            open.extend(relative_paths(text).into_iter().map(|written| normal(&folder.join(written))));
+        }
+        files.insert(path, Sha256::digest(&contents));
+        if files.len() > MOST {
+            return None;
+        }
+    }
+    if files.is_empty() {
+        return None;
+    }
+    let mut all = Sha256::new();
+    for (path, digest) in files {
+        all.update(Sha256::digest(path.as_os_str().as_encoded_bytes()));
+        all.update(digest);
+    }
+    Some(all.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn contents(path: &Path) -> Option<Vec<u8>> {
+    let metadata = std::fs::metadata(path).ok().filter(|it| it.is_file() && it.len() <= LARGEST)?;
+    let mut contents = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    File::open(path).ok()?.take(LARGEST).read_to_end(&mut contents).ok()?;
+    Some(contents)
+}
+
+/// A path without `.` and `..`, by its text.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => drop(normal.pop()),
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Manifest;
+
+    #[test]
+    fn a_module_that_changed_is_told_until_it_is_as_it_was_and_a_capability_that_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let (module, offers) = (root.path().join("module"), root.path().join("host"));
+        let write = |file: &str, text: &str| std::fs::write(module.join(file), text).unwrap();
+        std::fs::create_dir_all(module.join("parts")).unwrap();
+        std::fs::create_dir_all(offers.join("dev/dri")).unwrap();
+        std::fs::write(offers.join("dev/dri/renderD128"), "").unwrap();
+        write("codchi.nix", "{ imports = [ ./parts ]; environment.etc.motd.source = ./motd; }");
+        write("parts/default.nix", "{ }");
+        write("motd", "hello");
+        let source = ModuleSource { kind: SourceKind::Folder(module.clone()), output: None };
+        let host = Host { root: offers.clone(), environment: BTreeMap::new() };
+        let manifest = Manifest { required_capabilities: vec!["gpu".into()], ..Manifest::default() };
+        let (toplevel, local_modules) = ("/nix/store/3".into(), digests(&[source]));
+        let generation =
+            Generation { number: 3, toplevel, uid: 1000, gid: 1000, created: 0, manifest, local_modules };
+        let kinds = || {
+            let found = of(&"a".parse().unwrap(), &generation, &host);
+            found.into_iter().map(|drift| drift.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(), []);
+        // The project's own files are none of the module's.
+        write("main.rs", "fn main() {}");
+        assert_eq!(kinds(), []);
+        for (file, before) in [("parts/default.nix", "{ }"), ("motd", "hello")] {
+            write(file, "changed");
+            assert_eq!(kinds(), [DriftKind::ModuleChanged], "{file}");
+            write(file, before);
+            assert_eq!(kinds(), [], "{file}");
+        }
+        std::fs::remove_file(offers.join("dev/dri/renderD128")).unwrap();
+        assert_eq!(kinds(), [DriftKind::CapabilityLost]);
+    }
+}
