@@ -20,6 +20,7 @@ const icons = {
   interrupted: ["debug-pause", "list.warningForeground"],
   missing: ["circle-slash", "list.errorForeground"],
   unknown: ["question", "list.warningForeground"],
+  orphaned: ["debug-disconnect", "list.warningForeground"],
 } as const;
 
 /** One word: the state, or what is being done. An interrupted machine names its operation too, but nobody is at it. */

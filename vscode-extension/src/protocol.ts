@@ -29,7 +29,7 @@ export type Params<C extends ServerCommand> = ServerCommands[C]["params"];
 export type Result<C extends ServerCommand> = ServerCommands[C]["result"];
 
 /** How a machine is; `running` and `stopped` are the driver's word. */
-export type MachineState = "running" | "stopped" | "busy" | "interrupted" | "missing" | "unknown";
+export type MachineState = "running" | "stopped" | "busy" | "interrupted" | "missing" | "unknown" | "orphaned";
 
 /** A machine and how it is. */
 export interface MachineStatus {

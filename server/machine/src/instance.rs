@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 const NAME_LABEL: &str = "user.codchi.machine";
 /// The label that holds [`Definition::id`].
 const ID_LABEL: &str = "user.codchi.id";
+/// The label that holds the data folder with the machine's state: an engine may run machines of several people.
+const DATA_LABEL: &str = "user.codchi.data";
 /// The first id of people on Linux distributions; those below belong to the system, also inside a machine.
 const FIRST_PERSON: u32 = 1000;
 /// The NixOS group `users`, which may be a person's own group.
@@ -35,6 +37,12 @@ pub(crate) fn is_own(instance: &Instance, definition: &Definition) -> bool {
 /// The [`Definition::id`] that an instance was made for.
 pub(crate) fn id(instance: &Instance) -> Option<String> {
     instance.labels.get(ID_LABEL).cloned()
+}
+
+/// The machine that an instance was made for, where its state is, or was, in this data folder.
+pub(crate) fn machine_of(instance: &Instance, data: &Path) -> Option<MachineName> {
+    let is_here = instance.labels.get(DATA_LABEL).is_some_and(|of| Path::new(of) == data);
+    instance.labels.get(NAME_LABEL).filter(|_| is_here)?.parse().ok()
 }
 
 /// The machine's own instance; `None` where there is none.
@@ -129,6 +137,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) server: &'a ServerInfo,
     /// The host.
     pub(crate) host: &'a Host,
+    /// The data folder, which holds the machine's state.
+    pub(crate) data: &'a Path,
 }
 
 /// The whole specification of a machine's instance.
@@ -136,10 +146,11 @@ pub(crate) struct Parts<'a> {
 /// # Errors
 /// Where the project folder is gone.
 pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
-    let Parts { name, definition, generation, server, host } = *parts;
+    let Parts { name, definition, generation, server, host, data } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
     spec.labels.insert(ID_LABEL.into(), definition.id.clone());
+    spec.labels.insert(DATA_LABEL.into(), data.display().to_string());
     // The store alone: the database, the profiles and the daemon's socket beside it are the host's. Where it can be
     // shifted, its files belong to root inside, too, which `sudo` demands of its plugins; the rest does without.
     let store = PathBuf::from("/nix/store");
@@ -327,6 +338,7 @@ mod tests {
             generation: &generation,
             server: &server,
             host: &host,
+            data: Path::new("/data"),
         };
         spec(&parts).unwrap()
     }

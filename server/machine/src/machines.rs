@@ -1,7 +1,7 @@
 //! The controller: every verb of the command line and of the editor.
 
 use crate::flake::DEFAULT_NIXPKGS;
-use crate::instance::instance_name;
+use crate::instance::{instance_name, machine_of};
 use crate::log::{self, Reporter};
 use crate::run::Run;
 use crate::state::{Definition, Generations, Journal, Lock, MachineFolder, machine_names, now};
@@ -283,7 +283,10 @@ impl Machines {
         let lock = Arc::new(Lock::take(&self.paths, name, operation).await?);
         let folder = MachineFolder::new(&self.paths, name);
         if !folder.exists() {
-            return Err(self.unknown(name));
+            if operation != Operation::Delete || !self.is_orphan(name).await? {
+                return Err(self.unknown(name));
+            }
+            folder.found(&self.trusting_the_name(name, None).await?, &journal)?;
         }
         let report = Reporter::new(&self.paths, name, operation, front)?;
         let result = async {
@@ -454,6 +457,13 @@ impl Machines {
             created: 0,
             modules: Vec::new(),
         })
+    }
+
+    /// Whether there is an instance that was made here for a machine whose files are gone.
+    async fn is_orphan(&self, name: &MachineName) -> Result<bool, MachineError> {
+        let instance = self.driver.instance(&instance_name(name)?).await?;
+        let machine = instance.and_then(|instance| machine_of(&instance, &self.paths.data));
+        Ok(machine.as_ref() == Some(name))
     }
 
     /// There is no such machine.

@@ -2,7 +2,7 @@
 
 use crate::drift::{self, Drift};
 use crate::files::io_error;
-use crate::instance::is_own;
+use crate::instance::{is_own, machine_of};
 use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
 use crate::{MachineError, MachineName, Machines, Manifest, Operation, Scope, VaultError};
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
@@ -60,6 +60,8 @@ pub enum MachineState {
     Missing,
     /// The driver reports an error, or cannot be asked.
     Unknown,
+    /// There is an instance that was made here, and nothing else is known of it: the machine's files are gone.
+    Orphaned,
 }
 
 /// A declared secret of a machine.
@@ -84,18 +86,53 @@ impl Machines {
     /// Where the state folder cannot be read.
     pub async fn status(&self) -> Result<Vec<MachineStatus>, MachineError> {
         let names = machine_names(self.paths())?;
-        if names.is_empty() {
+        let instances = self.driver().instances().await;
+        if names.is_empty() && instances.is_err() {
             return Ok(Vec::new());
         }
-        let instances = self.driver().instances().await;
         let machines = self.clone();
         // Files are read, many where modules have changed.
         let work = tokio::task::spawn_blocking(move || {
             let (secrets, host) = (machines.vault().names(), Host::this());
             let status = |name| machines.status_of(name, &instances, &secrets, &host);
-            names.into_iter().map(status).collect()
+            let orphans = machines.orphans(&names, &instances);
+            let mut all: Vec<MachineStatus> = names.into_iter().map(status).chain(orphans).collect();
+            all.sort_by(|a, b| a.name.cmp(&b.name));
+            all
         });
         work.await.map_err(|e| io_error("Reading", &self.paths().data, std::io::Error::other(e)))
+    }
+
+    /// Instances that were made here for machines that there are no more.
+    fn orphans(
+        &self,
+        names: &[MachineName],
+        instances: &Result<Vec<Instance>, DriverError>,
+    ) -> Vec<MachineStatus> {
+        let instances = instances.as_deref().unwrap_or_default().iter();
+        let names = instances
+            .filter_map(|instance| machine_of(instance, &self.paths().data))
+            .filter(|name| !names.contains(name) && !Lock::is_held(self.paths(), name));
+        let orphan = |name: MachineName| MachineStatus {
+            state: MachineState::Orphaned,
+            operation: None,
+            driver: self.driver().kind(),
+            modules: Vec::new(),
+            module_folders: Vec::new(),
+            project: None,
+            workspace: String::new(),
+            ssh_host: name.host_alias(),
+            generation: 0,
+            secrets: Vec::new(),
+            log: self.log(&name),
+            problems: vec![format!(
+                "Its files are gone, and only its instance `{}` is left. `codchi delete {name}` removes that.",
+                name.host_alias()
+            )],
+            drift: Vec::new(),
+            name,
+        };
+        names.map(orphan).collect()
     }
 
     fn status_of(

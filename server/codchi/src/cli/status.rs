@@ -46,6 +46,7 @@ fn state(machine: &MachineStatus) -> String {
         MachineState::Interrupted => "interrupted",
         MachineState::Missing => "missing",
         MachineState::Unknown => "unknown",
+        MachineState::Orphaned => "orphaned",
     };
     match machine.operation {
         Some(operation) => format!("{state} ({operation:?})").to_lowercase(),

@@ -162,7 +162,9 @@ pub(crate) fn world(
                 codchi_machine::MachineState::Interrupted | codchi_machine::MachineState::Missing => {
                     MachineState::Broken
                 }
-                codchi_machine::MachineState::Unknown => MachineState::Unknown,
+                codchi_machine::MachineState::Unknown | codchi_machine::MachineState::Orphaned => {
+                    MachineState::Unknown
+                }
             },
             modules: status.modules.iter().filter_map(|module| local_module(module)).collect(),
             secrets: declared

@@ -40,6 +40,7 @@ impl Run<'_> {
             generation: self.target()?,
             server: &server,
             host: &host,
+            data: &self.machines.paths().data,
         };
         Ok((spec(&parts)?, server))
     }

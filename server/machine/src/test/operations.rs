@@ -176,6 +176,26 @@ async fn a_rollback_that_fails_leaves_the_machine_at_its_generation() {
 }
 
 #[tokio::test]
+async fn an_instance_whose_machine_lost_its_files_is_told_and_can_be_deleted() {
+    let world = World::new();
+    let data = world.machines.paths().data.display().to_string();
+    let labels =
+        |data| [("user.codchi.machine", "a"), ("user.codchi.id", "id-of-a"), ("user.codchi.data", data)];
+    // Those of others are none of ours.
+    world.driver.insert(A, &labels("/somewhere/else"), RunState::Running);
+    assert_eq!(world.machines.status().await.unwrap(), []);
+    assert!(world.delete().await.unwrap_err().to_string().contains("There is no machine"));
+    world.driver.insert(A, &labels(&data), RunState::Running);
+    let (state, problems) = world.only_status().await;
+    assert_eq!(state, MachineState::Orphaned);
+    assert!(problems[0].contains("`codchi delete a`"), "{problems:?}");
+    world.delete().await.unwrap();
+    assert!(world.driver.get(A).is_none());
+    assert_eq!(world.machines.status().await.unwrap(), []);
+    assert!(!world.state().exists());
+}
+
+#[tokio::test]
 async fn what_a_machine_is_made_of_is_put_back_where_a_change_was_interrupted() {
     let world = World::with_machine(RunState::Running);
     let folder = world.state();
