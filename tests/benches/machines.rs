@@ -1,15 +1,22 @@
 //! What codchi adds to the engine's own command, as whole processes: `codchi exec NAME true` beside `lxc exec`, and
 //! `codchi create` with a built closure, until the machine's system is up, beside an instance of the same image made and
-//! started by hand with `lxc`.
+//! started by hand with `lxc`; and the status of 200 machines.
 //!
 //! Needs the environment of `cargo xtask lab up` (`cargo xtask bench` provides it) and `CODCHI_BIN`.
 
-use std::path::Path;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const EXECS: usize = 30;
 const CREATES: usize = 7;
+const STATUSES: usize = 20;
+/// So many machines one status is about.
+const MACHINES: usize = 200;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -26,7 +33,7 @@ fn main() -> ExitCode {
 fn measure() -> Result<()> {
     let bench = Bench::new()?;
     bench.codchi(&["create", ".", "--name", "bench", "--yes"])?;
-    let result = bench.exec().and_then(|()| bench.create());
+    let result = bench.exec().and_then(|()| bench.create()).and_then(|()| bench.status());
     let deleted = bench.codchi(&["delete", "bench", "--yes"]);
     result.and(deleted)
 }
@@ -55,6 +62,10 @@ impl Bench {
     }
 
     fn codchi(&self, arguments: &[&str]) -> Result<()> {
+        succeed(&mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let home = self.home.path();
         let mut command = Command::new(&self.binary);
         command
@@ -65,7 +76,7 @@ impl Bench {
         for name in ["XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
             command.env(name, home.join(name));
         }
-        succeed(&mut command)
+        command
     }
 
     fn exec(&self) -> Result<()> {
@@ -77,6 +88,24 @@ impl Bench {
         }
         report("codchi exec bench true", ours);
         report("lxc exec codchi-bench -- true", theirs);
+        Ok(())
+    }
+
+    /// Of the machine, and of copies of its state, whose instances are gone.
+    fn status(&self) -> Result<()> {
+        let machines = self.home.path().join("XDG_DATA_HOME/codchi/machines");
+        for n in 1..MACHINES {
+            let copy = machines.join(format!("bench-{n}"));
+            succeed(Command::new("cp").arg("--archive").arg(machines.join("bench")).arg(copy))?;
+        }
+        let engine = Path::new(&std::env::var("LXD_DIR")?).join("unix.socket");
+        let counter = Counter::before(engine, self.home.path().join("counted.socket"))?;
+        let mut times = Vec::new();
+        for _ in 0..STATUSES {
+            times.push(timed(|| succeed(self.command(&["status"]).env("LXD_SOCKET", &counter.socket)))?);
+        }
+        report(&format!("codchi status of {MACHINES} machines"), times);
+        println!("requests to the engine for each: {}", counter.requests.load(Ordering::SeqCst) / STATUSES);
         Ok(())
     }
 
@@ -95,11 +124,48 @@ impl Bench {
             self.codchi(&["delete", "bench", "--yes"])?;
             ours.push(timed(|| self.codchi(&["create", ".", "--name", "bench", "--yes"]))?);
             theirs.push(timed(|| by_hand(image.trim(), init.trim()))?);
-            lxc(&["delete", "--force", "by-hand"])?;
+            delete_by_hand()?;
         }
         report("codchi create, closure built", ours);
         report("an instance of the same image by hand with lxc, until it is started", theirs);
         Ok(())
+    }
+}
+
+/// Takes connections in the engine's place and passes them on; counts requests.
+struct Counter {
+    socket: PathBuf,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Counter {
+    fn before(engine: PathBuf, socket: PathBuf) -> Result<Self> {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let (listener, counted) = (UnixListener::bind(&socket)?, requests.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = UnixStream::connect(&engine) else { continue };
+                let counted = counted.clone();
+                let (Ok(mut from), Ok(mut to)) = (server.try_clone(), client.try_clone()) else { continue };
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                std::thread::spawn(move || pass_on(client, server, &counted));
+            }
+        });
+        Ok(Self { socket, requests })
+    }
+}
+
+fn pass_on(mut client: UnixStream, mut server: UnixStream, counted: &AtomicUsize) -> std::io::Result<()> {
+    const LINE_END: &[u8] = b" HTTP/1.1\r\n";
+    let mut buffer = [0; 65536];
+    loop {
+        let len = client.read(&mut buffer)?;
+        if len == 0 {
+            return server.shutdown(std::net::Shutdown::Write);
+        }
+        let requests = buffer[..len].windows(LINE_END.len()).filter(|part| *part == LINE_END).count();
+        counted.fetch_add(requests, Ordering::SeqCst);
+        server.write_all(&buffer[..len])?;
     }
 }
 
@@ -113,6 +179,18 @@ fn by_hand(image: &str, init: &str) -> Result<()> {
     std::os::unix::fs::symlink(init, &link)?;
     push_link(&link)?;
     lxc(&["start", "by-hand"])
+}
+
+/// The engine may still be at it for a moment.
+fn delete_by_hand() -> Result<()> {
+    let delete = || lxc(&["delete", "--force", "by-hand"]);
+    for _ in 0..20 {
+        if delete().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    delete()
 }
 
 fn push_link(link: &Path) -> Result<()> {
