@@ -1,0 +1,374 @@
+//! What a machine is made of, and how that is changed: its modules, its nixpkgs, the revisions of both.
+
+use crate::flake::{NIXPKGS, PIN};
+use crate::machines::Prepared;
+use crate::nixpkgs::{DEFAULT_NIXPKGS, Pin};
+use crate::state::{Definition, Journal, MachineFolder, NixpkgsFrom, machine_names, now, personal_sources};
+use crate::{
+    CancellationToken, CreateRequest, Front, MachineError, MachineName, Machines, ModuleSource,
+    NixpkgsChoice, Operation, SourceKind, files,
+};
+use codchi_nix::{Lock, Nix, NixError, Revision};
+use std::path::PathBuf;
+
+/// A module of a machine, as `codchi module ls` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModuleStatus {
+    /// Its number, from 1.
+    pub number: usize,
+    /// Its source, as a person writes it.
+    pub source: String,
+    /// Whether it is one that the person adds to all machines.
+    pub personal: bool,
+    /// Whether it is read anew at each rebuild, as it lies on this computer.
+    pub local: bool,
+    /// What is locked of it; `None` where nothing is yet.
+    pub revision: Option<Revision>,
+}
+
+/// Of what newer revisions are locked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Update {
+    /// All that the machine is made of.
+    #[default]
+    All,
+    /// One module, by its source or number.
+    Module(String),
+    /// nixpkgs.
+    Nixpkgs,
+}
+
+/// What an update did to one thing that a machine is made of.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputChange {
+    /// `nixpkgs`, or the source of a module.
+    pub name: String,
+    /// What was locked before.
+    pub from: Option<Revision>,
+    /// What is locked now.
+    pub to: Option<Revision>,
+}
+
+impl Machines {
+    /// What the request makes of a machine.
+    pub(crate) fn definition(&self, request: &CreateRequest) -> Result<Definition, MachineError> {
+        let mut definition = Definition {
+            version: Definition::VERSION,
+            id: Definition::new_id(),
+            driver: self.driver().kind(),
+            nixpkgs: NixpkgsFrom::Pin,
+            project: None,
+            created: now(),
+            next_input: 0,
+            modules: Vec::new(),
+        };
+        for source in &request.modules {
+            definition.add(source.clone(), false);
+        }
+        for source in self.personal_modules()? {
+            definition.add(source, true);
+        }
+        if let Some(choice) = &request.nixpkgs {
+            definition.choose_nixpkgs(&request.name, choice)?;
+        }
+        are_there(&definition)?;
+        let local = || request.modules.iter().find_map(ModuleSource::folder).map(Into::into);
+        let project: Option<PathBuf> = request.project.clone().or_else(local);
+        definition.project = project
+            .map(|folder| {
+                folder.canonicalize().map_err(|e| files::io_error("Reading the project folder", &folder, e))
+            })
+            .transpose()?;
+        Ok(definition)
+    }
+
+    /// The modules of a machine and what is locked of them.
+    ///
+    /// # Errors
+    /// Where there is no such machine, or its files cannot be read.
+    pub fn modules(&self, name: &MachineName) -> Result<Vec<ModuleStatus>, MachineError> {
+        let (folder, definition) = self.made_of(name)?;
+        let locked = Locked::read(&folder)?;
+        let modules = (1..).zip(&definition.modules).map(|(number, module)| ModuleStatus {
+            number,
+            source: module.source.to_string(),
+            personal: module.personal,
+            local: module.source.folder().is_some(),
+            revision: locked.revision(&module.input),
+        });
+        Ok(modules.collect())
+    }
+
+    /// Which nixpkgs a machine is made of, and what is locked of it.
+    ///
+    /// # Errors
+    /// Where there is no such machine, or its files cannot be read.
+    pub fn nixpkgs(&self, name: &MachineName) -> Result<(NixpkgsChoice, Option<Revision>), MachineError> {
+        let (folder, definition) = self.made_of(name)?;
+        Ok((definition.nixpkgs_choice(), Locked::read(&folder)?.revision(NIXPKGS)))
+    }
+
+    /// Adds modules to a machine, and the personal ones that it lacks where `personal`; rebuilds it. Gives how many are
+    /// new; where none is, nothing is done.
+    ///
+    /// # Errors
+    /// Any; then the machine is as before.
+    pub async fn add_modules(
+        &self,
+        name: &MachineName,
+        sources: Vec<ModuleSource>,
+        personal: bool,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<usize, MachineError> {
+        let added = sources.into_iter().map(|source| (source, false));
+        let own = if personal { self.personal_modules()? } else { Vec::new() };
+        let sources: Vec<_> = added.chain(own.into_iter().map(|source| (source, true))).collect();
+        let add = |definition: &mut Definition| {
+            sources.iter().filter(|(source, personal)| definition.add(source.clone(), *personal)).count()
+        };
+        // Looked at before, so that nothing is rebuilt for nothing.
+        let new = add(&mut self.made_of(name)?.1);
+        if new > 0 {
+            let change = |definition: &mut Definition| {
+                add(definition);
+                are_there(definition)
+            };
+            self.change(name, change, front, cancel).await?;
+        }
+        Ok(new)
+    }
+
+    /// Takes a module of a machine, named by its source or number, from elsewhere, as a local clone; rebuilds it.
+    ///
+    /// # Errors
+    /// Any; then the machine is as before.
+    pub async fn set_module(
+        &self,
+        name: &MachineName,
+        module: &str,
+        source: ModuleSource,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<(), MachineError> {
+        let change = |definition: &mut Definition| {
+            let index = definition.module_at(name, module)?;
+            definition.replace(index, source)?;
+            are_there(definition)
+        };
+        self.change(name, change, front, cancel).await
+    }
+
+    /// Removes a module, named by its source or number, from a machine; rebuilds it.
+    ///
+    /// # Errors
+    /// Any; then the machine is as before.
+    pub async fn remove_module(
+        &self,
+        name: &MachineName,
+        module: &str,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<(), MachineError> {
+        let change = |definition: &mut Definition| {
+            let index = definition.module_at(name, module)?;
+            definition.remove(index, name)
+        };
+        self.change(name, change, front, cancel).await
+    }
+
+    /// Makes a machine of another nixpkgs; rebuilds it.
+    ///
+    /// # Errors
+    /// Any; then the machine is as before.
+    pub async fn set_nixpkgs(
+        &self,
+        name: &MachineName,
+        choice: &NixpkgsChoice,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<(), MachineError> {
+        let change = |definition: &mut Definition| definition.choose_nixpkgs(name, choice);
+        self.change(name, change, front, cancel).await
+    }
+
+    /// Locks newer revisions of what a machine is made of, for the next rebuild, or rebuilds it with them at once. Gives
+    /// what was locked before and is now. The shared nixpkgs is taken as [`Machines::move_pin`] has left it.
+    ///
+    /// # Errors
+    /// Any; then the machine is as before.
+    pub async fn update(
+        &self,
+        name: &MachineName,
+        what: &Update,
+        rebuild: bool,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<InputChange>, MachineError> {
+        let mut before = None;
+        let operation = if rebuild { Operation::Rebuild } else { Operation::Update };
+        let prepare = |prepared: &mut Prepared| {
+            let inputs = inputs(&prepared.definition, name, what)?;
+            before = Some(Locked::parse(prepared.journal.lock.as_deref()));
+            prepared.journal.update.clone_from(&inputs);
+            Ok(())
+        };
+        self.operate_prepared(name, Journal::new(operation), prepare, front, cancel).await?;
+        let (folder, definition) = self.made_of(name)?;
+        let (before, after) = (before.unwrap_or_default(), Locked::read(&folder)?);
+        let inputs = inputs(&definition, name, what)?;
+        let change = |input: &String| {
+            let of_input = definition.modules.iter().filter(|module| module.input == *input);
+            let mut names: Vec<_> = of_input.map(|module| module.source.to_string()).collect();
+            let nixpkgs = names.is_empty();
+            if nixpkgs {
+                names.push(NIXPKGS.into());
+            }
+            let input = if nixpkgs { NIXPKGS } else { input };
+            InputChange { name: names.join(", "), from: before.revision(input), to: after.revision(input) }
+        };
+        Ok(inputs.iter().map(change).collect())
+    }
+
+    /// Moves the nixpkgs that machines share to its newest revision. No machine changes by that alone.
+    ///
+    /// # Errors
+    /// Where it cannot be fetched; then it is as before.
+    pub async fn move_pin(&self, cancel: &CancellationToken) -> Result<InputChange, MachineError> {
+        let pin = Pin::new(self.paths());
+        let from = pin.revision();
+        let nix = Nix::find().await?;
+        pin.hold(self.pinned_url(), true, &nix, cancel).await?;
+        Ok(InputChange { name: NIXPKGS.into(), from, to: pin.revision() })
+    }
+
+    /// Whether an update is about the shared nixpkgs: of one machine, or of any where none is named.
+    ///
+    /// # Errors
+    /// Where there is no such machine, or its files cannot be read.
+    pub fn wants_pin(&self, name: Option<&MachineName>, what: &Update) -> Result<bool, MachineError> {
+        if matches!(what, Update::Module(_)) {
+            return Ok(false);
+        }
+        let has_pin = |name: &MachineName| {
+            self.made_of(name).map(|(_, definition)| definition.nixpkgs == NixpkgsFrom::Pin)
+        };
+        match name {
+            Some(name) => has_pin(name),
+            None => Ok(machine_names(self.paths())?.iter().any(|name| has_pin(name).unwrap_or(false))),
+        }
+    }
+
+    /// The flake URL of the nixpkgs that machines share.
+    pub(crate) fn pinned_url(&self) -> &str {
+        self.options().nixpkgs.as_deref().unwrap_or(DEFAULT_NIXPKGS)
+    }
+
+    fn personal_modules(&self) -> Result<Vec<ModuleSource>, MachineError> {
+        personal_sources(&self.options().personal_modules, &self.paths().home)
+    }
+
+    fn made_of(&self, name: &MachineName) -> Result<(MachineFolder, Definition), MachineError> {
+        let folder = MachineFolder::new(self.paths(), name);
+        let definition = folder.definition()?.ok_or_else(|| self.unknown(name))?;
+        Ok((folder, definition))
+    }
+}
+
+/// That all local modules are there.
+fn are_there(definition: &Definition) -> Result<(), MachineError> {
+    match definition.gone() {
+        None => Ok(()),
+        Some(source) => Err(MachineError::User {
+            message: format!("There is no module at {source}"),
+            hint: Some("Name a folder with a flake.nix or codchi.nix, a .nix file or a git URL.".into()),
+        }),
+    }
+}
+
+/// The names of the flake inputs that an update is about.
+fn inputs(definition: &Definition, name: &MachineName, what: &Update) -> Result<Vec<String>, MachineError> {
+    let nixpkgs = match &definition.nixpkgs {
+        NixpkgsFrom::Pin => Some(PIN),
+        NixpkgsFrom::Url(_) => Some(NIXPKGS),
+        NixpkgsFrom::Follow(_) => None,
+    };
+    match what {
+        Update::All => {
+            let remote = definition.modules.iter().filter(|m| matches!(m.source.kind, SourceKind::Git(_)));
+            let mut inputs: Vec<String> = Vec::new();
+            for input in remote.map(|m| m.input.clone()).chain(nixpkgs.map(Into::into)) {
+                if !inputs.contains(&input) {
+                    inputs.push(input);
+                }
+            }
+            Ok(inputs)
+        }
+        Update::Module(text) => {
+            let index = definition.module_at(name, text)?;
+            match definition.modules.get(index) {
+                Some(module) if module.source.folder().is_none() => Ok(vec![module.input.clone()]),
+                _ => Err(MachineError::User {
+                    message:
+                        "A module on this computer has no revision to update: each rebuild takes it as it is"
+                            .into(),
+                    hint: Some(format!("Run `codchi rebuild {name}`.")),
+                }),
+            }
+        }
+        Update::Nixpkgs => match nixpkgs {
+            Some(input) => Ok(vec![input.into()]),
+            None => Err(MachineError::User {
+                message: format!("The nixpkgs of `{name}` is that of one of its modules and moves with it"),
+                hint: Some(format!(
+                    "Update the module (`codchi update {name} --module MODULE`), or choose another nixpkgs \
+                     (`codchi nixpkgs {name} pin`)."
+                )),
+            }),
+        },
+    }
+}
+
+/// What a machine has locked.
+#[derive(Default)]
+pub(crate) struct Locked {
+    lock: Option<Lock>,
+    folder: PathBuf,
+}
+
+impl Locked {
+    /// Reads it; nothing is locked where that is damaged, and Nix then says so.
+    pub(crate) fn read(folder: &MachineFolder) -> Result<Self, MachineError> {
+        Ok(Self { folder: folder.flake(), ..Self::parse(folder.flake_lock()?.as_deref()) })
+    }
+
+    fn parse(text: Option<&str>) -> Self {
+        Self { lock: text.and_then(|text| Lock::parse(text).ok()), folder: PathBuf::new() }
+    }
+
+    /// The revision of an input.
+    fn revision(&self, input: &str) -> Option<Revision> {
+        self.lock.as_ref()?.locked(input, &self.folder).map(|locked| Revision::new(&locked))
+    }
+
+    /// Whether an input is locked, and then whether it is read as a flake.
+    pub(crate) fn is_flake(&self, input: &str) -> Option<bool> {
+        self.lock.as_ref()?.is_flake(input)
+    }
+}
+
+/// What to do where Nix cannot lock what a machine is made of.
+pub(crate) fn explain_lock(error: NixError, definition: &Definition, name: &MachineName) -> MachineError {
+    let NixError::Failed { message, .. } = &error else { return error.into() };
+    if let (NixpkgsFrom::Follow(_), true) = (&definition.nixpkgs, message.contains("non-existent input")) {
+        let choice = definition.nixpkgs_choice().to_string();
+        let module = choice.trim_start_matches("follow:");
+        return MachineError::User {
+            message: format!("The module {module} has no input `nixpkgs` that `{name}` could follow"),
+            hint: Some(format!("Choose another nixpkgs, e.g. `codchi nixpkgs {name} pin`.")),
+        };
+    }
+    error.into()
+}
