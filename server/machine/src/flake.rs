@@ -30,9 +30,9 @@ pub(crate) struct Input {
     /// Its name, e.g. `module-0`; modules of one source share it.
     pub(crate) name: String,
     /// Where it comes from.
-    pub(crate) url: String,
+    url: String,
     /// Whether it is read as a flake.
-    pub(crate) is_flake: bool,
+    is_flake: bool,
     /// What of it is taken.
     part: Part,
     /// Whether it is a copy of a local folder, which is read anew at each build.

@@ -370,5 +370,15 @@ pub(crate) fn explain_lock(error: NixError, definition: &Definition, name: &Mach
             hint: Some(format!("Choose another nixpkgs, e.g. `codchi nixpkgs {name} pin`.")),
         };
     }
+    if message.contains("parse_error") && message.contains("json") {
+        return MachineError::User {
+            message: format!("The flake.lock of one of the modules of `{name}`, or of their inputs, is no lock: {message}"),
+            hint: Some(
+                "Where two branches were merged, resolve the conflict in flake.lock (the lines between <<<<<<< and >>>>>>>), or \
+                 remove it and run `nix flake lock`; then commit it."
+                    .into(),
+            ),
+        };
+    }
     error.into()
 }

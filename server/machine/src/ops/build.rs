@@ -25,12 +25,6 @@ impl Run<'_> {
         let flake = self.look_at_modules(&plain)?;
         self.copy_modules(&flake).await?;
         self.next.copies.clone_from(&flake.copies);
-        let flake = if self.choose_local_outputs(&nix, &flake).await? {
-            self.look_at_modules(&plain)?
-        } else {
-            flake
-        };
-
         let folder = self.folder.flake();
         make_folder(&folder)?;
         our_nix::write(&folder.join("codchi"))?;
@@ -53,6 +47,11 @@ impl Run<'_> {
             NixError::Cancelled => MachineError::Cancelled,
             error => explain_lock(localise(error, &self.next.copies), &self.definition, self.name),
         })?;
+        // Only now all inputs are known, and so what there is to choose from.
+        if self.choose_outputs(&nix).await? {
+            let text = self.look_at_modules(&plain)?.render(self.name, user);
+            write_atomic(&folder.join("flake.nix"), text.as_bytes(), 0o600)?;
+        }
         self.next.user = Some(user);
         Ok(Outcome::Done)
     }
@@ -141,16 +140,13 @@ impl Run<'_> {
             }
             match locked.is_flake(&input) {
                 Some(false) => plain.push(input),
-                Some(true) if !self.is_new(&source) => {}
-                _ => match nix.module_outputs(url, self.cancel).await {
-                    Ok(outputs) => drop(self.choose_output(index, &outputs).await?),
-                    Err(NixError::Failed { message, .. })
-                        if message.contains("flake.nix") && message.contains("not") =>
-                    {
-                        plain.push(input);
+                Some(true) => {}
+                None => {
+                    let has_flake = nix.has_flake(url, self.cancel).await;
+                    if !self.nix_done(has_flake)? {
+                        plain.push(input.clone());
                     }
-                    Err(error) => return self.nix_done(Err(error)),
-                },
+                }
             }
         }
         Ok(plain)

@@ -1,51 +1,46 @@
 //! Which output of a flake a module is, where that is not said and there are several.
 
-use crate::flake::Flake;
 use crate::run::Run;
-use crate::{Answer, Choice, MachineError, ModuleSource, Question};
-use codchi_nix::Nix;
+use crate::{Answer, Choice, MachineError, ModuleSource, Question, SourceKind};
+use codchi_nix::{Nix, path_url};
+
+/// The outputs of a flake that are modules: (`nixosModules` | `codchiModules`, name).
+type Outputs = Vec<(String, String)>;
 
 impl Run<'_> {
-    /// Chooses for new local modules that are flakes, of which there are copies by now; whether one was chosen.
-    pub(crate) async fn choose_local_outputs(
-        &mut self,
-        nix: &Nix,
-        flake: &Flake,
-    ) -> Result<bool, MachineError> {
-        let mut any = false;
-        for (index, input) in flake.inputs.iter().enumerate() {
-            let Some(source) = self.definition.modules.get(index).map(|module| &module.source) else { break };
-            if input.local && input.is_flake && source.output.is_none() && self.is_new(source) {
-                let outputs = nix.module_outputs(&input.url, self.cancel).await;
-                let outputs = self.nix_done(outputs)?;
-                any |= self.choose_output(index, &outputs).await?;
+    /// Chooses for new modules that name no output of their flake, which is locked by now: `default` where there is one, else
+    /// the only one, else the one that the person picks; whether any but `default` was chosen. Where there is none, the
+    /// evaluation says so.
+    pub(crate) async fn choose_outputs(&mut self, nix: &Nix) -> Result<bool, MachineError> {
+        let modules = &self.definition.modules;
+        let open = |source: &ModuleSource| source.output.is_none() && self.is_new(source);
+        let is_local_file = |source: &ModuleSource| matches!(source.kind, SourceKind::File(_));
+        if !modules.iter().any(|module| open(&module.source) && !is_local_file(&module.source)) {
+            return Ok(false);
+        }
+        let installable = format!("{}#moduleOutputs", path_url(&self.folder.flake()));
+        let all: Vec<Outputs> = self.nix_done(nix.eval(&installable, self.cancel).await)?;
+        let mut definition = self.definition.clone();
+        for (index, (module, outputs)) in modules.iter().zip(&all).enumerate() {
+            if !open(&module.source) {
+                continue;
             }
+            let names = names(outputs);
+            let chosen = match names.as_slice() {
+                [] => continue,
+                names if names.contains(&"default") => continue,
+                [only] => (*only).to_owned(),
+                several => self.pick(&module.source, outputs, several).await?,
+            };
+            // It may be there already under this name.
+            definition.replace(index, ModuleSource { output: Some(chosen), ..module.source.clone() })?;
+        }
+        let any = definition != self.definition;
+        if any {
+            self.folder.write_definition(&definition)?;
+            self.definition = definition;
         }
         Ok(any)
-    }
-
-    /// Makes the module at `index` one of `outputs` where that is not `default`: the only one, or else the one that the
-    /// person picks. Where there is none, the evaluation says so.
-    pub(crate) async fn choose_output(
-        &mut self,
-        index: usize,
-        outputs: &[(String, String)],
-    ) -> Result<bool, MachineError> {
-        let Some(source) = self.definition.modules.get(index).map(|module| module.source.clone()) else {
-            return Ok(false);
-        };
-        let names = names(outputs);
-        let chosen = match names.as_slice() {
-            [] => return Ok(false),
-            names if names.contains(&"default") => return Ok(false),
-            [only] => (*only).to_owned(),
-            several => self.pick(&source, outputs, several).await?,
-        };
-        let chosen = ModuleSource { output: Some(chosen), ..source };
-        // It may be there already under this name.
-        self.definition.replace(index, chosen)?;
-        self.folder.write_definition(&self.definition)?;
-        Ok(true)
     }
 
     async fn pick(
