@@ -6,6 +6,8 @@ import type { MachineStatus } from "./protocol";
 const operations = {
   create: "creating",
   rebuild: "rebuilding",
+  rollback: "rolling back",
+  update: "updating",
   start: "starting",
   stop: "stopping",
   delete: "deleting",
@@ -49,6 +51,7 @@ export function details(machine: MachineStatus): vscode.MarkdownString {
     row("Project", `${machine.project} → ${machine.workspace}`);
   }
   row("Modules", machine.modules.join(", "));
+  row("nixpkgs", machine.nixpkgs);
   row("Driver", machine.driver);
   row("SSH", `ssh ${machine.sshHost}`);
   return text;

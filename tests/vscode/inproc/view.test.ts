@@ -29,7 +29,8 @@ describe("view", () => {
     const { view } = await setMachines([
       machine("alpha", {
         problems: ["Its instance is gone. Rebuild it."],
-        modules: [workspaceFolder(), "https://example.org/team/project#tools"],
+        modules: [workspaceFolder(), "https://example.org/team/project#tools", "https://example.org/me"],
+        personalModules: ["https://example.org/me"],
         secrets: [
           { name: "TOKEN", description: "for the service", required: true, set: false },
           { name: "EXTRA", description: "", required: false, set: true },
@@ -43,6 +44,7 @@ describe("view", () => {
         ["Its instance is gone. Rebuild it.", ""],
         ["sample", workspaceFolder()],
         ["project#tools", "https://example.org/team/project"],
+        ["me", "https://example.org/me · personal"],
         ["TOKEN", "not set"],
         ["EXTRA", "set · optional"],
       ],
