@@ -363,6 +363,7 @@ async fn machines_share_a_nixpkgs_until_it_is_updated_or_follow_that_of_a_module
     let moved = world.machines.move_pin(&world.cancel).await.unwrap();
     let moved = [moved.from, moved.to].map(|revision| revision.unwrap().hash.unwrap());
     assert!(moved[0] == first && moved[1] != first, "{moved:?}");
+    world.rebuild().await;
     assert_eq!(world.nixpkgs_hash(), first, "moving it changes no machine");
     let changes = world.update(Update::Nixpkgs, true).await.unwrap();
     assert_eq!(changes[0].name, "nixpkgs");

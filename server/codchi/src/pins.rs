@@ -141,15 +141,9 @@ impl Pins {
         cancel: &CancellationToken,
     ) -> Answer {
         let url = configured.unwrap_or(DEFAULT_NIXPKGS).to_owned();
-        let (of_module, paths, shared) = (locks(&self.paths, key, machines), self.paths.clone(), url.clone());
-        let locked = tokio::task::spawn_blocking(move || {
-            let mut locks = of_module.into_iter().chain(nixpkgs_pin(&paths, &shared));
-            locks.find_map(|lock| locked(&lock))
-        });
-        let wanted = match locked.await.ok().flatten() {
-            Some(locked) => Wanted::Locked(locked),
-            None => Wanted::Url(url),
-        };
+        let (locks, paths, otherwise) = (locks(&self.paths, key, machines), self.paths.clone(), url.clone());
+        let wanted = tokio::task::spawn_blocking(move || wanted(locks, &paths, url));
+        let wanted = wanted.await.unwrap_or(Wanted::Url(otherwise));
         let nix = self.nix().await?;
         let fetching =
             self.fetching(wanted, |wanted, cancel| async move { fetch(&nix, &wanted, &cancel).await });
@@ -267,6 +261,15 @@ fn locks(paths: &Paths, key: &ModuleKey, machines: &[Machine]) -> Vec<PathBuf> {
     let mut locks: Vec<PathBuf> = names.map(|name| paths.machine(&name).join("flake/flake.lock")).collect();
     locks.extend(lock_of(path));
     locks
+}
+
+/// What the first of `locks` that says so has locked, else what machines share of `url`, else what that means today.
+fn wanted(locks: Vec<PathBuf>, paths: &Paths, url: String) -> Wanted {
+    let mut locks = locks.into_iter().chain(nixpkgs_pin(paths, &url));
+    match locks.find_map(|lock| locked(&lock)) {
+        Some(locked) => Wanted::Locked(locked),
+        None => Wanted::Url(url),
+    }
 }
 
 /// The lock of the flake that a folder or file is a part of, whether there is one or not.

@@ -18,6 +18,7 @@ mod flake;
 mod front;
 mod instance;
 mod locate;
+mod locked;
 mod log;
 mod machines;
 mod manifest;

@@ -1,6 +1,7 @@
 //! What a machine is made of, and how that is changed: its modules, its nixpkgs, the revisions of both.
 
 use crate::flake::{NIXPKGS, PIN};
+use crate::locked::Locked;
 use crate::machines::Prepared;
 use crate::nixpkgs::{DEFAULT_NIXPKGS, Pin};
 use crate::state::{Definition, Journal, MachineFolder, NixpkgsFrom, machine_names, now, personal_sources};
@@ -8,7 +9,7 @@ use crate::{
     CancellationToken, CreateRequest, Front, MachineError, MachineName, Machines, ModuleSource,
     NixpkgsChoice, Operation, SourceKind, files,
 };
-use codchi_nix::{Lock, Nix, NixError, Revision};
+use codchi_nix::{Nix, Revision};
 use std::path::PathBuf;
 
 /// A module of a machine, as `codchi module ls` shows it.
@@ -331,54 +332,45 @@ fn inputs(definition: &Definition, name: &MachineName, what: &Update) -> Result<
     }
 }
 
-/// What a machine has locked.
-#[derive(Default)]
-pub(crate) struct Locked {
-    lock: Option<Lock>,
-    folder: PathBuf,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codchi_driver::DriverKind;
 
-impl Locked {
-    /// Reads it; nothing is locked where that is damaged, and Nix then says so.
-    pub(crate) fn read(folder: &MachineFolder) -> Result<Self, MachineError> {
-        Ok(Self { folder: folder.flake(), ..Self::parse(folder.flake_lock()?.as_deref()) })
+    fn source(kind: SourceKind, output: Option<&str>) -> ModuleSource {
+        ModuleSource { kind, output: output.map(Into::into) }
     }
 
-    fn parse(text: Option<&str>) -> Self {
-        Self { lock: text.and_then(|text| Lock::parse(text).ok()), folder: PathBuf::new() }
-    }
-
-    /// The revision of an input.
-    fn revision(&self, input: &str) -> Option<Revision> {
-        self.lock.as_ref()?.locked(input, &self.folder).map(|locked| Revision::new(&locked))
-    }
-
-    /// Whether an input is locked, and then whether it is read as a flake.
-    pub(crate) fn is_flake(&self, input: &str) -> Option<bool> {
-        self.lock.as_ref()?.is_flake(input)
-    }
-}
-
-/// What to do where Nix cannot lock what a machine is made of.
-pub(crate) fn explain_lock(error: NixError, definition: &Definition, name: &MachineName) -> MachineError {
-    let NixError::Failed { message, .. } = &error else { return error.into() };
-    if let (NixpkgsFrom::Follow(_), true) = (&definition.nixpkgs, message.contains("non-existent input")) {
-        let choice = definition.nixpkgs_choice().to_string();
-        let module = choice.trim_start_matches("follow:");
-        return MachineError::User {
-            message: format!("The module {module} has no input `nixpkgs` that `{name}` could follow"),
-            hint: Some(format!("Choose another nixpkgs, e.g. `codchi nixpkgs {name} pin`.")),
+    #[test]
+    fn an_update_is_about_what_has_revisions() {
+        let name: MachineName = "m".parse().unwrap();
+        let mut machine = Definition {
+            version: Definition::VERSION,
+            id: "x".into(),
+            driver: DriverKind::Lxd,
+            nixpkgs: NixpkgsFrom::Pin,
+            project: None,
+            created: 0,
+            next_input: 0,
+            modules: Vec::new(),
         };
+        let git = || SourceKind::Git("git+https://host/a".into());
+        machine.add(source(SourceKind::Folder("/w".into()), None), false);
+        machine.add(source(git(), Some("a")), false);
+        machine.add(source(git(), Some("b")), false);
+        let of = |machine: &Definition, what| inputs(machine, &name, &what);
+        assert_eq!(of(&machine, Update::All).unwrap(), ["module-1", "pin"]);
+        assert_eq!(of(&machine, Update::Module("3".into())).unwrap(), ["module-1"]);
+        assert_eq!(of(&machine, Update::Nixpkgs).unwrap(), ["pin"]);
+        let error = of(&machine, Update::Module("1".into())).unwrap_err();
+        assert!(error.hint().unwrap().contains("codchi rebuild m"), "{error}");
+        assert!(of(&machine, Update::Module("4".into())).is_err());
+
+        machine.choose_nixpkgs(&name, &NixpkgsChoice::Url("github:o/r".into())).unwrap();
+        assert_eq!(of(&machine, Update::All).unwrap(), ["module-1", "nixpkgs"]);
+        machine.choose_nixpkgs(&name, &NixpkgsChoice::Follow(Some("2".into()))).unwrap();
+        assert_eq!(of(&machine, Update::All).unwrap(), ["module-1"]);
+        let error = of(&machine, Update::Nixpkgs).unwrap_err();
+        assert!(error.hint().unwrap().contains("--module"), "{error}");
     }
-    if message.contains("parse_error") && message.contains("json") {
-        return MachineError::User {
-            message: format!("The flake.lock of one of the modules of `{name}`, or of their inputs, is no lock: {message}"),
-            hint: Some(
-                "Where two branches were merged, resolve the conflict in flake.lock (the lines between <<<<<<< and >>>>>>>), or \
-                 remove it and run `nix flake lock`; then commit it."
-                    .into(),
-            ),
-        };
-    }
-    error.into()
 }

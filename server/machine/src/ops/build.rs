@@ -4,7 +4,7 @@ use crate::explain::localise;
 use crate::files::{make_folder, remove_folder, write_atomic};
 use crate::flake::{Flake, PIN, User};
 use crate::instance::Owner;
-use crate::modules::{Locked, explain_lock};
+use crate::locked::{Locked, explain_lock};
 use crate::nixpkgs::Pin;
 use crate::run::{Outcome, Run};
 use crate::state::{Generation, Module, NixpkgsFrom};
