@@ -278,12 +278,12 @@ async fn modules_are_added_switched_removed_and_updated_each_alone() {
     // To a local clone, whose files count as they are, and back.
     git(world.folder.path(), &["clone", "-q", "team", "clone"]);
     fs::write(world.path("clone/flake.nix"), flake(&[("extra", "mine")])).unwrap();
-    let clone = parse(&format!("{}#extra", world.path("clone").display()));
-    world.set(&world.source("team", "#extra").to_string(), clone.clone()).await.unwrap();
+    let clone = world.path("clone").display().to_string();
+    world.set(&world.source("team", "#extra").to_string(), parse(&clone)).await.unwrap();
     assert_eq!(world.made().await, "me-1 mine tools-2");
     assert_eq!(world.locked()["me"], me);
     assert_eq!(world.locked()["team#tools"], team_2);
-    world.set(&clone.to_string(), world.source("team", "#extra")).await.unwrap();
+    world.set(&format!("{clone}#extra"), world.source("team", "")).await.unwrap();
     assert_eq!(world.made().await, "extra-2 me-1 tools-2");
 
     // All at once, and rebuilt.

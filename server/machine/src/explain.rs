@@ -41,6 +41,9 @@ pub(crate) fn hint(message: &str) -> Option<&'static str> {
         "Could not connect to server",
         "unable to download",
         "Failed to connect to",
+        // ssh's words.
+        "connect to host",
+        "Could not resolve hostname",
         "Network is unreachable",
         "Temporary failure in name resolution",
     ]) {
@@ -55,6 +58,8 @@ pub(crate) fn hint(message: &str) -> Option<&'static str> {
     if has(&[
         "does not appear to be a git repository",
         "Could not read from remote repository",
+        "could not read Username",
+        "Authentication failed",
         "Repository not found",
     ]) {
         return Some(
@@ -170,6 +175,8 @@ mod tests {
             ("resolving Git reference 'gone': revspec 'gone' not found", "?ref="),
             ("git failed: fatal: couldn't find remote ref gone", "?ref="),
             ("git failed: '/x' does not appear to be a git repository", "ls-remote URL` must"),
+            ("git failed: could not read Username for 'https://h': terminal prompts disabled", "password"),
+            ("git failed: ssh: connect to host h port 22: Connection refused", "network"),
             ("git failed: ERROR: Repository not found.", "ls-remote URL` must"),
             ("found circular import of flake 'git+file:///x'", "follows"),
         ] {

@@ -142,7 +142,8 @@ impl Machines {
         Ok(new)
     }
 
-    /// Takes a module of a machine, named by its source or number, from elsewhere, as a local clone; rebuilds it.
+    /// Takes a module of a machine, named by its source or number, from elsewhere, as a local clone; rebuilds it. The output
+    /// of the flake stays the same where none is named.
     ///
     /// # Errors
     /// Any; then the machine is as before.
@@ -156,7 +157,8 @@ impl Machines {
     ) -> Result<(), MachineError> {
         let change = |definition: &mut Definition| {
             let index = definition.module_at(name, module)?;
-            definition.replace(index, source)?;
+            let before = definition.modules.get(index).and_then(|module| module.source.output.clone());
+            definition.replace(index, with_output(source, before))?;
             are_there(definition)
         };
         self.change(name, change, front, cancel).await
@@ -278,6 +280,16 @@ impl Machines {
     }
 }
 
+/// The same, with `output` where it names none and can have some.
+fn with_output(source: ModuleSource, output: Option<String>) -> ModuleSource {
+    let has_outputs = match &source.kind {
+        SourceKind::Git(_) => true,
+        SourceKind::Folder(folder) => folder.join("flake.nix").is_file(),
+        SourceKind::File(_) => false,
+    };
+    ModuleSource { output: source.output.or(output.filter(|_| has_outputs)), ..source }
+}
+
 /// That all local modules are there.
 fn are_there(definition: &Definition) -> Result<(), MachineError> {
     match definition.gone() {
@@ -339,6 +351,19 @@ mod tests {
 
     fn source(kind: SourceKind, output: Option<&str>) -> ModuleSource {
         ModuleSource { kind, output: output.map(Into::into) }
+    }
+
+    #[test]
+    fn a_module_from_elsewhere_stays_the_same_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |output| source(SourceKind::Folder(folder.path().into()), output);
+        let before = || Some("a".to_owned());
+        assert_eq!(with_output(at(None), before()), at(None), "it is no flake");
+        std::fs::write(folder.path().join("flake.nix"), "").unwrap();
+        assert_eq!(with_output(at(None), before()), at(Some("a")));
+        assert_eq!(with_output(at(Some("b")), before()), at(Some("b")));
+        let file = source(SourceKind::File("/a.nix".into()), None);
+        assert_eq!(with_output(file.clone(), before()), file);
     }
 
     #[test]
