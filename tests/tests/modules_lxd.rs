@@ -409,22 +409,22 @@ async fn what_cannot_be_added_is_said_and_leaves_all_as_it_was() {
     world.commit("conflict", "flake.nix", &uses("empty"));
     world.commit("conflict", "flake.lock", "<<<<<<< HEAD\n{ \"nodes\": {} }\n=======\n{}\n>>>>>>> other\n");
 
+    // Where it comes from, what the message or its place names, and what there is to do.
     let cases = [
-        (parse("https://localhost:1/a"), "localhost"),
-        (world.source("gone", ""), "gone"),
-        (world.source("fails", "?ref=vanished"), "vanished"),
-        (world.source("one", ""), "circular"),
-        (world.source("conflict", ""), "flake.lock"),
-        (world.source("broken", ""), "codchi.nix"),
-        (world.source("fails", ""), "fails"),
-        (world.source("empty", ""), "no file"),
+        (parse("https://localhost:1/a"), "localhost", "network"),
+        (world.source("gone", ""), "gone", "git ls-remote"),
+        (world.source("fails", "?ref=vanished"), "vanished", "?ref="),
+        (world.source("one", ""), "circular", "inputs of each other"),
+        (world.source("conflict", ""), "flake.lock", "<<<<<<<"),
+        (world.source("broken", ""), "codchi.nix", ""),
+        (world.source("fails", ""), "fails", ""),
+        (world.source("empty", ""), "no file", ""),
     ];
-    for (source, expected) in cases {
+    for (source, expected, hint) in cases {
         let error = world.add(source.clone()).await.unwrap_err();
-        let (message, hint) = (error.to_string(), error.hint());
-        println!("{source}\n  {message}\n  {hint:?}");
-        let place = format!("{error:?}");
-        assert!(message.contains(expected) || place.contains(expected), "{source}: {message} {place}");
+        let told = format!("{error:?}");
+        assert!(told.contains(expected), "{source}: {told}");
+        assert!(error.hint().unwrap_or_default().contains(hint), "{source}: {:?}", error.hint());
         assert_eq!(world.made_of().await, before, "{source}");
     }
     for error in
