@@ -288,7 +288,7 @@ async fn modules_are_added_switched_removed_and_updated_each_alone() {
 
     // All at once, and rebuilt.
     let changes = world.update(Update::All, true).await.unwrap();
-    let changed: Vec<_> = changes.iter().filter(|c| c.from != c.to).map(|c| c.name.clone()).collect();
+    let changed: Vec<_> = changes.iter().filter(|change| change.is_new()).map(|c| c.name.clone()).collect();
     assert_eq!(changed, [world.source("me", "").to_string()]);
     assert_eq!(world.made().await, "extra-2 me-2 tools-2");
     world.delete().await;
@@ -365,6 +365,14 @@ async fn machines_share_a_nixpkgs_until_it_is_updated_or_follow_that_of_a_module
     assert!(moved[0] == first && moved[1] != first, "{moved:?}");
     world.rebuild().await;
     assert_eq!(world.nixpkgs_hash(), first, "moving it changes no machine");
+    // Also where the lock says that it lies elsewhere, as that of another computer.
+    let lock = world.machines.paths().machine(&world.name).join("flake/flake.lock");
+    let (here, text) = (world.path("data").display().to_string(), fs::read_to_string(&lock).unwrap());
+    assert!(text.contains(&here));
+    fs::write(&lock, text.replace(&here, "/elsewhere")).unwrap();
+    world.rebuild().await;
+    assert_eq!(world.nixpkgs_hash(), first, "it is kept");
+    assert!(!fs::read_to_string(&lock).unwrap().contains("/elsewhere"));
     let changes = world.update(Update::Nixpkgs, true).await.unwrap();
     assert_eq!(changes[0].name, "nixpkgs");
     assert_eq!(world.nixpkgs_hash(), moved[1]);

@@ -94,7 +94,7 @@ export interface Revision {
 /** What an update did: to the nixpkgs that machines share, and to each machine. */
 export interface Updated {
   shared: InputChange | null;
-  machines: { name: string; changes: InputChange[] }[];
+  machines: { name: string; changes: InputChange[]; error: string | null }[];
 }
 
 export interface InputChange {

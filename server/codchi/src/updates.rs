@@ -19,6 +19,8 @@ pub(crate) struct Machine {
     pub(crate) name: MachineName,
     /// To what it is made of.
     pub(crate) changes: Vec<InputChange>,
+    /// Why it is as before, where it was one of several and could not be updated.
+    pub(crate) error: Option<String>,
 }
 
 /// Updates `name`, or all machines. nixpkgs alone, of no machine in particular, is the shared one: only machines that have
@@ -36,6 +38,7 @@ pub(crate) async fn update(
     if is_shared || machines.wants_pin(name.as_ref(), what)? {
         updated.shared = Some(machines.move_pin(cancel).await?);
     }
+    let is_one_of_several = name.is_none();
     let names = match name {
         Some(name) => vec![name],
         None if is_shared && !rebuild => Vec::new(),
@@ -45,8 +48,15 @@ pub(crate) async fn update(
         if is_shared && !machines.wants_pin(Some(&name), what)? {
             continue;
         }
-        let changes = machines.update(&name, what, rebuild, front, cancel).await?;
-        updated.machines.push(Machine { name, changes });
+        let (changes, error) = match machines.update(&name, what, rebuild, front, cancel).await {
+            Ok(changes) => (changes, None),
+            // The others are updated all the same.
+            Err(error) if is_one_of_several && !matches!(error, MachineError::Cancelled) => {
+                (Vec::new(), Some(crate::error::report(&error)))
+            }
+            Err(error) => return Err(error),
+        };
+        updated.machines.push(Machine { name, changes, error });
     }
     Ok(updated)
 }

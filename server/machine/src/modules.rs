@@ -52,6 +52,17 @@ pub struct InputChange {
     pub to: Option<Revision>,
 }
 
+impl InputChange {
+    /// Whether there is something else than before. The same contents may have another date.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        let what = |revision: &Option<Revision>| {
+            revision.as_ref().map(|revision| (revision.commit.clone(), revision.hash.clone()))
+        };
+        what(&self.from) != what(&self.to)
+    }
+}
+
 impl Machines {
     /// What the request makes of a machine.
     pub(crate) fn definition(&self, request: &CreateRequest) -> Result<Definition, MachineError> {

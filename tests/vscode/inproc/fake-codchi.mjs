@@ -60,7 +60,7 @@ const commands = {
     const from = { commit: "0123456789", hash: "sha256-x", date: 1_762_128_000 };
     const same = { name: "nixpkgs", from, to: from };
     const changed = { name: "https://example.org/team/project#default", from, to: { ...from, commit: "abcdef0123", date: 1_762_300_800 } };
-    return { shared: same, machines: [{ name, changes: name === "newest" ? [same] : [changed, same] }] };
+    return { shared: same, machines: [{ name, changes: name === "newest" ? [same] : [changed, same], error: null }] };
   },
   "codchi.machine.rebuild": ({ name }) => ({ name }),
   "codchi.machine.nixpkgs": ({ name }) => ({ name, nixpkgs: "pin" }),

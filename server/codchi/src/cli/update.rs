@@ -44,7 +44,8 @@ impl Update {
         } else {
             output::print(&shown(&updated, rebuild))?
         }
-        Ok(ExitCode::SUCCESS)
+        let failed = updated.machines.iter().any(|machine| machine.error.is_some());
+        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }
 
@@ -68,9 +69,18 @@ fn shown(updated: &Updated, rebuild: bool) -> String {
             row(machine.name.as_str(), change);
         }
     }
+    for machine in &updated.machines {
+        if let Some(error) = &machine.error {
+            rows.push(vec![
+                machine.name.to_string(),
+                "failed".into(),
+                error.lines().next().unwrap_or(error).into(),
+            ]);
+        }
+    }
     let mut text =
         if rows.is_empty() { "There is nothing to update.\n".into() } else { output::table(&rows) };
-    let changed = updated.machines.iter().filter(|machine| machine.changes.iter().any(|c| c.from != c.to));
+    let changed = updated.machines.iter().filter(|machine| machine.changes.iter().any(InputChange::is_new));
     if !rebuild {
         for machine in changed {
             text.push_str(&format!("Take it with `codchi rebuild {}`.\n", machine.name));
@@ -102,14 +112,20 @@ mod tests {
                 to: revision(None, "sha256-x", None),
             },
         ];
-        let machine = updates::Machine { name: "app".parse().unwrap(), changes };
+        let machine = updates::Machine { name: "app".parse().unwrap(), changes, error: None };
+        let other = updates::Machine {
+            name: "other".parse().unwrap(),
+            changes: Vec::new(),
+            error: Some("No route\n\nHelp: Check it.".into()),
+        };
         let shared =
             Some(InputChange { name: "nixpkgs".into(), from: None, to: revision(None, "sha256-x", None) });
-        let updated = Updated { shared, machines: vec![machine] };
+        let updated = Updated { shared, machines: vec![machine, other] };
         expect![[r#"
             (shared)  nixpkgs                 nothing -> sha256-x
             app       git+https://host/a#dev  2025-11-03 0123456 -> 2025-11-05 abcdef0
             app       nixpkgs                 sha256-x (as before)
+            other     failed                  No route
             Take it with `codchi rebuild app`.
         "#]]
         .assert_eq(&shown(&updated, false));

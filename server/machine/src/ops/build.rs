@@ -4,7 +4,7 @@ use crate::explain::localise;
 use crate::files::{make_folder, remove_folder, write_atomic};
 use crate::flake::{Flake, PIN, User};
 use crate::instance::Owner;
-use crate::locked::{Locked, explain_lock};
+use crate::locked::{Locked, explain_lock, moved_pin};
 use crate::nixpkgs::Pin;
 use crate::run::{Outcome, Run};
 use crate::state::{Generation, Module, NixpkgsFrom};
@@ -20,6 +20,10 @@ impl Run<'_> {
             Some(project) => Owner::of(project)?.user(),
             None => User { uid: 1000, gid: 1000 },
         };
+        let pin = Pin::new(self.machines.paths());
+        if let Some(moved) = self.folder.flake_lock()?.and_then(|text| moved_pin(&text, pin.folder())) {
+            self.folder.write_flake_lock(&moved)?;
+        }
         let locked = Locked::read(&self.folder)?;
         let plain = self.plain_modules(&nix, &locked).await?;
         let flake = self.look_at_modules(&plain)?;
@@ -38,7 +42,6 @@ impl Run<'_> {
             && (anew.contains(&PIN) || locked.is_flake(PIN).is_none());
         // The shared nixpkgs must not move while it is read.
         let _held = if takes_pin {
-            let pin = Pin::new(self.machines.paths());
             Some(pin.hold(self.machines.pinned_url(), false, &nix, self.cancel).await?)
         } else {
             None
