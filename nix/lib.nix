@@ -4,7 +4,8 @@ let
   listed = names: if names == [ ] then "none" else builtins.concatStringsSep ", " names;
 in
 rec {
-  # -> { manifest, toplevel, nixos }: what the modules ask of the host, the system to build, the whole evaluation.
+  # -> { manifest, toplevel, nixos, moduleOutputs }: what the modules ask of the host, the system to build, the whole
+  # evaluation, and for each module what else its flake has, as [ [ kind name ] ].
   #
   # `modules` is a list of what `module` takes.
   codeMachine = { nixpkgs, system, name, driver, user, modules }:
@@ -29,6 +30,7 @@ rec {
     in
     {
       inherit nixos;
+      moduleOutputs = map (given: if given ? output then outputsOf given.input else [ ]) modules;
       inherit (nixos.config.codchi) manifest;
       inherit (nixos.config.system.build) toplevel;
     };
@@ -51,6 +53,11 @@ rec {
     in
     # Errors in a module that is written in the flake itself name the flake's file.
     lib.setDefaultModuleLocation "${input}/flake.nix" found;
+
+  outputsOf = input:
+    builtins.concatMap
+      (kind: map (name: [ kind name ]) (builtins.attrNames (input.${kind} or { })))
+      [ "codchiModules" "nixosModules" ];
 
   fromFile = { input, file }:
     let path = "${input}/${file}"; in

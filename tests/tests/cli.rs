@@ -39,9 +39,18 @@ fn run_with(home: &Home, arguments: &[&str], input: &[u8]) -> Ran {
 #[test]
 fn a_wrong_command_line_has_its_own_exit_code() {
     let home = Home::new();
-    for arguments in
-        [&["chekc"][..], &[], &["start"], &["start", "Not A Name"], &["check", "--format", "x", "."]]
-    {
+    for arguments in [
+        &["chekc"][..],
+        &[],
+        &["start"],
+        &["start", "Not A Name"],
+        &["check", "--format", "x", "."],
+        &["module", "add", "a"],
+        &["module", "add", "a", "/no/such/folder"],
+        &["nixpkgs", "a", "pinned"],
+        &["update", "--module", "1"],
+        &["update", "a", "--module", "1", "--nixpkgs"],
+    ] {
         let ran = run(&home, arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
     }
@@ -87,6 +96,14 @@ fn a_machine_that_does_not_exist_is_an_error_with_a_next_step() {
         &["ssh-proxy", "nope"],
         &["open", "nope"],
         &["rebuild", "nope"],
+        &["rebuild", "--update", "nope"],
+        &["update", "nope"],
+        &["module", "ls", "nope"],
+        &["module", "add", "nope", "."],
+        &["module", "set", "nope", "1", "."],
+        &["module", "rm", "nope", "1"],
+        &["nixpkgs", "nope"],
+        &["nixpkgs", "nope", "pin"],
     ] {
         let ran = run(&home, arguments);
         assert_eq!(ran.code, 1, "{arguments:?}");
@@ -97,6 +114,48 @@ fn a_machine_that_does_not_exist_is_an_error_with_a_next_step() {
         );
         assert_eq!(ran.stdout, "", "{arguments:?}");
     }
+}
+
+#[test]
+fn without_machines_there_is_nothing_to_update() {
+    let home = Home::new();
+    let ran = run(&home, &["update"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "There is nothing to update.\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_a_machine_is_made_of_is_shown_where_it_was_written_by_an_older_version() {
+    let home = Home::new();
+    let text = r#"
+version = 1
+id = "x"
+driver = "lxd"
+nixpkgs = "github:NixOS/nixpkgs/nixos-unstable"
+created = 1700000000
+[[modules]]
+folder = "/gone/app"
+[[modules]]
+git = "git+https://example.org/a"
+output = "dev"
+"#;
+    home.write(".local/share/codchi/machines/old/machine.toml", text);
+    let lock = r#"{"nodes":{"a":{"flake":true,"locked":{"type":"git","rev":"0123456789","lastModified":1762128000}},
+        "root":{"inputs":{"module-1":"a"}}},"root":"root","version":7}"#;
+    home.write(".local/share/codchi/machines/old/flake/flake.lock", lock);
+    let ran = run(&home, &["module", "ls", "old"]);
+    assert!(
+        ran.stdout.contains("1  /gone/app                      as it is"),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert!(ran.stdout.contains("2  git+https://example.org/a#dev  2025-11-03 0123456"), "{}", ran.stdout);
+    let ran = run(&home, &["nixpkgs", "old"]);
+    assert_eq!(ran.stdout, "github:NixOS/nixpkgs/nixos-unstable (not locked yet)\n", "{}", ran.stderr);
+    let listed: Value = serde_json::from_str(&run(&home, &["module", "ls", "--json", "old"]).stdout).unwrap();
+    assert_eq!((&listed[1]["revision"]["commit"], &listed[1]["number"]), (&"0123456789".into(), &2.into()));
+    let status: Value = serde_json::from_str(&run(&home, &["status", "--json", "old"]).stdout).unwrap();
+    assert_eq!(status["nixpkgs"], "github:NixOS/nixpkgs/nixos-unstable");
 }
 
 #[test]

@@ -409,6 +409,46 @@ fn a_command_that_fails_says_why_and_what_to_do_and_ends_its_progress() {
 }
 
 #[test]
+fn the_modules_of_a_machine_are_listed_and_the_person_is_asked_which_is_meant() {
+    let home = Home::new();
+    let text = "version = 2\nid = \"x\"\ndriver = \"lxd\"\nnixpkgs = \"pin\"\ncreated = 0\nnext-input = 2\n\
+                [[modules]]\ninput = \"module-0\"\ngit = \"git+https://example.org/a\"\noutput = \"dev\"\n\
+                [[modules]]\ninput = \"module-1\"\npersonal = true\ngit = \"git+https://example.org/me\"\n";
+    let definition = home.write(".local/share/codchi/machines/app/machine.toml", text);
+    let mut client = Client::start(&home);
+    client.initialize(&json!({ "experimental": { "codchi": { "input": true } } }), home.path());
+    let app = json!({ "name": "app" });
+    let list = client.request("workspace/executeCommand", &command("codchi.module.list", &app)).unwrap();
+    let is = |number, source: &str, personal| json!({ "number": number, "source": source, "personal": personal, "local": false, "revision": null });
+    let (first, second) = ("git+https://example.org/a#dev", "git+https://example.org/me");
+    assert_eq!(list, json!([is(1, first, false), is(2, second, true)]));
+
+    client.answer_with(move |request| {
+        (request["method"] == "codchi/input").then(|| {
+            assert_eq!(request["params"]["kind"], "pick");
+            let labels =
+                request["params"]["items"].as_array().unwrap().iter().map(|item| item["label"].clone());
+            let labels: Vec<_> = labels.collect();
+            assert!(labels.contains(&second.into()) || labels.contains(&"pin".into()), "{labels:?}");
+            if labels.contains(&"pin".into()) {
+                assert!(labels.contains(&format!("follow:{first}").into()), "{labels:?}");
+            }
+            json!(null)
+        })
+    });
+    for name in ["codchi.module.remove", "codchi.module.set", "codchi.machine.nixpkgs"] {
+        let error = client.request("workspace/executeCommand", &command(name, &app)).unwrap_err();
+        assert_eq!(error["data"]["cancelled"], true, "{name}: {error}");
+    }
+    assert_eq!(std::fs::read_to_string(definition).unwrap(), text);
+    let wrong = json!({ "name": "app", "nixpkgs": "pinned" });
+    let error =
+        client.request("workspace/executeCommand", &command("codchi.machine.nixpkgs", &wrong)).unwrap_err();
+    assert!(error["message"].as_str().unwrap().contains("follow:MODULE"), "{error}");
+    client.shutdown();
+}
+
+#[test]
 fn wrong_commands_and_arguments_are_refused() {
     let home = Home::new();
     let mut client = Client::start(&home);

@@ -87,6 +87,7 @@ impl World {
             nixpkgs: Some(format!("path:{nixpkgs}")),
             program: "/usr/bin/codchi".into(),
             ssh_config: Some(true),
+            ..Options::default()
         };
         let driver = Arc::new(Lxd::connect(None).await.unwrap());
         let machines = Machines::new(paths, driver.clone(), options);

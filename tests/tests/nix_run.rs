@@ -15,7 +15,7 @@ codchi_tests::with_each_nix! {
     a_failed_build_names_the_derivation_that_failed_and_its_last_lines
     cancelling_or_dropping_ends_the_builder_too
     locking_adds_what_is_missing_and_updates_only_what_is_named
-    module_outputs_are_listed_without_evaluating_them
+    whether_a_tree_is_a_flake_is_found_out_without_evaluating_it
     a_locked_tree_is_taken_from_the_store_even_where_its_folder_is_gone
 }
 
@@ -237,28 +237,26 @@ async fn locking_adds_what_is_missing_and_updates_only_what_is_named(nix: Nix) {
     assert!(message.contains("No such file") || message.contains("does not exist"), "{message}");
 }
 
-async fn module_outputs_are_listed_without_evaluating_them(nix: Nix) {
-    let lab = Lab::new(
-        nix,
-        r#"{ outputs = _: {
-             nixosModules = { web = throw "not evaluated"; default = { }; };
-             packages.x86_64-linux = throw "not looked at";
-             codchiModules.a = { };
-           }; }"#,
-    )
-    .await;
-    let none = lab.flake("none", "{ outputs = _: { }; }");
-    let list = async |url: &str| lab.nix.module_outputs(url, &lab.cancel).await;
-    let kind = |kind: &str, name: &str| (kind.to_owned(), name.to_owned());
-    assert_eq!(
-        list(&path_url(&lab.folder.path().join("main"))).await.unwrap(),
-        [kind("codchiModules", "a"), kind("nixosModules", "default"), kind("nixosModules", "web")]
-    );
-    assert_eq!(list(&path_url(&none)).await.unwrap(), []);
-    let empty = lab.folder.path().join("empty");
-    std::fs::create_dir(&empty).unwrap();
-    let (message, ..) = failed(list(&path_url(&empty)).await.unwrap_err());
-    assert!(message.contains("flake.nix"), "{message}");
+async fn whether_a_tree_is_a_flake_is_found_out_without_evaluating_it(nix: Nix) {
+    let lab = Lab::new(nix, "{ broken").await;
+    let folder = lab.folder.path().join("main");
+    std::fs::create_dir(folder.join("plain")).unwrap();
+    std::fs::write(folder.join("plain/codchi.nix"), "{ }").unwrap();
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=x", "-c", "user.email=x@localhost"];
+        let done =
+            std::process::Command::new("git").args(identity).args(arguments).current_dir(&folder).status();
+        assert!(done.unwrap().success(), "{arguments:?}");
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "x"]);
+    let has_flake = async |rest: &str| {
+        lab.nix.has_flake(&format!("git+file://{}{rest}", folder.display()), &lab.cancel).await
+    };
+    assert!(has_flake("").await.unwrap() && has_flake("?ref=main").await.unwrap());
+    assert!(!has_flake("?dir=plain").await.unwrap() && !has_flake("?ref=main&dir=plain").await.unwrap());
+    failed(has_flake("?ref=gone").await.unwrap_err());
 }
 
 async fn a_locked_tree_is_taken_from_the_store_even_where_its_folder_is_gone(nix: Nix) {

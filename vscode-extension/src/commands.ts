@@ -1,6 +1,5 @@
 // One function per command of the palette and the tree; main.ts gives them their names.
 
-import { basename } from "node:path";
 import * as vscode from "vscode";
 import type { Ctx } from "./ctx";
 import { showChecks } from "./doctor";
@@ -8,10 +7,14 @@ import { findModules, folderMachines, moduleMachines, moduleOf } from "./folder"
 import { pickItem } from "./machine-texts";
 import type { Node } from "./machines-view";
 import { openWindow } from "./open";
+import { pickModule } from "./pick-module";
 import { asWritten } from "./pick-text";
 import type { MachineStatus, Params, SecretStatus } from "./protocol";
 import { run, showFile } from "./run";
 import { openTerminal as openTerminalIn } from "./terminal";
+
+/** What a pick list of modules is called where a machine is made of one. */
+const CREATE = "Create Code Machine";
 
 /** What a command about a machine may be given: an entry of the tree, a name, or nothing. */
 export type MachineArgument = Node | string | undefined;
@@ -32,7 +35,7 @@ export async function openMachine(ctx: Ctx, argument?: MachineArgument | vscode.
   }
   const [only, ...more] = await findModules();
   if (only !== undefined) {
-    const module = more.length === 0 ? only : await pickModule([only, ...more]);
+    const module = more.length === 0 ? only : await pickModule([only, ...more], CREATE);
     return module === undefined ? undefined : open(ctx, { module });
   }
   const any = await pick(ctx.machines, "Which code machine?");
@@ -202,6 +205,8 @@ export async function showMachineMenu(ctx: Ctx): Promise<void> {
     ["vm-connect", "Open in Code Machine", "codchi.openMachine", idle],
     ["terminal", "Open Terminal", "codchi.openTerminal", idle],
     ["tools", "Rebuild", "codchi.rebuildMachine", idle],
+    ["cloud-download", "Update", "codchi.updateMachine", idle],
+    ["package", "Add Module", "codchi.addModule", idle],
     ["debug-start", "Start", "codchi.startMachine", idle && state !== "running"],
     ["debug-stop", "Stop", "codchi.stopMachine", state === "running"],
     ["key", "Set Secret", "codchi.setSecret", chosen.secrets.length > 0],
@@ -227,6 +232,11 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.machine.open":
       return open(ctx, params);
     case "codchi.machine.rebuild":
+    case "codchi.machine.update":
+    case "codchi.machine.nixpkgs":
+    case "codchi.module.add":
+    case "codchi.module.set":
+    case "codchi.module.remove":
       return (await trusted()) ? run(ctx, command, params) : undefined;
     case "codchi.machine.log":
       return showLog(ctx, (params as Params<"codchi.machine.log">).name);
@@ -238,6 +248,7 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.machine.start":
     case "codchi.machine.stop":
     case "codchi.machine.delete":
+    case "codchi.module.list":
     case "codchi.secret.remove":
     case "codchi.secret.extract":
       return run(ctx, command, params);
@@ -247,7 +258,7 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
 }
 
 /** The machine that is meant: the given one, else the one that there is, else the one that the person picks. */
-async function choose(
+export async function choose(
   ctx: Ctx,
   argument: MachineArgument,
   question: string,
@@ -297,44 +308,7 @@ async function pick(
 /** The module to make a machine of: the folder's, or what the person says. */
 async function chooseModule(): Promise<string | undefined> {
   const modules = await findModules();
-  return modules.length === 1 ? modules[0] : pickModule(modules);
-}
-
-async function pickModule(modules: string[]): Promise<string | undefined> {
-  const folder = { label: "Choose a Folder…", iconPath: new vscode.ThemeIcon("folder-opened"), source: pickFolder };
-  const url = { label: "Enter a Git URL…", iconPath: new vscode.ThemeIcon("repo"), source: enterUrl };
-  const items = modules.map((module) => ({
-    label: basename(module),
-    description: vscode.workspace.asRelativePath(module, true) === basename(module) ? "" : module,
-    iconPath: new vscode.ThemeIcon("package"),
-    source: () => Promise.resolve<string | undefined>(module),
-  }));
-  const picked = await vscode.window.showQuickPick([...items, folder, url], {
-    title: "Create Code Machine",
-    placeHolder: "Of which codchi module?",
-    matchOnDescription: true,
-  });
-  return picked?.source();
-}
-
-async function pickFolder(): Promise<string | undefined> {
-  const [folder] =
-    (await vscode.window.showOpenDialog({
-      canSelectFiles: false,
-      canSelectFolders: true,
-      openLabel: "Create Code Machine",
-      title: "Folder with a codchi module",
-    })) ?? [];
-  return folder?.fsPath;
-}
-
-async function enterUrl(): Promise<string | undefined> {
-  return vscode.window.showInputBox({
-    title: "Create Code Machine",
-    prompt: "Git URL of a repository with a codchi module; #OUTPUT takes one of several",
-    placeHolder: "https://example.org/team/project#default",
-    ignoreFocusOut: true,
-  });
+  return modules.length === 1 ? modules[0] : pickModule(modules, CREATE);
 }
 
 async function tellNoMachines(): Promise<void> {
@@ -345,7 +319,7 @@ async function tellNoMachines(): Promise<void> {
 }
 
 /** Building a machine runs what the folder's files say, so the person must trust them. */
-async function trusted(): Promise<boolean> {
+export async function trusted(): Promise<boolean> {
   if (vscode.workspace.isTrusted) {
     return true;
   }

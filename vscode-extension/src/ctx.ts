@@ -203,6 +203,7 @@ const announceInput: StaticFeature = {
 function settings(): ServerSettings {
   const config = vscode.workspace.getConfiguration("codchi");
   const nixpkgs = config.get<string>("nixpkgs", "").trim();
+  const personalModules = config.get<string[]>("personalModules", []);
   const sshConfig = { ask: null, always: true, never: false }[config.get<"ask" | "always" | "never">("sshConfig", "ask")];
   // What the person has not set is for config.toml to say.
   const set = config.inspect<string>("evaluation");
@@ -211,6 +212,7 @@ function settings(): ServerSettings {
   const formatter = config.get<string | string[]>("formatter", "auto");
   return {
     ...(nixpkgs === "" ? {} : { nixpkgs }),
+    ...(personalModules.length === 0 ? {} : { personalModules }),
     sshConfig,
     ...(evaluation === undefined ? {} : { evaluation }),
     ...(vscode.workspace.isTrusted ? {} : { trusted: false }),

@@ -59,6 +59,7 @@ export function details(machine: MachineStatus): vscode.MarkdownString {
     row("Project", `${machine.project} → ${machine.workspace}`);
   }
   row("Modules", machine.modules.join(", "));
+  row("nixpkgs", machine.nixpkgs);
   row("Driver", machine.driver);
   row("SSH", `ssh ${machine.sshHost}`);
   return text;

@@ -100,7 +100,8 @@ function moduleItem(machine: MachineStatus, source: string): vscode.TreeItem {
   const [place = source, output] = source.split("#");
   const item = new vscode.TreeItem(basename(place) + (output === undefined ? "" : `#${output}`));
   item.id = `${machine.name}/module/${source}`;
-  item.description = place;
+  const personal = machine.personalModules.includes(source);
+  item.description = personal ? `${place} · personal` : place;
   item.tooltip = source;
   item.iconPath = new vscode.ThemeIcon("package");
   item.contextValue = "module";

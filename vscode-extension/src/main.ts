@@ -5,6 +5,7 @@ import * as commands from "./commands";
 import { Ctx } from "./ctx";
 import { EvaluationStatus } from "./evaluation-status";
 import { MachinesView } from "./machines-view";
+import * as madeOf from "./made-of";
 import { StatusBar } from "./status-bar";
 import { terminalOptions } from "./terminal";
 
@@ -18,6 +19,11 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.openMachine": commands.openMachine,
   "codchi.createMachine": commands.createMachine,
   "codchi.rebuildMachine": commands.rebuildMachine,
+  "codchi.updateMachine": madeOf.updateMachine,
+  "codchi.addModule": madeOf.addModule,
+  "codchi.setModule": madeOf.setModule,
+  "codchi.removeModule": madeOf.removeModule,
+  "codchi.chooseNixpkgs": madeOf.chooseNixpkgs,
   "codchi.startMachine": commands.startMachine,
   "codchi.stopMachine": commands.stopMachine,
   "codchi.deleteMachine": commands.deleteMachine,

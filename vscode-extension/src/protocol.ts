@@ -7,6 +7,18 @@ export interface ServerCommands {
   "codchi.machine.list": { params: Record<string, never>; result: MachineStatus[] };
   "codchi.machine.create": { params: { module: string; name?: string; project?: string }; result: { name: string } };
   "codchi.machine.rebuild": { params: { name: string }; result: { name: string } };
+  "codchi.machine.update": {
+    params: { name?: string; module?: string; nixpkgs?: boolean; rebuild?: boolean };
+    result: Updated;
+  };
+  "codchi.machine.nixpkgs": { params: { name: string; nixpkgs?: string }; result: { name: string; nixpkgs: string } };
+  "codchi.module.list": { params: { name: string }; result: ModuleStatus[] };
+  "codchi.module.add": {
+    params: { name: string; modules?: string[]; personal?: boolean };
+    result: { name: string; added: number };
+  };
+  "codchi.module.set": { params: { name: string; module?: string; source?: string }; result: { name: string } };
+  "codchi.module.remove": { params: { name: string; module?: string }; result: { name: string } };
   "codchi.machine.start": { params: { name: string }; result: { name: string } };
   "codchi.machine.stop": { params: { name: string }; result: { name: string } };
   "codchi.machine.delete": { params: { name: string; secrets?: boolean }; result: { name: string; deleted: boolean } };
@@ -40,6 +52,10 @@ export interface MachineStatus {
   driver: string;
   /** As a person writes them: a path or URL, with `#OUTPUT`. */
   modules: string[];
+  /** Those of the modules that are the person's own, added to every machine. */
+  personalModules: string[];
+  /** `pin`, `follow:MODULE` or a flake URL. */
+  nixpkgs: string;
   /** The local folders that the modules live in; absolute. */
   moduleFolders: string[];
   /** The folder on the host that is mounted in the machine; absolute. */
@@ -65,6 +81,38 @@ export interface Drift {
   message: string;
   /** The operation that mends it. */
   cure: "rebuild" | null;
+}
+
+/** A module of a machine and what is locked of it. */
+export interface ModuleStatus {
+  /** From 1. */
+  number: number;
+  source: string;
+  personal: boolean;
+  /** Read anew at each rebuild, as it lies on this computer. */
+  local: boolean;
+  revision: Revision | null;
+}
+
+/** A revision that is locked. */
+export interface Revision {
+  commit: string | null;
+  hash: string | null;
+  /** In seconds since 1970. */
+  date: number | null;
+}
+
+/** What an update did: to the nixpkgs that machines share, and to each machine. */
+export interface Updated {
+  shared: InputChange | null;
+  machines: { name: string; changes: InputChange[]; error: string | null }[];
+}
+
+export interface InputChange {
+  /** `nixpkgs`, or the source of a module. */
+  name: string;
+  from: Revision | null;
+  to: Revision | null;
 }
 
 /** A secret that a machine's modules declare. */
@@ -169,6 +217,7 @@ export const EvaluationChangedNotification = new NotificationType<EvaluationStat
 /** `initializationOptions`, and section `codchi` of `workspace/didChangeConfiguration`. */
 export interface ServerSettings {
   nixpkgs?: string;
+  personalModules?: string[];
   sshConfig?: boolean | null;
   evaluation?: string;
   /** Said where the person does not trust the workspace. */

@@ -16,6 +16,11 @@ import type { FailureData, Params, Result, ServerCommand } from "./protocol";
 const titles: { readonly [C in ServerCommand]?: (params: Params<C>) => string } = {
   "codchi.machine.create": ({ name }) => `Creating code machine${name === undefined ? "" : ` ${name}`}`,
   "codchi.machine.rebuild": ({ name }) => `Rebuilding ${name}`,
+  "codchi.machine.update": ({ name }) => (name === undefined ? "Updating code machines" : `Updating ${name}`),
+  "codchi.machine.nixpkgs": ({ name }) => `Changing the nixpkgs of ${name}`,
+  "codchi.module.add": ({ name }) => `Adding modules to ${name}`,
+  "codchi.module.set": ({ name }) => `Changing a module of ${name}`,
+  "codchi.module.remove": ({ name }) => `Removing a module of ${name}`,
   "codchi.machine.start": ({ name }) => `Starting ${name}`,
   "codchi.machine.stop": ({ name }) => `Stopping ${name}`,
   "codchi.machine.delete": ({ name }) => `Deleting ${name}`,

@@ -1,7 +1,8 @@
 //! What the user configured: `config.toml` in codchi's configuration folder, and the environment.
 //!
 //! ```toml
-//! nixpkgs = "github:NixOS/nixpkgs/nixos-25.11"   # for new machines; $CODCHI_NIXPKGS goes first
+//! nixpkgs = "github:NixOS/nixpkgs/nixos-25.11"   # that machines share; $CODCHI_NIXPKGS goes first
+//! personal-modules = [ "~/nix/me.nix" ]          # added to every new machine, after the project's
 //! evaluation = "lenient"                         # or "auto" (the default), "off": how modules are evaluated on save
 //! driver = "incus"                               # or "lxd"; without it the first that is there
 //! [ssh]
@@ -21,8 +22,11 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
-    /// The flake URL of nixpkgs for new machines.
+    /// The flake URL of the nixpkgs that machines share.
     pub(crate) nixpkgs: Option<String>,
+    /// The sources of modules that every new machine gets.
+    #[serde(rename = "personal-modules")]
+    pub(crate) personal_modules: Vec<String>,
     /// What runs machines; the first that is there where it is not said.
     pub(crate) driver: Option<DriverKind>,
     /// How modules are evaluated while they are edited.
@@ -80,6 +84,7 @@ impl Config {
     pub(crate) fn options(&self) -> Options {
         Options {
             nixpkgs: self.nixpkgs.clone(),
+            personal_modules: self.personal_modules.clone(),
             program: std::env::current_exe().unwrap_or_else(|_| "codchi".into()),
             ssh_config: self.ssh.config,
         }
@@ -120,8 +125,10 @@ mod tests {
     fn the_file_is_read_and_a_mistake_in_it_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
-        std::fs::write(&file, "driver = \"incus\"\n[ssh]\nconfig = false\n").unwrap();
+        std::fs::write(&file, "driver = \"incus\"\npersonal-modules = [\"~/me\"]\n[ssh]\nconfig = false\n")
+            .unwrap();
         let config = Config::load(&paths(folder.path())).unwrap();
+        assert_eq!(config.options().personal_modules, ["~/me"]);
         assert_eq!((config.driver, config.ssh.config), (Some(DriverKind::Incus), Some(false)));
 
         std::fs::write(&file, "drivr = \"incus\"\n").unwrap();

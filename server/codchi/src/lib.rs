@@ -20,6 +20,7 @@ mod log;
 mod lsp;
 mod names;
 mod pins;
+mod updates;
 
 use clap::Parser as _;
 use codchi_machine::Paths;

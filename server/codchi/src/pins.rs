@@ -1,19 +1,17 @@
 //! Which nixpkgs a module has, and where it lies in the store.
 //!
-//! It is the one that a machine made of the module has locked, else the one that the module's own flake has, else the one
-//! that a new machine would get. So what is fetched is only what creating a machine would fetch as well; each is fetched
+//! It is the one that a machine made of the module has locked (its own, the shared one or that of a module that it follows),
+//! else the one that the module's own flake has, else the one that a new machine would get: the one that the machines of
+//! this computer share, where one is locked by now. So what is fetched is only what creating a machine would fetch as well; each is fetched
 //! once, however many ask for it, and goes on being fetched when they no longer wait. What cannot be fetched is said once
 //! and not tried again for a while.
 
-mod lock;
-
 use crate::files;
 use codchi_ide::{Machine, ModuleKey};
-use codchi_machine::{DEFAULT_NIXPKGS, MachineName, Paths};
-use codchi_nix::{CancellationToken, Nix, NixError};
+use codchi_machine::{DEFAULT_NIXPKGS, MachineName, Paths, nixpkgs_pin};
+use codchi_nix::{CancellationToken, Lock, Nix, NixError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
-use lock::Lock;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -142,12 +140,10 @@ impl Pins {
         configured: Option<&str>,
         cancel: &CancellationToken,
     ) -> Answer {
-        let locks = locks(&self.paths, key, machines);
-        let locked = tokio::task::spawn_blocking(move || locks.iter().find_map(|lock| locked(lock)));
-        let wanted = match locked.await.ok().flatten() {
-            Some(locked) => Wanted::Locked(locked),
-            None => Wanted::Url(configured.unwrap_or(DEFAULT_NIXPKGS).to_owned()),
-        };
+        let url = configured.unwrap_or(DEFAULT_NIXPKGS).to_owned();
+        let (locks, paths, otherwise) = (locks(&self.paths, key, machines), self.paths.clone(), url.clone());
+        let wanted = tokio::task::spawn_blocking(move || wanted(locks, &paths, url));
+        let wanted = wanted.await.unwrap_or(Wanted::Url(otherwise));
         let nix = self.nix().await?;
         let fetching =
             self.fetching(wanted, |wanted, cancel| async move { fetch(&nix, &wanted, &cancel).await });
@@ -265,6 +261,15 @@ fn locks(paths: &Paths, key: &ModuleKey, machines: &[Machine]) -> Vec<PathBuf> {
     let mut locks: Vec<PathBuf> = names.map(|name| paths.machine(&name).join("flake/flake.lock")).collect();
     locks.extend(lock_of(path));
     locks
+}
+
+/// What the first of `locks` that says so has locked, else what machines share of `url`, else what that means today.
+fn wanted(locks: Vec<PathBuf>, paths: &Paths, url: String) -> Wanted {
+    let mut locks = locks.into_iter().chain(nixpkgs_pin(paths, &url));
+    match locks.find_map(|lock| locked(&lock)) {
+        Some(locked) => Wanted::Locked(locked),
+        None => Wanted::Url(url),
+    }
 }
 
 /// The lock of the flake that a folder or file is a part of, whether there is one or not.

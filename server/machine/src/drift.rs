@@ -71,9 +71,8 @@ pub(crate) fn of(name: &MachineName, generation: &Generation, host: &Host) -> Ve
 }
 
 /// The digests of the files of those modules that are local.
-pub(crate) fn digests(modules: &[ModuleSource]) -> BTreeMap<String, String> {
-    let local = modules.iter().filter_map(|module| Some((module.to_string(), digest(module)?)));
-    local.collect()
+pub(crate) fn digests<'m>(modules: impl Iterator<Item = &'m ModuleSource>) -> BTreeMap<String, String> {
+    modules.filter_map(|module| Some((module.to_string(), digest(module)?))).collect()
 }
 
 /// The digest of the files that a module is made of, as far as its text names them: those where it begins, and all that Nix
@@ -158,7 +157,7 @@ mod tests {
         let source = ModuleSource { kind: SourceKind::Folder(module.clone()), output: None };
         let host = Host { root: offers.clone(), environment: BTreeMap::new() };
         let manifest = Manifest { required_capabilities: vec!["gpu".into()], ..Manifest::default() };
-        let (toplevel, local_modules) = ("/nix/store/3".into(), digests(&[source]));
+        let (toplevel, local_modules) = ("/nix/store/3".into(), digests([source].iter()));
         let generation =
             Generation { number: 3, toplevel, uid: 1000, gid: 1000, created: 0, manifest, local_modules };
         let kinds = || {

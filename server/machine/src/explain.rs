@@ -41,10 +41,38 @@ pub(crate) fn hint(message: &str) -> Option<&'static str> {
         "Could not connect to server",
         "unable to download",
         "Failed to connect to",
+        // ssh's words.
+        "connect to host",
+        "Could not resolve hostname",
         "Network is unreachable",
         "Temporary failure in name resolution",
     ]) {
         return Some("Check the network connection, then try again; what was already fetched is kept.");
+    }
+    if has(&["circular import of flake"]) {
+        return Some(
+            "The flakes are inputs of each other: remove the input from one of them, or let it follow \
+             (`inputs.X.follows`) what the other has.",
+        );
+    }
+    if has(&[
+        "does not appear to be a git repository",
+        "Could not read from remote repository",
+        "could not read Username",
+        "Authentication failed",
+        "Repository not found",
+    ]) {
+        return Some(
+            "Check the URL, and that git can read it from here: `git ls-remote URL` must work without asking for a password.",
+        );
+    }
+    if has(&["unknown revision or path not in the working tree", "couldn't find remote ref", "not found"])
+        && has(&["git failed", "Git reference", "revspec", "remote ref"])
+    {
+        return Some(
+            "The repository has no such branch, tag or commit (any more): look with `git ls-remote URL` which there are, and \
+             name one of them after `?ref=`.",
+        );
     }
     if has(&["access to absolute path"]) && has(&["is forbidden in pure eval"]) {
         return Some(
@@ -139,6 +167,21 @@ mod tests {
         assert!(
             hint("getting status of '/home/me/a.nix': No such file or directory").unwrap().contains("git")
         );
+        for (message, expected) in [
+            (
+                "git failed: ambiguous argument 'x': unknown revision or path not in the working tree.",
+                "?ref=",
+            ),
+            ("resolving Git reference 'gone': revspec 'gone' not found", "?ref="),
+            ("git failed: fatal: couldn't find remote ref gone", "?ref="),
+            ("git failed: '/x' does not appear to be a git repository", "ls-remote URL` must"),
+            ("git failed: could not read Username for 'https://h': terminal prompts disabled", "password"),
+            ("git failed: ssh: connect to host h port 22: Connection refused", "network"),
+            ("git failed: ERROR: Repository not found.", "ls-remote URL` must"),
+            ("found circular import of flake 'git+file:///x'", "follows"),
+        ] {
+            assert!(hint(message).unwrap().contains(expected), "{message}");
+        }
         for mode in ["eval mode", "evaluation mode"] {
             let message =
                 format!("access to absolute path '/nix/store/x.nix' is forbidden in pure {mode} (use …)");

@@ -1,13 +1,10 @@
 //! The flake that Nix builds a machine from: generated text, pure but for looking at the module folders.
 
-use crate::state::{Definition, snapshot_root};
+use crate::state::{Definition, NixpkgsFrom, snapshot_root};
 use crate::{MachineError, MachineName, ModuleSource, SourceKind};
 use codchi_nix::path_url;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-
-/// nixpkgs where neither the request nor the configuration names one.
-pub const DEFAULT_NIXPKGS: &str = "github:NixOS/nixpkgs/nixos-unstable";
 
 /// The user of a machine: owner of the project folder, as seen in the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +27,7 @@ pub(crate) struct Copied {
 /// A module as an input of the flake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Input {
-    /// Its name, e.g. `module-0`.
+    /// Its name, e.g. `module-0`; modules of one source share it.
     pub(crate) name: String,
     /// Where it comes from.
     url: String,
@@ -60,12 +57,19 @@ pub(crate) struct Flake {
     pub(crate) copies: Vec<Copied>,
     /// Modules, in order.
     pub(crate) inputs: Vec<Input>,
-    nixpkgs: String,
+    nixpkgs: NixpkgsFrom,
+    pin: PathBuf,
 }
 
+/// The name of the input that holds the nixpkgs that machines share.
+pub(crate) const PIN: &str = "pin";
+
+/// The name of the input that is the machine's nixpkgs.
+pub(crate) const NIXPKGS: &str = "nixpkgs";
+
 impl Flake {
-    /// Looks at the modules of `definition`. `plain` says of a git module without an output, by its index, whether it
-    /// has no `flake.nix`; copies go below `folder`.
+    /// Looks at the modules of `definition`. `plain` says of the input of a git module without an output whether it has no
+    /// `flake.nix`; copies go below `folder`; `pin` is the flake of the nixpkgs that machines share.
     ///
     /// # Errors
     /// [`MachineError::User`] where a local module is gone or has nothing to take.
@@ -73,39 +77,58 @@ impl Flake {
         definition: &Definition,
         home: &Path,
         folder: &Path,
-        plain: &dyn Fn(usize) -> bool,
+        pin: &Path,
+        plain: &dyn Fn(&str) -> bool,
     ) -> Result<Self, MachineError> {
         let mut copies: Vec<Copied> = Vec::new();
         let mut inputs = Vec::new();
-        for (index, source) in definition.modules.iter().enumerate() {
-            let name = input_name(index);
+        for module in &definition.modules {
+            let (name, source) = (module.input.clone(), &module.source);
             let Some(root) = snapshot_root(source, home) else {
-                inputs.push(git_input(name, source, plain(index)));
+                let plain = plain(&name);
+                inputs.push(git_input(name, source, plain));
                 continue;
             };
             let copy = match copies.iter().find(|c| c.root == root) {
                 Some(known) => known.copy.clone(),
                 None => {
-                    let copy = folder.join(copies.len().to_string());
+                    let copy = folder.join(&name);
                     copies.push(Copied { root: root.clone(), copy: copy.clone() });
                     copy
                 }
             };
             inputs.push(local_input(name, source, &root, &copy)?);
         }
-        Ok(Self { copies, inputs, nixpkgs: definition.nixpkgs.clone() })
+        Ok(Self { copies, inputs, nixpkgs: definition.nixpkgs.clone(), pin: pin.to_owned() })
     }
 
     /// The names of the inputs that are read anew at each build.
     pub(crate) fn local_inputs(&self) -> Vec<&str> {
-        self.inputs.iter().filter(|i| i.local).map(|i| i.name.as_str()).collect()
+        self.distinct().filter(|i| i.local).map(|i| i.name.as_str()).collect()
+    }
+
+    /// Each input once.
+    fn distinct(&self) -> impl Iterator<Item = &Input> {
+        let is_first = |index: usize, input: &Input| {
+            !self.inputs.iter().take(index).any(|earlier| earlier.name == input.name)
+        };
+        self.inputs.iter().enumerate().filter(move |(index, input)| is_first(*index, input)).map(|(_, i)| i)
     }
 
     /// The text of `flake.nix`.
     pub(crate) fn render(&self, name: &MachineName, user: User) -> String {
         let mut text = String::from("# Written by codchi at each build; changes are lost.\n{\n");
-        let _ = writeln!(text, "  inputs.nixpkgs.url = {};", quote(&self.nixpkgs));
-        for input in &self.inputs {
+        let _ = match &self.nixpkgs {
+            NixpkgsFrom::Url(url) => writeln!(text, "  inputs.{NIXPKGS}.url = {};", quote(url)),
+            NixpkgsFrom::Follow(input) => {
+                writeln!(text, "  inputs.{NIXPKGS}.follows = {};", quote(&format!("{input}/nixpkgs")))
+            }
+            NixpkgsFrom::Pin => {
+                let _ = writeln!(text, "  inputs.{PIN}.url = {};", quote(&path_url(&self.pin)));
+                writeln!(text, "  inputs.{NIXPKGS}.follows = {};", quote(&format!("{PIN}/nixpkgs")))
+            }
+        };
+        for input in self.distinct() {
             let _ = writeln!(text, "  inputs.{}.url = {};", input.name, quote(&input.url));
             if !input.is_flake {
                 let _ = writeln!(text, "  inputs.{}.flake = false;", input.name);
@@ -138,11 +161,6 @@ impl Flake {
         text.push_str("    ];\n  };\n}\n");
         text
     }
-}
-
-/// The name of the input of the module at `index`.
-pub(crate) fn input_name(index: usize) -> String {
-    format!("module-{index}")
 }
 
 fn git_input(name: String, source: &ModuleSource, plain: bool) -> Input {
@@ -221,7 +239,7 @@ fn below(folder: &str, file: &str) -> String {
 }
 
 /// A Nix string literal.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut literal = String::from("\"");
     for c in text.chars() {
         match c {
@@ -245,15 +263,39 @@ mod tests {
     use expect_test::expect;
 
     fn definition(modules: Vec<ModuleSource>) -> Definition {
-        Definition {
+        let mut definition = Definition {
             version: Definition::VERSION,
             id: "1".into(),
             driver: DriverKind::Lxd,
-            nixpkgs: "path:/with \"quotes\" and ${x}".into(),
+            nixpkgs: NixpkgsFrom::Url("path:/with \"quotes\" and ${x}".into()),
             project: None,
             created: 0,
-            modules,
+            next_input: 0,
+            modules: Vec::new(),
+        };
+        for source in modules {
+            definition.add(source, false);
         }
+        definition
+    }
+
+    #[test]
+    fn nixpkgs_is_the_shared_one_or_that_of_a_module() {
+        let mut definition = definition(vec![source(SourceKind::Git("git+https://host/a".into()), None)]);
+        let name: MachineName = "hello".parse().unwrap();
+        let mut lines = |choice: &str| {
+            definition.choose_nixpkgs(&name, &choice.parse().unwrap()).unwrap();
+            let (home, folder, pin) = (Path::new("/h"), Path::new("/m"), Path::new("/data/nixpkgs"));
+            let flake = Flake::new(&definition, home, folder, pin, &|_| false).unwrap();
+            let text = flake.render(&name, User { uid: 1, gid: 1 });
+            let about = |line: &&str| line.contains("inputs.nixpkgs.") || line.contains("inputs.pin.");
+            text.lines().filter(about).map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines("pin"),
+            ["inputs.pin.url = \"path:/data/nixpkgs\";", "inputs.nixpkgs.follows = \"pin/nixpkgs\";"]
+        );
+        assert_eq!(lines("follow"), ["inputs.nixpkgs.follows = \"module-0/nixpkgs\";"]);
     }
 
     fn source(kind: SourceKind, output: Option<&str>) -> ModuleSource {
@@ -282,25 +324,26 @@ mod tests {
             source(git("git+https://host/flake"), None),
             source(git("git+https://host/plain?dir=sub"), None),
         ]);
-        let flake = Flake::new(&definition, root, Path::new("/m"), &|index| index == 6).unwrap();
+        let flake =
+            Flake::new(&definition, root, Path::new("/m"), Path::new("/p"), &|input| input == "module-5")
+                .unwrap();
         let roots: Vec<_> = flake.copies.iter().map(|c| c.root.strip_prefix(root).unwrap()).collect();
         assert_eq!(roots, [Path::new("a"), Path::new("b"), Path::new("c"), Path::new("d")]);
-        assert_eq!(flake.local_inputs().len(), 5);
+        assert_eq!(flake.local_inputs(), ["module-0", "module-1", "module-2", "module-3"]);
         let text = flake.render(&"hello".parse().unwrap(), User { uid: 1000, gid: 100 });
-        expect![[r#"
+        expect![[r##"
             # Written by codchi at each build; changes are lost.
             {
               inputs.nixpkgs.url = "path:/with \"quotes\" and \${x}";
-              inputs.module-0.url = "path:/m/0";
-              inputs.module-1.url = "path:/m/0";
-              inputs.module-2.url = "path:/m/1";
+              inputs.module-0.url = "path:/m/module-0";
+              inputs.module-1.url = "path:/m/module-1";
+              inputs.module-1.flake = false;
+              inputs.module-2.url = "path:/m/module-2";
               inputs.module-2.flake = false;
-              inputs.module-3.url = "path:/m/2";
-              inputs.module-3.flake = false;
-              inputs.module-4.url = "path:/m/3?dir=nix%20dev";
-              inputs.module-5.url = "git+https://host/flake";
-              inputs.module-6.url = "git+https://host/plain?dir=sub";
-              inputs.module-6.flake = false;
+              inputs.module-3.url = "path:/m/module-3?dir=nix%20dev";
+              inputs.module-4.url = "git+https://host/flake";
+              inputs.module-5.url = "git+https://host/plain?dir=sub";
+              inputs.module-5.flake = false;
               outputs = inputs: (import ./codchi/lib.nix).codeMachine {
                 nixpkgs = inputs.nixpkgs;
                 system = "x86_64-linux";
@@ -309,16 +352,16 @@ mod tests {
                 user = { uid = 1000; gid = 100; };
                 modules = [
                   { input = inputs.module-0; output = "default"; }
-                  { input = inputs.module-1; output = "dev"; }
-                  { input = inputs.module-2; file = "codchi.nix"; }
-                  { input = inputs.module-3; file = "x y.nix"; }
+                  { input = inputs.module-0; output = "dev"; }
+                  { input = inputs.module-1; file = "codchi.nix"; }
+                  { input = inputs.module-2; file = "x y.nix"; }
+                  { input = inputs.module-3; output = "default"; }
                   { input = inputs.module-4; output = "default"; }
-                  { input = inputs.module-5; output = "default"; }
-                  { input = inputs.module-6; file = if builtins.pathExists (inputs.module-6 + "/sub/codchi.nix") then "sub/codchi.nix" else "sub/default.nix"; }
+                  { input = inputs.module-5; file = if builtins.pathExists (inputs.module-5 + "/sub/codchi.nix") then "sub/codchi.nix" else "sub/default.nix"; }
                 ];
               };
             }
-        "#]]
+        "##]]
         .assert_eq(&text.replace(&format!("{}-linux", std::env::consts::ARCH), "x86_64-linux"));
     }
 
@@ -329,7 +372,8 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         for output in [None, Some("dev")] {
             let definition = definition(vec![source(SourceKind::Folder(folder.clone()), output)]);
-            let error = Flake::new(&definition, home.path(), Path::new("/m"), &|_| false).unwrap_err();
+            let error = Flake::new(&definition, home.path(), Path::new("/m"), Path::new("/p"), &|_| false)
+                .unwrap_err();
             assert!(error.to_string().contains("no flake.nix") && error.hint().is_some(), "{error}");
         }
     }

@@ -1,13 +1,11 @@
 //! The controller: every verb of the command line and of the editor.
 
-use crate::flake::DEFAULT_NIXPKGS;
 use crate::instance::{instance_name, machine_of};
 use crate::log::{self, Reporter};
 use crate::run::Run;
-use crate::state::{Definition, Generations, Journal, Lock, MachineFolder, machine_names, now};
+use crate::state::{Definition, Generations, Journal, Lock, MachineFolder, NixpkgsFrom, machine_names};
 use crate::{
-    CancellationToken, Front, MachineError, MachineName, ModuleSource, Operation, Paths, SourceKind, Vault,
-    files,
+    CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Operation, Paths, Vault,
 };
 use codchi_driver::{Driver, DriverError, Stdio};
 use std::collections::BTreeMap;
@@ -26,8 +24,10 @@ pub struct Machines {
 /// What the user's configuration says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
-    /// The flake URL of nixpkgs for new machines; codchi's default where `None`.
+    /// The flake URL of the nixpkgs that machines share; codchi's default where `None`.
     pub nixpkgs: Option<String>,
+    /// The sources of modules that every new machine gets, as the user wrote them.
+    pub personal_modules: Vec<String>,
     /// The path of the `codchi` program, for `ProxyCommand`.
     pub program: PathBuf,
     /// Whether the user's ssh config may be touched: `None` asks the first time and remembers.
@@ -43,8 +43,8 @@ pub struct CreateRequest {
     pub modules: Vec<ModuleSource>,
     /// The project folder to mount, absolute; the folder of the first local module where `None` and there is one.
     pub project: Option<PathBuf>,
-    /// The flake URL of nixpkgs, where it is not the configured one.
-    pub nixpkgs: Option<String>,
+    /// Its nixpkgs; the one that machines share where `None`.
+    pub nixpkgs: Option<NixpkgsChoice>,
 }
 
 /// What to run in a machine.
@@ -183,21 +183,6 @@ impl Machines {
         self.operate_prepared(name, Journal::new(Operation::Rebuild), prepare, front, cancel).await
     }
 
-    /// Locks the newest revisions of some of the flake inputs that a machine is made of, for the next rebuild.
-    ///
-    /// # Errors
-    /// Any; then the revisions are those of before.
-    pub(crate) async fn lock_newest(
-        &self,
-        name: &MachineName,
-        inputs: Vec<String>,
-        front: &dyn Front,
-        cancel: &CancellationToken,
-    ) -> Result<(), MachineError> {
-        let journal = Journal { update: inputs, ..Journal::new(Operation::Update) };
-        self.operate(name, journal, front, cancel).await
-    }
-
     /// Switches a machine to another of its generations: the one before the current where `generation` is `None`. One that
     /// does not run boots it at its next start.
     ///
@@ -271,7 +256,7 @@ impl Machines {
     }
 
     /// The same, with what `prepare` makes of it once the machine is known and nobody else is at work on it.
-    async fn operate_prepared(
+    pub(crate) async fn operate_prepared(
         &self,
         name: &MachineName,
         journal: Journal,
@@ -402,41 +387,6 @@ impl Machines {
         result
     }
 
-    /// What the request makes of a machine.
-    fn definition(&self, request: &CreateRequest) -> Result<Definition, MachineError> {
-        let gone = request.modules.iter().find(|source| match &source.kind {
-            SourceKind::Folder(path) => !path.is_dir(),
-            SourceKind::File(path) => !path.is_file(),
-            SourceKind::Git(_) => false,
-        });
-        if let Some(source) = gone {
-            return Err(MachineError::User {
-                message: format!("There is no module at {source}"),
-                hint: Some("Name a folder with a flake.nix or codchi.nix, a .nix file or a git URL.".into()),
-            });
-        }
-        let local = || request.modules.iter().find_map(ModuleSource::folder).map(Into::into);
-        let project: Option<PathBuf> = request.project.clone().or_else(local);
-        let project = match project {
-            Some(folder) => Some(
-                folder
-                    .canonicalize()
-                    .map_err(|e| files::io_error("Reading the project folder", &folder, e))?,
-            ),
-            None => None,
-        };
-        let nixpkgs = request.nixpkgs.clone().or_else(|| self.options.nixpkgs.clone());
-        Ok(Definition {
-            version: Definition::VERSION,
-            id: Definition::new_id(),
-            driver: self.driver.kind(),
-            nixpkgs: nixpkgs.unwrap_or_else(|| DEFAULT_NIXPKGS.into()),
-            project,
-            created: now(),
-            modules: request.modules.clone(),
-        })
-    }
-
     /// Enough of a definition to delete a machine whose own cannot be read: the instance is ours if it carries the
     /// machine's name.
     async fn trusting_the_name(
@@ -452,9 +402,10 @@ impl Machines {
             version: Definition::VERSION,
             id: instance.as_ref().and_then(crate::instance::id).unwrap_or_default(),
             driver: self.driver.kind(),
-            nixpkgs: String::new(),
+            nixpkgs: NixpkgsFrom::Pin,
             project: None,
             created: 0,
+            next_input: 0,
             modules: Vec::new(),
         })
     }
@@ -482,9 +433,9 @@ impl Machines {
 }
 
 /// An operation before its first step.
-struct Prepared {
-    definition: Definition,
-    journal: Journal,
+pub(crate) struct Prepared {
+    pub(crate) definition: Definition,
+    pub(crate) journal: Journal,
     generations: Generations,
 }
 

@@ -6,7 +6,10 @@
 use crate::flake::{Copied, User};
 use crate::log::Reporter;
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, now};
-use crate::{CancellationToken, MachineError, MachineName, Machines, Manifest, Operation, Step, StepState};
+use crate::{
+    CancellationToken, MachineError, MachineName, Machines, Manifest, ModuleSource, Operation, Step,
+    StepState,
+};
 use codchi_driver::InstanceName;
 use codchi_nix::Nix;
 use std::collections::BTreeMap;
@@ -109,6 +112,15 @@ impl<'a> Run<'a> {
     /// The flake inputs of which newer revisions are asked for.
     pub(crate) fn updated_inputs(&self) -> &[String] {
         &self.journal.update
+    }
+
+    /// Whether the operation makes the machine of this module, which it was not before.
+    pub(crate) fn is_new(&self, source: &ModuleSource) -> bool {
+        match (&self.journal.definition, self.journal.operation) {
+            (_, Operation::Create) => true,
+            (Some(before), _) => !before.modules.iter().any(|module| module.source == *source),
+            (None, _) => false,
+        }
     }
 
     /// Puts back what the machine is made of, and the revisions of that.

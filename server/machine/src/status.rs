@@ -24,6 +24,10 @@ pub struct MachineStatus {
     pub driver: DriverKind,
     /// Its modules, as a person writes them.
     pub modules: Vec<String>,
+    /// Those of its modules that are the person's own, added to every machine.
+    pub personal_modules: Vec<String>,
+    /// Its nixpkgs: `pin`, `follow:MODULE` or a flake URL; empty where it is not known.
+    pub nixpkgs: String,
     /// The local folders its modules live in.
     pub module_folders: Vec<PathBuf>,
     /// The project folder on the host that is mounted in it.
@@ -118,6 +122,8 @@ impl Machines {
             operation: None,
             driver: self.driver().kind(),
             modules: Vec::new(),
+            personal_modules: Vec::new(),
+            nixpkgs: String::new(),
             module_folders: Vec::new(),
             project: None,
             workspace: String::new(),
@@ -192,7 +198,14 @@ impl Machines {
             state,
             operation,
             driver: definition.as_ref().map_or_else(|| self.driver().kind(), |d| d.driver),
-            modules: definition.iter().flat_map(|d| &d.modules).map(ToString::to_string).collect(),
+            modules: definition.iter().flat_map(|d| &d.modules).map(|m| m.source.to_string()).collect(),
+            personal_modules: definition
+                .iter()
+                .flat_map(|d| &d.modules)
+                .filter(|module| module.personal)
+                .map(|module| module.source.to_string())
+                .collect(),
+            nixpkgs: definition.as_ref().map(|d| d.nixpkgs_choice().to_string()).unwrap_or_default(),
             module_folders: definition.as_ref().map(Definition::module_folders).unwrap_or_default(),
             project: definition.as_ref().and_then(|d| d.project.clone()),
             workspace: definition.as_ref().map(Definition::workspace).unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! The `nix` program, one method per thing that is asked of it.
 
 use crate::process::{self, Listener};
-use crate::url::{path_url, string_literal};
+use crate::url::path_url;
 use crate::{CancellationToken, NixError, Progress, find};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -140,28 +140,6 @@ impl Nix {
         let command = self.command(&arguments);
         self.quiet(command, what, cancel).await?;
         Ok(())
-    }
-
-    /// The names of a flake's module outputs: (`nixosModules` | `codchiModules`, name), sorted.
-    ///
-    /// # Errors
-    /// [`NixError::Failed`] where it is not a flake or does not evaluate.
-    pub async fn module_outputs(
-        &self,
-        flake_url: &str,
-        cancel: &CancellationToken,
-    ) -> Result<Vec<(String, String)>, NixError> {
-        // `nix eval URL#nixosModules` fails where there is none, and `nix flake show` evaluates all the rest too.
-        let expression = format!(
-            "let flake = builtins.getFlake {}; in builtins.concatMap \
-             (kind: map (name: [ kind name ]) (builtins.attrNames (flake.${{kind}} or {{ }}))) \
-             [ \"codchiModules\" \"nixosModules\" ]",
-            string_literal(flake_url)
-        );
-        // Impure, because a URL that a person types names no revision.
-        let mut command = self.command(&["eval", "--json", "--impure", "--expr"]);
-        command.arg(expression);
-        self.json(command, "nix eval", cancel).await
     }
 
     /// `nix-instantiate`, which lies beside `nix`: the same program by another name.

@@ -34,6 +34,23 @@ impl Nix {
         self.json(command, "nix eval", cancel).await
     }
 
+    /// Whether the tree that a flake URL means today has a `flake.nix`. It is fetched, and nothing of it evaluated.
+    ///
+    /// # Errors
+    /// [`NixError::Failed`] where it cannot be fetched, and the others.
+    pub async fn has_flake(&self, url: &str, cancel: &CancellationToken) -> Result<bool, NixError> {
+        let (url, folder) = without_folder(url);
+        let file = format!("/{}/flake.nix", folder.trim_matches('/'));
+        // Impure, because a URL that a person types names no revision.
+        let mut command = self.command(&["eval", "--json", "--impure", "--expr"]);
+        command.arg(format!(
+            "builtins.pathExists ((builtins.fetchTree {}).outPath + {})",
+            string_literal(&url),
+            string_literal(&file)
+        ));
+        self.json(command, "nix eval", cancel).await
+    }
+
     /// The tree that a flake URL means today.
     ///
     /// # Errors
@@ -58,6 +75,15 @@ impl Nix {
     }
 }
 
+/// A flake URL without the folder in its tree, and that folder, as both are written.
+fn without_folder(url: &str) -> (String, String) {
+    let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), String::new()) };
+    let (folder, others): (Vec<_>, Vec<_>) = query.split('&').partition(|part| part.starts_with("dir="));
+    let folder = folder.first().map(|part| part.trim_start_matches("dir=").to_owned()).unwrap_or_default();
+    let url = if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
+    (url, folder)
+}
+
 /// A tree's place in the store follows from its hash: the same as that of a derivation with this output.
 ///
 /// Nix looks there itself only for some kinds of inputs in some versions; others are downloaded once more, or are not
@@ -69,3 +95,20 @@ const LOOK_FIRST: &str = r#"
   }).out;
 in if locked ? narHash && builtins.pathExists expected then expected else "${builtins.fetchTree locked}"
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_in_a_tree_is_taken_out_of_a_url() {
+        let cases = [
+            ("git+https://h/a?ref=x&dir=sub/b&shallow=1", "git+https://h/a?ref=x&shallow=1", "sub/b"),
+            ("github:o/r?dir=x", "github:o/r", "x"),
+            ("git+ssh://git@h/dir=a", "git+ssh://git@h/dir=a", ""),
+        ];
+        for (url, place, folder) in cases {
+            assert_eq!(without_folder(url), (place.to_owned(), folder.to_owned()));
+        }
+    }
+}

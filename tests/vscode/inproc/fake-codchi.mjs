@@ -56,6 +56,17 @@ const commands = {
     folder: "/home/codchi/sample",
     terminal: [join(world, "codchi"), "exec", name ?? module],
   }),
+  "codchi.machine.update": ({ name }) => {
+    const from = { commit: "0123456789", hash: "sha256-x", date: 1_762_128_000 };
+    const same = { name: "nixpkgs", from, to: from };
+    const changed = { name: "https://example.org/team/project#default", from, to: { ...from, commit: "abcdef0123", date: 1_762_300_800 } };
+    return { shared: same, machines: [{ name, changes: name === "newest" ? [same] : [changed, same], error: null }] };
+  },
+  "codchi.machine.rebuild": ({ name }) => ({ name }),
+  "codchi.machine.nixpkgs": ({ name }) => ({ name, nixpkgs: "pin" }),
+  "codchi.module.add": ({ name }) => ({ name, added: 1 }),
+  "codchi.module.set": ({ name }) => ({ name }),
+  "codchi.module.remove": ({ name }) => ({ name }),
   "codchi.machine.start": ({ name }) => ({ name }),
   "codchi.machine.log": () => ({ path: null }),
   "codchi.secret.set": () => ({ set: true }),

@@ -9,6 +9,7 @@ export async function run(): Promise<void> {
   await import("./open.test");
   await import("./remote-folder.test");
   await import("./run.test");
+  await import("./made-of.test");
   await import("./input.test");
   await import("./evaluation.test");
   let passed = 0;

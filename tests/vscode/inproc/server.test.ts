@@ -22,12 +22,14 @@ describe("server", () => {
     await extension();
     try {
       await settings().update("nixpkgs", "github:NixOS/nixpkgs", global);
+      await settings().update("personalModules", ["~/nix/me"], global);
       await settings().update("sshConfig", "never", global);
       await settings().update("evaluation", "lenient", global);
       await settings().update("diagnostics", { "no-effect": "off" }, global);
       await settings().update("formatter", ["nixfmt", "--width=80"], global);
       const codchi = {
         nixpkgs: "github:NixOS/nixpkgs",
+        personalModules: ["~/nix/me"],
         sshConfig: false,
         evaluation: "lenient",
         diagnostics: { "no-effect": "off" },
@@ -44,6 +46,7 @@ describe("server", () => {
       });
     } finally {
       await settings().update("nixpkgs", undefined, global);
+      await settings().update("personalModules", undefined, global);
       await settings().update("sshConfig", undefined, global);
       await settings().update("evaluation", undefined, global);
       await settings().update("diagnostics", undefined, global);

@@ -30,7 +30,8 @@ describe("view", () => {
       machine("alpha", {
         problems: ["Its instance is gone. Rebuild it."],
         drift: [{ kind: "module-changed", message: "The module has changed.", cure: "rebuild" }],
-        modules: [workspaceFolder(), "https://example.org/team/project#tools"],
+        modules: [workspaceFolder(), "https://example.org/team/project#tools", "https://example.org/me"],
+        personalModules: ["https://example.org/me"],
         secrets: [
           { name: "TOKEN", description: "for the service", required: true, set: false },
           { name: "EXTRA", description: "", required: false, set: true },
@@ -45,6 +46,7 @@ describe("view", () => {
         ["The module has changed.", ""],
         ["sample", workspaceFolder()],
         ["project#tools", "https://example.org/team/project"],
+        ["me", "https://example.org/me · personal"],
         ["TOKEN", "not set"],
         ["EXTRA", "set · optional"],
       ],

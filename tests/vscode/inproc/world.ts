@@ -42,6 +42,8 @@ export function machine(name: string, changes: Partial<MachineStatus> = {}): Mac
     operation: null,
     driver: "lxd",
     modules: ["https://example.org/team/project#default"],
+    personalModules: [],
+    nixpkgs: "pin",
     moduleFolders: [],
     project: null,
     workspace: `/home/codchi/${name}`,

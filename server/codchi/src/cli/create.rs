@@ -5,36 +5,40 @@ use super::output;
 use super::prompt::{self, Reply};
 use crate::context::Context;
 use crate::names;
-use codchi_machine::{CreateRequest, MachineError, MachineName, Machines, ModuleSource};
+use anyhow::Context as _;
+use codchi_machine::{CreateRequest, MachineError, MachineName, Machines, ModuleSource, NixpkgsChoice};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub(crate) struct Create {
-    /// The module: a folder, a .nix file or a git URL; `#OUTPUT` names a module output of a flake
-    source: ModuleSource,
-    /// The machine's name; that of the module's folder or repository where it is not given
+    /// The modules: folders, .nix files or git URLs; `#OUTPUT` names a module output of a flake
+    #[arg(required = true, value_name = "SOURCE")]
+    sources: Vec<ModuleSource>,
+    /// The machine's name; that of the first module's folder or repository where it is not given
     #[arg(long)]
     name: Option<MachineName>,
-    /// The folder to mount in the machine; the module's own where it is not given
+    /// The folder to mount in the machine; that of the first local module where it is not given
     #[arg(long, value_name = "FOLDER")]
     project: Option<PathBuf>,
-    /// The flake URL of nixpkgs
-    #[arg(long, value_name = "URL")]
-    nixpkgs: Option<String>,
+    /// Its nixpkgs: `pin`, the one that all machines of this computer share (what one has downloaded, the next needs not);
+    /// `follow[:MODULE]`, that of a module's own flake (what the module was tested with, and one more to download); or a
+    /// flake URL
+    #[arg(long, value_name = "pin|follow[:MODULE]|URL", default_value_t = NixpkgsChoice::Pin)]
+    nixpkgs: NixpkgsChoice,
     #[command(flatten)]
     talk: Talk,
 }
 
 impl Create {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let Self { source, name, project, nixpkgs, talk } = self;
+        let Self { sources, name, project, nixpkgs, talk } = self;
         let project = project.map(std::path::absolute).transpose()?;
         let name = match name {
             Some(name) => name,
-            None => ask_name(&context.machines(), &source, talk).await?,
+            None => ask_name(&context.machines(), &sources, talk).await?,
         };
-        let request = CreateRequest { name: name.clone(), modules: vec![source], project, nixpkgs };
+        let request = CreateRequest { name: name.clone(), modules: sources, project, nixpkgs: Some(nixpkgs) };
         operation::run(context, talk, async |machines, front, cancel| {
             machines.create(request, front, cancel).await
         })
@@ -46,9 +50,10 @@ impl Create {
     }
 }
 
-async fn ask_name(machines: &Machines, source: &ModuleSource, talk: Talk) -> anyhow::Result<MachineName> {
+async fn ask_name(machines: &Machines, sources: &[ModuleSource], talk: Talk) -> anyhow::Result<MachineName> {
     let taken: Vec<_> = machines.status().await?.into_iter().map(|machine| machine.name).collect();
-    let suggested = names::suggest(source, &taken);
+    let first = sources.first().context("no module is named")?;
+    let suggested = names::suggest(first, &taken);
     if talk.yes {
         return Ok(suggested);
     }

@@ -2,6 +2,7 @@
 
 use super::operation::{self, Talk};
 use super::output;
+use super::update::Update;
 use crate::context::Context;
 use codchi_machine::MachineName;
 use std::process::ExitCode;
@@ -10,6 +11,9 @@ use std::process::ExitCode;
 pub(crate) struct Rebuild {
     /// The machine
     name: MachineName,
+    /// Take newer revisions of its modules and nixpkgs; without it, those that are locked stay
+    #[arg(long)]
+    update: bool,
     #[command(flatten)]
     talk: Talk,
 }
@@ -32,11 +36,17 @@ pub(crate) struct Stop {
 
 impl Rebuild {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        operation::run(context, self.talk, async |machines, front, cancel| {
-            machines.rebuild(&self.name, front, cancel).await
+        let Self { name, update, talk } = self;
+        if update {
+            let update =
+                Update { name: Some(name), module: None, nixpkgs: false, rebuild: true, json: false, talk };
+            return update.run(context).await;
+        }
+        operation::run(context, talk, async |machines, front, cancel| {
+            machines.rebuild(&name, front, cancel).await
         })
         .await?;
-        output::print(&format!("{} is rebuilt.", self.name))?;
+        output::print(&format!("{name} is rebuilt."))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -9,6 +9,8 @@ mod exec;
 mod front;
 mod log;
 mod machine;
+mod module;
+mod nixpkgs;
 mod open;
 mod operation;
 mod output;
@@ -17,6 +19,7 @@ mod secret;
 mod ssh_proxy;
 mod status;
 mod terminal;
+mod update;
 
 use crate::context::Context;
 use crate::error;
@@ -52,6 +55,12 @@ pub(crate) enum Command {
     Start(machine::Start),
     /// Stop a machine
     Stop(machine::Stop),
+    /// Lock newer revisions of modules and nixpkgs, and show from what to what
+    Update(update::Update),
+    /// Add, list, switch and remove the modules of a machine
+    Module(module::Module),
+    /// Show or choose the nixpkgs of a machine
+    Nixpkgs(nixpkgs::Nixpkgs),
     /// Delete a machine; its project folder stays as it is
     Delete(delete::Delete),
     /// Show how the machines are
@@ -108,6 +117,9 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
     match command {
         Command::Create(command) => command.run(&context).await,
         Command::Rebuild(command) => command.run(&context).await,
+        Command::Update(command) => command.run(&context).await,
+        Command::Module(command) => command.run(&context).await,
+        Command::Nixpkgs(command) => command.run(&context).await,
         Command::Start(command) => command.run(&context).await,
         Command::Stop(command) => command.run(&context).await,
         Command::Delete(command) => command.run(&context).await,

@@ -54,6 +54,16 @@ fn state(machine: &MachineStatus) -> String {
     }
 }
 
+/// Its modules, with those that are the person's own named so.
+fn modules(machine: &MachineStatus) -> String {
+    let is_personal = |module: &String| machine.personal_modules.contains(module);
+    let named = machine
+        .modules
+        .iter()
+        .map(|module| if is_personal(module) { format!("{module} (personal)") } else { module.clone() });
+    named.collect::<Vec<_>>().join(", ")
+}
+
 fn overview(machines: &[MachineStatus]) -> String {
     if machines.is_empty() {
         return "There is no code machine yet. `codchi create SOURCE` makes one.".into();
@@ -66,7 +76,7 @@ fn overview(machines: &[MachineStatus]) -> String {
             state(machine),
             machine.generation.to_string(),
             machine.project.as_ref().map_or_else(|| "-".into(), |project| project.display().to_string()),
-            machine.modules.join(", "),
+            modules(machine),
         ]);
     }
     let mut text = output::table(&rows);
@@ -90,7 +100,8 @@ fn details(machine: &MachineStatus) -> String {
         vec!["State".into(), state(machine)],
         vec!["Driver".into(), machine.driver.to_string()],
         vec!["Generation".into(), machine.generation.to_string()],
-        vec!["Modules".into(), machine.modules.join(", ")],
+        vec!["Modules".into(), modules(machine)],
+        vec!["nixpkgs".into(), machine.nixpkgs.clone()],
         vec!["Project".into(), path(&machine.project)],
         vec!["In the machine".into(), machine.workspace.clone()],
         vec!["SSH".into(), machine.ssh_host.clone()],

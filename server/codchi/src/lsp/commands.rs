@@ -1,5 +1,7 @@
 //! `workspace/executeCommand`, as PROTOCOL.md has it.
 
+mod modules;
+
 use super::client::{Item, Person, Reply};
 use super::front::{EditorFront, title};
 use super::server::Server;
@@ -32,9 +34,15 @@ pub(crate) mod name {
     pub(crate) const SECRET_REMOVE: &str = "codchi.secret.remove";
     pub(crate) const SECRET_EXTRACT: &str = "codchi.secret.extract";
     pub(crate) const DOCTOR: &str = "codchi.doctor";
+    pub(crate) const UPDATE: &str = "codchi.machine.update";
+    pub(crate) const NIXPKGS: &str = "codchi.machine.nixpkgs";
+    pub(crate) const MODULE_LIST: &str = "codchi.module.list";
+    pub(crate) const MODULE_ADD: &str = "codchi.module.add";
+    pub(crate) const MODULE_SET: &str = "codchi.module.set";
+    pub(crate) const MODULE_REMOVE: &str = "codchi.module.remove";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 12] = [
+    pub(crate) const ALL: [&str; 18] = [
         LIST,
         CREATE,
         REBUILD,
@@ -47,6 +55,12 @@ pub(crate) mod name {
         SECRET_REMOVE,
         SECRET_EXTRACT,
         DOCTOR,
+        UPDATE,
+        NIXPKGS,
+        MODULE_LIST,
+        MODULE_ADD,
+        MODULE_SET,
+        MODULE_REMOVE,
     ];
 }
 
@@ -108,6 +122,12 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::SECRET_EXTRACT => {
             Ok(super::extract::extract(server, argument(arguments)?).await.map_err(Failure::from)?)
         }
+        name::UPDATE => run.update(argument(arguments)?).await,
+        name::NIXPKGS => run.nixpkgs(argument(arguments)?).await,
+        name::MODULE_LIST => run.list_modules(argument(arguments)?),
+        name::MODULE_ADD => run.add_modules(argument(arguments)?).await,
+        name::MODULE_SET => run.set_module(argument(arguments)?).await,
+        name::MODULE_REMOVE => run.remove_module(argument(arguments)?).await,
         name::DOCTOR => {
             let checks = doctor::checks(&run.shared.context).await;
             run.shared.refresh.notify_one();
@@ -393,9 +413,9 @@ async fn made_of(
     module: &ModuleSource,
     person: &Person,
 ) -> std::result::Result<Option<MachineName>, Failure> {
-    let module = module.to_string();
+    let is_it = |listed: &String| is_of(listed, module);
     let mut found: Vec<MachineStatus> =
-        machines.status().await?.into_iter().filter(|machine| machine.modules.contains(&module)).collect();
+        machines.status().await?.into_iter().filter(|machine| machine.modules.iter().any(is_it)).collect();
     if found.len() < 2 {
         return Ok(found.pop().map(|machine| machine.name));
     }
@@ -407,6 +427,13 @@ async fn made_of(
         Reply::Given(index) => Ok(Some(found.swap_remove(index).name)),
         Reply::Closed | Reply::CannotAsk => Err(MachineError::Cancelled.into()),
     }
+}
+
+/// Whether a machine's module is `module`: where that names no output, the machine's may be one that was chosen.
+fn is_of(listed: &str, module: &ModuleSource) -> bool {
+    let named = module.to_string();
+    let chosen = || listed.strip_prefix(&named).is_some_and(|rest| rest.starts_with('#'));
+    listed == named || (module.output.is_none() && chosen())
 }
 
 async fn attach(
@@ -441,6 +468,15 @@ mod tests {
         let error = argument::<RemoveSecret>(arguments).err().unwrap();
         assert_eq!(error.code, ErrorCode::InvalidParams);
         assert!(argument::<Named>(Vec::new()).is_err(), "a name is missing");
+    }
+
+    #[test]
+    fn a_module_without_an_output_is_also_that_of_the_output_that_was_chosen() {
+        let source = |text: &str| ModuleSource::parse(text, Path::new("/")).unwrap();
+        let of = |listed: &str, module: &str| is_of(listed, &source(module));
+        assert!(of("git+https://h/a", "https://h/a") && of("git+https://h/a#x", "https://h/a"));
+        assert!(!of("git+https://h/ab", "https://h/a") && !of("git+https://h/a#x", "https://h/a#y"));
+        assert!(!of("git+https://h/a", "https://h/a#x"));
     }
 
     #[test]

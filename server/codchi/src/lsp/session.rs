@@ -51,8 +51,10 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Settings {
-    /// The flake URL of nixpkgs for new machines.
+    /// The flake URL of the nixpkgs that machines share.
     pub(crate) nixpkgs: Option<String>,
+    /// The sources of modules that every new machine gets.
+    pub(crate) personal_modules: Option<Vec<String>>,
     /// Whether the user's ssh config may be touched.
     pub(crate) ssh_config: Option<bool>,
     /// How modules are evaluated.

@@ -91,6 +91,10 @@ impl Shared {
         let configured = self.context.config.options();
         self.context.machines_with(Options {
             nixpkgs: settings.nixpkgs.filter(|url| !url.is_empty()).or(configured.nixpkgs),
+            personal_modules: settings
+                .personal_modules
+                .filter(|modules| !modules.is_empty())
+                .unwrap_or(configured.personal_modules),
             ssh_config: settings.ssh_config.or(configured.ssh_config),
             ..configured
         })

@@ -213,6 +213,8 @@ mod tests {
             operation: None,
             driver: DriverKind::Lxd,
             modules: vec!["/w/a#dev".into(), "git+https://example.org/b".into()],
+            personal_modules: Vec::new(),
+            nixpkgs: "pin".into(),
             module_folders: Vec::new(),
             project: None,
             workspace: "/workspace".into(),

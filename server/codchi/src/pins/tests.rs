@@ -73,6 +73,26 @@ fn a_machine_of_the_module_says_which_nixpkgs_then_the_flake_it_is_a_part_of() {
 }
 
 #[test]
+fn a_module_that_nothing_is_locked_for_has_the_nixpkgs_that_machines_share() {
+    let home = tempfile::tempdir().unwrap();
+    let (paths, url) = (paths(home.path()), "github:NixOS/nixpkgs/nixos-unstable");
+    assert_eq!(wanted(Vec::new(), &paths, url.into()), Wanted::Url(url.into()));
+    let flake = "# Written by codchi: the nixpkgs that the machines of this computer share.\n{\n  inputs.nixpkgs.url = \
+                 \"github:NixOS/nixpkgs/nixos-unstable\";\n  outputs = _: { };\n}\n";
+    write(&paths.data.join("nixpkgs/flake.nix"), flake);
+    write(&paths.data.join("nixpkgs/flake.lock"), &lock("shared"));
+    let revision_of = |locks, url: &str| match wanted(locks, &paths, url.into()) {
+        Wanted::Locked(locked) => revision(&locked),
+        Wanted::Url(url) => url,
+    };
+    assert_eq!(revision_of(Vec::new(), url), "shared");
+    assert_eq!(revision_of(Vec::new(), "path:/other"), "path:/other", "it is of another URL");
+    let own = home.path().join("own/flake.lock");
+    write(&own, &lock("own"));
+    assert_eq!(revision_of(vec![home.path().join("none/flake.lock"), own], url), "own");
+}
+
+#[test]
 fn a_lock_that_cannot_be_read_says_nothing() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("p");

@@ -2,10 +2,12 @@
 
 use crate::explain::localise;
 use crate::files::{make_folder, remove_folder, write_atomic};
-use crate::flake::{Flake, User, input_name};
+use crate::flake::{Flake, PIN, User};
 use crate::instance::Owner;
+use crate::locked::{Locked, explain_lock, moved_pin};
+use crate::nixpkgs::Pin;
 use crate::run::{Outcome, Run};
-use crate::state::Generation;
+use crate::state::{Generation, Module, NixpkgsFrom};
 use crate::{MachineError, SourceKind, drift, our_nix, snapshot};
 use codchi_nix::{Nix, NixError, Progress, path_url};
 use std::sync::Arc;
@@ -18,16 +20,17 @@ impl Run<'_> {
             Some(project) => Owner::of(project)?.user(),
             None => User { uid: 1000, gid: 1000 },
         };
-        let plain = self.plain_modules(&nix).await?;
-        let modules = self.folder.modules();
-        let flake = Flake::new(&self.definition, &self.machines.paths().home, &modules, &|index| {
-            plain.contains(&index)
-        })?;
+        let pin = Pin::new(self.machines.paths());
+        if let Some(moved) = self.folder.flake_lock()?.and_then(|text| moved_pin(&text, pin.folder())) {
+            self.folder.write_flake_lock(&moved)?;
+        }
+        let locked = Locked::read(&self.folder)?;
+        let plain = self.plain_modules(&nix, &locked).await?;
+        let flake = self.look_at_modules(&plain)?;
         // Before the copies, so that what changes in between counts as changed since.
-        self.next.digests = drift::digests(&self.definition.modules);
+        self.next.digests = drift::digests(self.definition.modules.iter().map(|module| &module.source));
         self.copy_modules(&flake).await?;
         self.next.copies.clone_from(&flake.copies);
-
         let folder = self.folder.flake();
         make_folder(&folder)?;
         our_nix::write(&folder.join("codchi"))?;
@@ -37,7 +40,23 @@ impl Run<'_> {
             .into_iter()
             .chain(self.updated_inputs().iter().map(String::as_str))
             .collect();
-        self.nix_done(nix.lock(&folder, &anew, self.cancel).await)?;
+        let takes_pin = self.definition.nixpkgs == NixpkgsFrom::Pin
+            && (anew.contains(&PIN) || locked.is_flake(PIN).is_none());
+        // The shared nixpkgs must not move while it is read.
+        let _held = if takes_pin {
+            Some(pin.hold(self.machines.pinned_url(), false, &nix, self.cancel).await?)
+        } else {
+            None
+        };
+        nix.lock(&folder, &anew, self.cancel).await.map_err(|error| match error {
+            NixError::Cancelled => MachineError::Cancelled,
+            error => explain_lock(localise(error, &self.next.copies), &self.definition, self.name),
+        })?;
+        // Only now all inputs are known, and so what there is to choose from.
+        if self.choose_outputs(&nix).await? {
+            let text = self.look_at_modules(&plain)?.render(self.name, user);
+            write_atomic(&folder.join("flake.nix"), text.as_bytes(), 0o600)?;
+        }
         self.next.user = Some(user);
         Ok(Outcome::Done)
     }
@@ -88,7 +107,7 @@ impl Run<'_> {
         Ok(Outcome::Done)
     }
 
-    async fn nix(&mut self) -> Result<Nix, MachineError> {
+    pub(crate) async fn nix(&mut self) -> Result<Nix, MachineError> {
         if let Some(nix) = &self.next.nix {
             return Ok(nix.clone());
         }
@@ -98,39 +117,42 @@ impl Run<'_> {
     }
 
     /// A result of Nix, with its error in the user's words.
-    fn nix_done<T>(&self, result: Result<T, NixError>) -> Result<T, MachineError> {
+    pub(crate) fn nix_done<T>(&self, result: Result<T, NixError>) -> Result<T, MachineError> {
         result.map_err(|error| match error {
             NixError::Cancelled => MachineError::Cancelled,
             error => localise(error, &self.next.copies).into(),
         })
     }
 
-    /// The indices of git modules without a `flake.nix`. What an earlier run has locked is known; otherwise Nix is asked.
-    async fn plain_modules(&self, nix: &Nix) -> Result<Vec<usize>, MachineError> {
-        let lock: serde_json::Value = crate::files::read_optional(&self.folder.flake().join("flake.lock"))?
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default();
+    fn look_at_modules(&self, plain: &[String]) -> Result<Flake, MachineError> {
+        let paths = self.machines.paths();
+        let (modules, pin) = (self.folder.modules(), Pin::new(paths));
+        Flake::new(&self.definition, &paths.home, &modules, pin.folder(), &|input| {
+            plain.iter().any(|plain| plain == input)
+        })
+    }
+
+    /// The inputs of git modules without a `flake.nix`. What is locked is known; otherwise Nix is asked, and the person
+    /// then chooses from what it finds.
+    async fn plain_modules(&mut self, nix: &Nix, locked: &Locked) -> Result<Vec<String>, MachineError> {
         let mut plain = Vec::new();
-        for (index, source) in self.definition.modules.iter().enumerate() {
-            let SourceKind::Git(url) = &source.kind else { continue };
-            let node = &lock["nodes"][input_name(index)];
-            let is_plain = if source.output.is_some() {
-                false
-            } else if node.is_object() {
-                node["flake"] == false
-            } else {
-                match nix.module_outputs(url, self.cancel).await {
-                    Ok(_) => false,
-                    Err(NixError::Failed { message, .. })
-                        if message.contains("flake.nix") && message.contains("not") =>
-                    {
-                        true
-                    }
-                    Err(error) => return self.nix_done(Err(error)),
-                }
+        for index in 0..self.definition.modules.len() {
+            let Some(Module { input, source, .. }) = self.definition.modules.get(index).cloned() else {
+                break;
             };
-            if is_plain {
-                plain.push(index);
+            let SourceKind::Git(url) = &source.kind else { continue };
+            if source.output.is_some() || plain.contains(&input) {
+                continue;
+            }
+            match locked.is_flake(&input) {
+                Some(false) => plain.push(input),
+                Some(true) => {}
+                None => {
+                    let has_flake = nix.has_flake(url, self.cancel).await;
+                    if !self.nix_done(has_flake)? {
+                        plain.push(input.clone());
+                    }
+                }
             }
         }
         Ok(plain)

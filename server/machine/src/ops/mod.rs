@@ -5,4 +5,5 @@ mod ask;
 mod build;
 mod deliver;
 mod instance;
+mod outputs;
 mod remove;

@@ -1,6 +1,6 @@
 //! `machine.toml`: what a machine is made of.
 
-use super::{Journal, MachineFolder};
+use super::{Journal, MachineFolder, Module, NixpkgsFrom};
 use crate::files::{io_error, make_folder, read_optional, remove_folder, write_atomic};
 use crate::{MachineError, ModuleSource, SourceKind};
 use codchi_driver::DriverKind;
@@ -17,20 +17,23 @@ pub(crate) struct Definition {
     pub(crate) id: String,
     /// What runs it.
     pub(crate) driver: DriverKind,
-    /// The flake URL of nixpkgs.
-    pub(crate) nixpkgs: String,
+    /// Where its nixpkgs comes from.
+    pub(crate) nixpkgs: NixpkgsFrom,
     /// The folder of the host that is mounted in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<PathBuf>,
     /// When it was created, in seconds since 1970.
     pub(crate) created: u64,
-    /// Its modules, in order.
-    pub(crate) modules: Vec<ModuleSource>,
+    /// The number in the name of the next module's input. Names are never used again: what is locked under one is of
+    /// one source for ever.
+    pub(crate) next_input: u32,
+    /// Its modules, in order; personal ones come last.
+    pub(crate) modules: Vec<Module>,
 }
 
 impl Definition {
     /// The version that this program writes, and the newest that it reads.
-    pub(crate) const VERSION: u32 = 1;
+    pub(crate) const VERSION: u32 = 2;
 
     /// An id that no other machine has. Not a secret: it only has to differ.
     pub(crate) fn new_id() -> String {
@@ -50,7 +53,7 @@ impl Definition {
     /// The local folders that its modules live in, each once.
     pub(crate) fn module_folders(&self) -> Vec<PathBuf> {
         let mut folders: Vec<PathBuf> = Vec::new();
-        for folder in self.modules.iter().filter_map(ModuleSource::folder) {
+        for folder in self.modules.iter().filter_map(|module| module.source.folder()) {
             if !folders.iter().any(|f| f == folder) {
                 folders.push(folder.to_owned());
             }
@@ -107,13 +110,17 @@ impl MachineFolder {
             io_error("Reading", &path, std::io::Error::new(std::io::ErrorKind::InvalidData, message))
         };
         let text = String::from_utf8(contents).map_err(|e| invalid(e.to_string()))?;
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| invalid(e.message().into()))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|e: toml::de::Error| invalid(e.message().into()))?;
         let version = table.get("version").and_then(toml::Value::as_integer).unwrap_or(0);
         if version > i64::from(Definition::VERSION) {
             return Err(MachineError::User {
                 message: format!("{} was written by a newer codchi (format {version})", path.display()),
                 hint: Some("Update codchi.".into()),
             });
+        }
+        if version == 1 {
+            from_first_format(&mut table);
         }
         table.try_into().map(Some).map_err(|e: toml::de::Error| invalid(e.message().into()))
     }
@@ -130,6 +137,22 @@ impl MachineFolder {
     }
 }
 
+/// Format 1 knew no names of inputs, since they were the modules' places, and no nixpkgs but a URL.
+fn from_first_format(table: &mut toml::Table) {
+    table.insert("version".into(), Definition::VERSION.into());
+    if let Some(toml::Value::String(url)) = table.get("nixpkgs").cloned() {
+        table.insert("nixpkgs".into(), toml::Table::from_iter([("url".to_owned(), url.into())]).into());
+    }
+    let Some(modules) = table.get_mut("modules").and_then(toml::Value::as_array_mut) else { return };
+    let count = modules.len();
+    for (index, module) in modules.iter_mut().enumerate() {
+        if let Some(module) = module.as_table_mut() {
+            module.insert("input".into(), super::modules::input_name(index).into());
+        }
+    }
+    table.insert("next-input".into(), i64::try_from(count).unwrap_or(i64::MAX).into());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,18 +163,55 @@ mod tests {
             version: Definition::VERSION,
             id: Definition::new_id(),
             driver: DriverKind::Incus,
-            nixpkgs: "github:NixOS/nixpkgs/nixos-unstable".into(),
+            nixpkgs: NixpkgsFrom::Url("github:NixOS/nixpkgs/nixos-unstable".into()),
             project: Some("/home/me/my app".into()),
             created: 1_700_000_000,
-            modules: vec![
-                ModuleSource {
-                    kind: SourceKind::Folder("/home/me/my app".into()),
-                    output: Some("dev".into()),
-                },
-                ModuleSource { kind: SourceKind::File("/home/me/personal.nix".into()), output: None },
-                ModuleSource { kind: SourceKind::Git("git+https://host/path?ref=main".into()), output: None },
-            ],
+            next_input: 3,
+            modules: [
+                (SourceKind::Folder("/home/me/my app".into()), Some("dev".to_owned())),
+                (SourceKind::File("/home/me/personal.nix".into()), None),
+                (SourceKind::Git("git+https://host/path?ref=main".into()), None),
+            ]
+            .into_iter()
+            .enumerate()
+            .map(|(index, (kind, output))| Module {
+                input: format!("module-{index}"),
+                personal: false,
+                source: ModuleSource { kind, output },
+            })
+            .collect(),
         }
+    }
+
+    #[test]
+    fn the_first_format_is_read_with_the_names_that_its_inputs_had() {
+        let data = tempfile::tempdir().unwrap();
+        let name: MachineName = "a".parse().unwrap();
+        let folder = MachineFolder::new(&crate::test::paths(data.path()), &name);
+        std::fs::create_dir_all(folder.root()).unwrap();
+        let text = r#"
+version = 1
+id = "x"
+driver = "incus"
+nixpkgs = "github:NixOS/nixpkgs/nixos-unstable"
+project = "/home/me/my app"
+created = 1700000000
+
+[[modules]]
+folder = "/home/me/my app"
+output = "dev"
+
+[[modules]]
+file = "/home/me/personal.nix"
+
+[[modules]]
+git = "git+https://host/path?ref=main"
+"#;
+        std::fs::write(folder.definition_path(), text).unwrap();
+        let read = folder.definition().unwrap().unwrap();
+        assert_eq!(read, Definition { id: "x".into(), ..definition() });
+        folder.write_definition(&read).unwrap();
+        assert_eq!(folder.definition().unwrap().unwrap(), read);
     }
 
     #[test]

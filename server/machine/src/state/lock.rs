@@ -1,10 +1,10 @@
 //! The lock that keeps two operations from one machine, between processes and within one.
 
 use crate::files::{io_error, make_folder};
-use crate::{MachineError, MachineName, Operation, Paths};
+use crate::{CancellationToken, MachineError, MachineName, Operation, Paths};
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Held while an operation works on a machine; the operating system lets go of it however the process ends.
@@ -65,6 +65,36 @@ impl Lock {
     pub(crate) fn is_held(paths: &Paths, name: &MachineName) -> bool {
         let Ok(file) = File::open(lock_path(paths, name)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}
+
+/// A lock on something that is not a machine, waited for in turn.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    _file: File,
+}
+
+impl FileLock {
+    /// Waits until nobody else holds the lock at `path`, and takes it.
+    ///
+    /// # Errors
+    /// [`MachineError::Cancelled`]; [`MachineError::Io`].
+    pub(crate) async fn wait(path: &Path, cancel: &CancellationToken) -> Result<Self, MachineError> {
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        let failed = |e| io_error("Locking", path, e);
+        let file = File::options().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if cancel.is_cancelled() => {
+                    return Err(MachineError::Cancelled);
+                }
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(RETRY).await,
+                Err(TryLockError::Error(e)) => return Err(failed(e)),
+            }
+        }
     }
 }
 

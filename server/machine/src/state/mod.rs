@@ -5,7 +5,7 @@
 //! | `machine.toml` | what the machine is made of ([`Definition`]) |
 //! | `generations.json` | its built systems, and which one it runs ([`Generations`]): what is not in there does not count |
 //! | `profile/system*` | Nix profile links, which keep those systems from being collected |
-//! | `flake/`, `modules/N/` | what the next build reads: the generated flake, copies of local modules; made anew each time |
+//! | `flake/`, `modules/INPUT/` | what the next build reads: the generated flake, copies of local modules; made anew each time |
 //! | `runtime.json` | what was found out about the running instance ([`Runtime`]) |
 //! | `journal.json` | the operation under way ([`Journal`]); there only while one is, or after one was interrupted |
 //!
@@ -15,12 +15,14 @@ mod definition;
 mod generations;
 mod journal;
 mod lock;
+mod modules;
 mod runtime;
 
 pub(crate) use definition::{Definition, snapshot_root};
 pub(crate) use generations::{Generation, Generations};
 pub(crate) use journal::Journal;
-pub(crate) use lock::Lock;
+pub(crate) use lock::{FileLock, Lock};
+pub(crate) use modules::{Module, NixpkgsFrom, personal_sources};
 pub(crate) use runtime::Runtime;
 
 use crate::files::{io_error, read_optional, remove_folder, write_atomic};

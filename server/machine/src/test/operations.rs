@@ -2,7 +2,7 @@
 
 use super::fake::Fake;
 use super::{Ears, paths};
-use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, Runtime};
+use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, NixpkgsFrom, Runtime};
 use crate::{
     CancellationToken, CreateRequest, Event, ExecRequest, MachineError, MachineName, MachineState, Machines,
     Manifest, ModuleSource, Operation, Options, SourceKind, Step, StepState,
@@ -46,9 +46,10 @@ impl World {
             version: Definition::VERSION,
             id: "id-of-a".into(),
             driver: DriverKind::Lxd,
-            nixpkgs: "x".into(),
+            nixpkgs: NixpkgsFrom::Url("x".into()),
             project: None,
             created: 0,
+            next_input: 0,
             modules: Vec::new(),
         }
     }
@@ -201,7 +202,7 @@ async fn what_a_machine_is_made_of_is_put_back_where_a_change_was_interrupted() 
     let folder = world.state();
     std::fs::create_dir_all(folder.flake()).unwrap();
     folder.write_flake_lock("new").unwrap();
-    folder.write_definition(&Definition { nixpkgs: "new".into(), ..World::definition() }).unwrap();
+    folder.write_definition(&Definition { nixpkgs: NixpkgsFrom::Pin, ..World::definition() }).unwrap();
     let journal = Journal {
         definition: Some(World::definition()),
         lock: Some("old".into()),

@@ -9,24 +9,31 @@ use std::path::Path;
 const LONGEST_WAY: usize = 64;
 
 /// A lock file.
-#[derive(Debug, Deserialize)]
-pub(super) struct Lock {
+#[derive(Debug, Clone, Deserialize)]
+pub struct Lock {
     nodes: HashMap<String, Node>,
     root: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Node {
     #[serde(default)]
     inputs: HashMap<String, Input>,
     locked: Option<Value>,
+    /// Whether it is read as a flake.
+    #[serde(default = "yes")]
+    flake: bool,
     /// The input whose flake a relative path is meant from; empty for the lock's own flake.
     #[serde(default)]
     parent: Vec<String>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// Where an input's node is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum Input {
     Node(String),
@@ -36,13 +43,24 @@ enum Input {
 
 impl Lock {
     /// Reads a lock file's text.
-    pub(super) fn parse(text: &str) -> Result<Self, serde_json::Error> {
+    ///
+    /// # Errors
+    /// Where it is no lock.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
+    }
+
+    /// Whether the lock's flake has an input of this name, and if so, whether that is read as a flake.
+    #[must_use]
+    pub fn is_flake(&self, name: &str) -> Option<bool> {
+        let node = self.nodes.get(self.node(&[name.to_owned()], &mut 0)?)?;
+        Some(node.flake)
     }
 
     /// What is locked for the input `name` of the flake in `folder`; `None` where it has no such input, or its entry
     /// cannot be understood.
-    pub(super) fn locked(&self, name: &str, folder: &Path) -> Option<Value> {
+    #[must_use]
+    pub fn locked(&self, name: &str, folder: &Path) -> Option<Value> {
         let node = self.nodes.get(self.node(&[name.to_owned()], &mut 0)?)?;
         let mut locked = node.locked.clone()?;
         let relative = locked.get("type")? == "path" && !locked.get("path")?.as_str()?.starts_with('/');
