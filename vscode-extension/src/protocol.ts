@@ -5,7 +5,10 @@ import { NotificationType, type Range, RequestType } from "vscode-languageclient
 /** The commands of `workspace/executeCommand`: what each takes (as its only argument) and what it gives. */
 export interface ServerCommands {
   "codchi.machine.list": { params: Record<string, never>; result: MachineStatus[] };
-  "codchi.machine.create": { params: { module: string; name?: string; project?: string }; result: { name: string } };
+  "codchi.machine.create": {
+    params: { module: string; name?: string; project?: string; nixpkgs?: string };
+    result: { name: string };
+  };
   "codchi.machine.rebuild": { params: { name: string }; result: { name: string } };
   "codchi.machine.update": {
     params: { name?: string; module?: string; nixpkgs?: boolean; rebuild?: boolean };

@@ -9,7 +9,7 @@ use super::shared::Shared;
 use crate::{doctor, error};
 use codchi_machine::{
     Answer, CancellationToken, CreateRequest, Front as _, MachineError, MachineName, MachineStatus, Machines,
-    ModuleSource, Operation, Question, Scope, Secret,
+    ModuleSource, NixpkgsChoice, Operation, Question, Scope, Secret,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -69,6 +69,7 @@ struct Create {
     module: String,
     name: Option<MachineName>,
     project: Option<PathBuf>,
+    nixpkgs: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -212,14 +213,15 @@ impl Run<'_> {
         Ok(json!(machines))
     }
 
-    async fn create(self, Create { module, name, project }: Create) -> Result<Value> {
+    async fn create(self, Create { module, name, project, nixpkgs }: Create) -> Result<Value> {
         let module = source(&module)?;
+        let nixpkgs = nixpkgs.map(|choice| modules::choice(&choice)).transpose().map_err(Failure::from)?;
         let title = match &name {
             Some(name) => title(Operation::Create, name.as_str()),
             None => "Creating a code machine".into(),
         };
         self.operation(title, |machines, front, cancel| async move {
-            let name = create(&machines, module, name, project, &front, &cancel).await?;
+            let name = create(&machines, module, name, project, nixpkgs, &front, &cancel).await?;
             Ok(json!({ "name": name }))
         })
         .await
@@ -279,7 +281,7 @@ impl Run<'_> {
                 self.operation("Opening a code machine".into(), |machines, front, cancel| async move {
                     let name = match made_of(&machines, &module, front.person()).await? {
                         Some(name) => name,
-                        None => create(&machines, module, None, None, &front, &cancel).await?,
+                        None => create(&machines, module, None, None, None, &front, &cancel).await?,
                     };
                     attach(&machines, &name, &front, &cancel).await
                 })
@@ -371,6 +373,7 @@ async fn create(
     module: ModuleSource,
     name: Option<MachineName>,
     project: Option<PathBuf>,
+    nixpkgs: Option<NixpkgsChoice>,
     front: &EditorFront,
     cancel: &CancellationToken,
 ) -> std::result::Result<MachineName, Failure> {
@@ -378,7 +381,7 @@ async fn create(
         Some(name) => name,
         None => ask_name(machines, &module, front.person()).await?,
     };
-    let request = CreateRequest { name: name.clone(), modules: vec![module], project, nixpkgs: None };
+    let request = CreateRequest { name: name.clone(), modules: vec![module], project, nixpkgs };
     let done = machines.create(request, front, cancel).await;
     with_log(machines, &name, done)?;
     Ok(name)
@@ -413,9 +416,12 @@ async fn made_of(
     module: &ModuleSource,
     person: &Person,
 ) -> std::result::Result<Option<MachineName>, Failure> {
-    let is_it = |listed: &String| is_of(listed, module);
-    let mut found: Vec<MachineStatus> =
-        machines.status().await?.into_iter().filter(|machine| machine.modules.iter().any(is_it)).collect();
+    // What every machine has says nothing about one.
+    let is_made_of = |machine: &MachineStatus| {
+        let mut own = machine.modules.iter().filter(|listed| !machine.personal_modules.contains(listed));
+        own.any(|listed| is_of(listed, module))
+    };
+    let mut found: Vec<MachineStatus> = machines.status().await?.into_iter().filter(is_made_of).collect();
     if found.len() < 2 {
         return Ok(found.pop().map(|machine| machine.name));
     }

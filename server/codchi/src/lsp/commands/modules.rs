@@ -101,9 +101,7 @@ impl Run<'_> {
                 Some(choice) => choice,
                 None => ask_nixpkgs(&machines, &name, front.person()).await?,
             };
-            let choice: NixpkgsChoice = choice
-                .parse()
-                .map_err(|error| MachineError::User { message: format!("{error}"), hint: None })?;
+            let choice = self::choice(&choice)?;
             let done = machines.set_nixpkgs(&name, &choice, &front, &cancel).await;
             with_log(&machines, &name, done)?;
             Ok(json!({ "name": name, "nixpkgs": choice.to_string() }))
@@ -131,6 +129,11 @@ impl Run<'_> {
         })
         .await
     }
+}
+
+/// A nixpkgs as a client names it.
+pub(super) fn choice(text: &str) -> std::result::Result<NixpkgsChoice, MachineError> {
+    text.parse().map_err(|error| MachineError::User { message: format!("{error}"), hint: None })
 }
 
 /// Asks where a module comes from.
