@@ -316,6 +316,7 @@ mod tests {
             gid: 1000,
             created: 0,
             manifest,
+            inputs: Vec::new(),
         };
         let environment = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let host = Host { root: project.path().into(), environment };

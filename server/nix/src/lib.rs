@@ -15,6 +15,7 @@ mod log;
 mod position;
 mod process;
 mod run;
+mod store;
 mod tree;
 mod url;
 
@@ -25,6 +26,7 @@ pub use error::{FailedBuild, NixError, Position};
 pub use inspect::{Depth, Inspect, InspectError, InspectedModule, Inspection, Limits, Reads};
 pub use log::{Activity, Progress};
 pub use run::{Built, Nix, Version};
+pub use store::{Closure, Planned};
 pub use tree::Tree;
 pub use url::path_url;
 

@@ -10,6 +10,15 @@ use std::process::ExitCode;
 pub(crate) struct Rebuild {
     /// The machine
     name: MachineName,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: build the new system, without which packages and units cannot be compared
+    #[arg(long, requires = "dry_run")]
+    build: bool,
+    /// With --dry-run: as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     #[command(flatten)]
     talk: Talk,
 }
@@ -32,6 +41,18 @@ pub(crate) struct Stop {
 
 impl Rebuild {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        if self.dry_run {
+            let preview = operation::run(context, self.talk, async |machines, front, cancel| {
+                machines.preview(&self.name, self.build, front, cancel).await
+            })
+            .await?;
+            if self.json {
+                output::json(&preview)?
+            } else {
+                output::print(&preview.markdown())?
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         operation::run(context, self.talk, async |machines, front, cancel| {
             machines.rebuild(&self.name, front, cancel).await
         })

@@ -7,12 +7,14 @@ mod delete;
 mod doctor;
 mod exec;
 mod front;
+mod generations;
 mod log;
 mod machine;
 mod open;
 mod operation;
 mod output;
 mod prompt;
+mod rollback;
 mod secret;
 mod ssh_proxy;
 mod status;
@@ -48,6 +50,10 @@ pub(crate) enum Command {
     Create(create::Create),
     /// Build a machine's modules anew and switch to the result
     Rebuild(machine::Rebuild),
+    /// Switch a machine to another of its generations; one that does not run boots it at its next start
+    Rollback(rollback::Rollback),
+    /// Show a machine's generations and what changed from one to the next, or delete some
+    Generations(generations::Generations),
     /// Start a machine; one that runs gets its secrets delivered anew
     Start(machine::Start),
     /// Stop a machine
@@ -108,6 +114,8 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
     match command {
         Command::Create(command) => command.run(&context).await,
         Command::Rebuild(command) => command.run(&context).await,
+        Command::Rollback(command) => command.run(&context).await,
+        Command::Generations(command) => command.run(&context).await,
         Command::Start(command) => command.run(&context).await,
         Command::Stop(command) => command.run(&context).await,
         Command::Delete(command) => command.run(&context).await,

@@ -202,6 +202,8 @@ pub(crate) fn title(operation: Operation, machine: &str) -> String {
     let verb = match operation {
         Operation::Create => "Creating",
         Operation::Rebuild => "Rebuilding",
+        Operation::Rollback => "Rolling back",
+        Operation::Update => "Updating",
         Operation::Start => "Starting",
         Operation::Stop => "Stopping",
         Operation::Delete => "Deleting",

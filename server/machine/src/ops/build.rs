@@ -4,6 +4,7 @@ use crate::explain::localise;
 use crate::files::{make_folder, remove_folder, write_atomic};
 use crate::flake::{Flake, User, input_name};
 use crate::instance::Owner;
+use crate::preview::inputs;
 use crate::run::{Outcome, Run};
 use crate::state::Generation;
 use crate::{MachineError, SourceKind, our_nix, snapshot};
@@ -74,6 +75,8 @@ impl Run<'_> {
                 hint: None,
             });
         };
+        let lock = self.folder.flake_lock()?.unwrap_or_default();
+        let inputs = inputs::read(&lock, &self.next.copies);
         self.next.generation = Some(Generation {
             number: self.folder.profile_number(),
             toplevel: built.out,
@@ -81,11 +84,12 @@ impl Run<'_> {
             gid: user.gid,
             created: 0,
             manifest,
+            inputs,
         });
         Ok(Outcome::Done)
     }
 
-    async fn nix(&mut self) -> Result<Nix, MachineError> {
+    pub(crate) async fn nix(&mut self) -> Result<Nix, MachineError> {
         if let Some(nix) = &self.next.nix {
             return Ok(nix.clone());
         }
@@ -95,7 +99,7 @@ impl Run<'_> {
     }
 
     /// A result of Nix, with its error in the user's words.
-    fn nix_done<T>(&self, result: Result<T, NixError>) -> Result<T, MachineError> {
+    pub(crate) fn nix_done<T>(&self, result: Result<T, NixError>) -> Result<T, MachineError> {
         result.map_err(|error| match error {
             NixError::Cancelled => MachineError::Cancelled,
             error => localise(error, &self.next.copies).into(),

@@ -4,5 +4,6 @@
 mod ask;
 mod build;
 mod deliver;
+mod failed;
 mod instance;
 mod remove;

@@ -2,7 +2,7 @@
 
 use super::MachineFolder;
 use crate::files::{io_error, remove_file};
-use crate::{MachineError, Manifest};
+use crate::{Input, MachineError, Manifest};
 use std::path::{Path, PathBuf};
 
 /// A machine's built systems, and which of them it runs. This file, not the profile's link, says what is current: Nix
@@ -30,6 +30,9 @@ pub(crate) struct Generation {
     pub(crate) created: u64,
     /// What its modules ask of the host.
     pub(crate) manifest: Manifest,
+    /// What it was built of; empty for one that an earlier codchi built.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) inputs: Vec<Input>,
 }
 
 impl Generation {
@@ -53,6 +56,17 @@ impl Generations {
     /// The newest one that is older than the current.
     pub(crate) fn previous(&self) -> Option<&Generation> {
         self.generations.iter().rev().find(|g| g.number < self.current)
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn all(&self) -> &[Generation] {
+        &self.generations
+    }
+
+    /// Forgets those that `goes` names; never the current one.
+    pub(crate) fn forget(&mut self, goes: impl Fn(&Generation) -> bool) {
+        let current = self.current;
+        self.generations.retain(|generation| generation.number == current || !goes(generation));
     }
 
     /// Adds `generation`, or replaces the one with its number, and makes it current.
@@ -135,6 +149,7 @@ mod tests {
             gid: 1000,
             created: 0,
             manifest: Manifest::default(),
+            inputs: Vec::new(),
         }
     }
 
@@ -164,6 +179,15 @@ mod tests {
         left.sort();
         assert_eq!(left, ["system", "system-1-link", "system-2-link"]);
         assert_eq!(folder.generations().unwrap().current(), Some(&generation(2)));
+    }
+
+    #[test]
+    fn generations_of_an_earlier_codchi_are_read() {
+        let mut generations = Generations::default();
+        generations.activate(generation(1));
+        let text = serde_json::to_string(&generations).unwrap();
+        assert!(!text.contains("inputs"), "{text}");
+        assert_eq!(serde_json::from_str::<Generations>(&text).unwrap(), generations);
     }
 
     #[test]

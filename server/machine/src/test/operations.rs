@@ -60,6 +60,7 @@ impl World {
             gid: 1000,
             created: 0,
             manifest: Manifest::default(),
+            inputs: Vec::new(),
         }
     }
 
