@@ -9,6 +9,7 @@ import { pickItem } from "./machine-texts";
 import type { Node } from "./machines-view";
 import { openWindow } from "./open";
 import { asWritten } from "./pick-text";
+import { previewRebuild } from "./preview";
 import type { MachineStatus, Params, SecretStatus } from "./protocol";
 import { run, showFile } from "./run";
 import { openTerminal as openTerminalIn } from "./terminal";
@@ -202,6 +203,8 @@ export async function showMachineMenu(ctx: Ctx): Promise<void> {
     ["vm-connect", "Open in Code Machine", "codchi.openMachine", idle],
     ["terminal", "Open Terminal", "codchi.openTerminal", idle],
     ["tools", "Rebuild", "codchi.rebuildMachine", idle],
+    ["diff", "Preview Rebuild", "codchi.previewRebuild", idle],
+    ["history", "Roll Back…", "codchi.rollBack", idle && chosen.generation > 0],
     ["debug-start", "Start", "codchi.startMachine", idle && state !== "running"],
     ["debug-stop", "Stop", "codchi.stopMachine", state === "running"],
     ["key", "Set Secret", "codchi.setSecret", chosen.secrets.length > 0],
@@ -228,6 +231,8 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
       return open(ctx, params);
     case "codchi.machine.rebuild":
       return (await trusted()) ? run(ctx, command, params) : undefined;
+    case "codchi.machine.preview":
+      return previewRebuild(ctx, (params as Params<"codchi.machine.preview">).name);
     case "codchi.machine.log":
       return showLog(ctx, (params as Params<"codchi.machine.log">).name);
     case "codchi.secret.set":
@@ -235,6 +240,9 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.doctor":
       return doctor(ctx);
     case "codchi.machine.list":
+    case "codchi.machine.generations":
+    case "codchi.machine.rollback":
+    case "codchi.machine.discard":
     case "codchi.machine.start":
     case "codchi.machine.stop":
     case "codchi.machine.delete":
@@ -247,7 +255,7 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
 }
 
 /** The machine that is meant: the given one, else the one that there is, else the one that the person picks. */
-async function choose(
+export async function choose(
   ctx: Ctx,
   argument: MachineArgument,
   question: string,
@@ -345,7 +353,7 @@ async function tellNoMachines(): Promise<void> {
 }
 
 /** Building a machine runs what the folder's files say, so the person must trust them. */
-async function trusted(): Promise<boolean> {
+export async function trusted(): Promise<boolean> {
   if (vscode.workspace.isTrusted) {
     return true;
   }

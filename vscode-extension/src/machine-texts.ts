@@ -6,6 +6,8 @@ import type { MachineStatus } from "./protocol";
 const operations = {
   create: "creating",
   rebuild: "rebuilding",
+  rollback: "rolling back",
+  update: "updating",
   start: "starting",
   stop: "stopping",
   delete: "deleting",

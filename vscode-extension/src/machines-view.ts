@@ -4,6 +4,13 @@ import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { Ctx } from "./ctx";
+import {
+  type GenerationNode,
+  type GenerationsNode,
+  generationItem,
+  generationNodes,
+  generationsItem,
+} from "./generations";
 import { description, details, icon } from "./machine-texts";
 import type { MachineStatus, SecretStatus } from "./protocol";
 
@@ -12,7 +19,9 @@ export type Node =
   | { kind: "machine"; machine: MachineStatus }
   | { kind: "problem"; machine: MachineStatus; text: string }
   | { kind: "module"; machine: MachineStatus; source: string }
-  | { kind: "secret"; machine: MachineStatus; secret: SecretStatus };
+  | { kind: "secret"; machine: MachineStatus; secret: SecretStatus }
+  | GenerationsNode
+  | GenerationNode;
 
 export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
@@ -30,9 +39,14 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
     ];
   }
 
-  getChildren(node?: Node): Node[] {
+  getChildren(): Node[];
+  getChildren(node?: Node): Node[] | Promise<Node[]>;
+  getChildren(node?: Node): Node[] | Promise<Node[]> {
     if (node === undefined) {
       return this.ctx.machines.map((machine) => ({ kind: "machine", machine }));
+    }
+    if (node.kind === "generations") {
+      return generationNodes(this.ctx, node.machine);
     }
     if (node.kind !== "machine") {
       return [];
@@ -42,6 +56,7 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
       ...machine.problems.map((text): Node => ({ kind: "problem", machine, text })),
       ...machine.modules.map((source): Node => ({ kind: "module", machine, source })),
       ...machine.secrets.map((secret): Node => ({ kind: "secret", machine, secret })),
+      ...(machine.generation === 0 ? [] : [{ kind: "generations", machine } as const]),
     ];
   }
 
@@ -55,6 +70,10 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
         return moduleItem(node.machine, node.source);
       case "secret":
         return secretItem(node.machine, node.secret);
+      case "generations":
+        return generationsItem(node.machine);
+      case "generation":
+        return generationItem(node);
     }
   }
 

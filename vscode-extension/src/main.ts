@@ -4,7 +4,9 @@ import * as vscode from "vscode";
 import * as commands from "./commands";
 import { Ctx } from "./ctx";
 import { EvaluationStatus } from "./evaluation-status";
+import { deleteGeneration, rollBack } from "./generations";
 import { MachinesView } from "./machines-view";
+import { previewRebuild, registerPreviews } from "./preview";
 import { StatusBar } from "./status-bar";
 import { terminalOptions } from "./terminal";
 
@@ -18,6 +20,9 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.openMachine": commands.openMachine,
   "codchi.createMachine": commands.createMachine,
   "codchi.rebuildMachine": commands.rebuildMachine,
+  "codchi.previewRebuild": previewRebuild,
+  "codchi.rollBack": rollBack,
+  "codchi.deleteGeneration": deleteGeneration,
   "codchi.startMachine": commands.startMachine,
   "codchi.stopMachine": commands.stopMachine,
   "codchi.deleteMachine": commands.deleteMachine,
@@ -37,7 +42,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   const ctx = new Ctx(context.extensionPath, commands.runServerCommand);
   const view = new MachinesView(ctx);
   active = ctx;
-  context.subscriptions.push(ctx, view, new StatusBar(ctx), new EvaluationStatus(ctx));
+  context.subscriptions.push(ctx, view, new StatusBar(ctx), new EvaluationStatus(ctx), registerPreviews());
   for (const [name, command] of Object.entries(commandTable)) {
     const registered = vscode.commands.registerCommand(name, (...args: unknown[]) => command(ctx, ...(args as never[])));
     context.subscriptions.push(registered);

@@ -7,6 +7,10 @@ export interface ServerCommands {
   "codchi.machine.list": { params: Record<string, never>; result: MachineStatus[] };
   "codchi.machine.create": { params: { module: string; name?: string; project?: string }; result: { name: string } };
   "codchi.machine.rebuild": { params: { name: string }; result: { name: string } };
+  "codchi.machine.preview": { params: { name: string; build?: boolean }; result: { markdown: string; preview: Preview } };
+  "codchi.machine.generations": { params: { name: string }; result: { generations: GenerationStatus[] } };
+  "codchi.machine.rollback": { params: { name: string; generation?: number }; result: { name: string } };
+  "codchi.machine.discard": { params: { name: string; generations: number[] }; result: { deleted: number[] } };
   "codchi.machine.start": { params: { name: string }; result: { name: string } };
   "codchi.machine.stop": { params: { name: string }; result: { name: string } };
   "codchi.machine.delete": { params: { name: string; secrets?: boolean }; result: { name: string; deleted: boolean } };
@@ -36,7 +40,7 @@ export interface MachineStatus {
   name: string;
   state: MachineState;
   /** What is being done to it, by whichever process; where it is `interrupted`, what was. */
-  operation: "create" | "rebuild" | "start" | "stop" | "delete" | null;
+  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "stop" | "delete" | null;
   driver: string;
   /** As a person writes them: a path or URL, with `#OUTPUT`. */
   modules: string[];
@@ -54,6 +58,23 @@ export interface MachineStatus {
   log: string | null;
   /** What is wrong and what to do about it, as sentences. */
   problems: string[];
+}
+
+/** A generation of a machine. */
+export interface GenerationStatus {
+  number: number;
+  /** When it became current first, in seconds since 1970. */
+  created: number;
+  current: boolean;
+  /** What changed against the one before, in a line. */
+  summary: string;
+}
+
+/** What a rebuild would change, as far as the extension looks at it; the document says it all. */
+export interface Preview {
+  same: boolean;
+  /** Null where the new system is not built. */
+  packages: object | null;
 }
 
 /** A secret that a machine's modules declare. */
@@ -89,6 +110,8 @@ export interface DoctorCheck {
 export interface FailureData {
   /** The operation's log; absolute. */
   log?: string;
+  /** Where the modules define what failed; counted from 1. */
+  definition?: { file: string; line: number; column: number };
   cancelled?: boolean;
 }
 

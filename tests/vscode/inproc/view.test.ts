@@ -36,7 +36,8 @@ describe("view", () => {
         ],
       }),
     ]);
-    const children = view.getChildren(view.getChildren()[0]).map((node) => view.getTreeItem(node));
+    const below = await view.getChildren(view.getChildren()[0]);
+    const children = below.map((node) => view.getTreeItem(node));
     assert.deepEqual(
       children.map((item) => [item.label, item.description ?? ""]),
       [
@@ -45,6 +46,7 @@ describe("view", () => {
         ["project#tools", "https://example.org/team/project"],
         ["TOKEN", "not set"],
         ["EXTRA", "set · optional"],
+        ["Generations", "current: 1"],
       ],
     );
     const opened = children[1]?.command?.arguments?.[0] as vscode.Uri;
