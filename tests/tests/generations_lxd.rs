@@ -104,11 +104,15 @@ impl World {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Greeting, whether the service runs, and which system it is.
+    /// Greeting, whether the service runs (a switch does not wait for all that the targets want), and which system it is.
     async fn is(&self) -> (String, String, String) {
         (
             self.shell("cat /etc/greeting").await,
-            self.shell("systemctl is-active web.service").await,
+            self.shell(
+                "for try in $(seq 50); do systemctl is-active --quiet web.service && break; sleep .1; done; \
+                 systemctl is-active web.service",
+            )
+            .await,
             self.shell("readlink -f /run/current-system").await,
         )
     }
@@ -181,13 +185,17 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
     assert!(same.same, "{}", same.markdown());
 
     // What would change is told, and neither machine nor files change.
-    world.write(
-        "two",
-        "  codchi.secrets.TOKEN = { description = \"x\"; required = false; };
+    // A package that no earlier run has left in the store.
+    let text = world.folder.path().file_name().unwrap().to_str().unwrap();
+    let tool =
+        format!("pkgs.runCommand \"tool-1.2\" {{ }} \"mkdir -p $out/bin; echo {text} >$out/bin/tool\"");
+    let more = format!(
+        "  codchi.secrets.TOKEN = {{ description = \"x\"; required = false; }};
   codchi.optionalCapabilities = [ \"fuse\" ];
-  systemd.services.more = { wantedBy = [ \"multi-user.target\" ]; script = \"exec sleep infinity\"; };
-  environment.systemPackages = [ (pkgs.runCommand \"tool-1.2\" { } \"mkdir -p $out/bin; echo x >$out/bin/tool\") ];\n",
+  systemd.services.more = {{ wantedBy = [ \"multi-user.target\" ]; script = \"exec sleep infinity\"; }};
+  environment.systemPackages = [ ({tool}) ];\n"
     );
+    world.write("two", &more);
     let before = world.files();
     let told = preview(false).await;
     assert_eq!((told.same, &told.packages, &told.units), (false, &None, &None));
@@ -198,6 +206,7 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
     assert_eq!((added.name.as_str(), added.after.as_slice()), ("tool", &["1.2".to_owned()][..]));
     assert!(added.size.is_some_and(|size| size > 0));
     let units = told.units.clone().unwrap();
+    assert!(units.said_by_machine);
     assert_eq!((units.restart, units.start), (vec!["web.service".into()], vec!["more.service".into()]));
     assert_eq!(told.secrets.added, ["TOKEN"]);
     assert_eq!(told.capabilities.added, ["fuse"]);
@@ -217,6 +226,8 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
 
     // A unit that fails takes the whole switch back, services included, and is named with its definition and its words.
     world.write("three", BROKEN);
+    let units = preview(true).await.units.unwrap();
+    assert_eq!((units.stop, units.start), (vec!["more.service".into()], vec!["broken.service".into()]));
     let error = world.rebuild().await.unwrap_err();
     let message = error.to_string();
     let at = format!("broken.service (defined at {}:7:3)", world.project().join("codchi.nix").display());
@@ -229,6 +240,12 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
     assert_eq!(world.numbers().await, [(1, false), (2, true)]);
     assert!(world.ears.0.lock().unwrap().iter().any(|line| line.contains("generation 2 again")));
 
+    // So does one that ran before, and it runs again.
+    world.write("three", "  systemd.services.web.preStart = \"exit 3\";\n");
+    let message = world.rebuild().await.unwrap_err().to_string();
+    assert!(message.contains("web.service (defined at"), "{message}");
+    assert_eq!(world.is().await, second);
+
     // Back while it runs; what was started stays until it is stopped.
     world.rollback(None).await;
     assert_eq!(world.is().await, first);
@@ -236,6 +253,8 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
     // And forward while it is stopped.
     world.machines.stop(&world.name, &world.ears, &world.cancel).await.unwrap();
     world.rollback(Some(2)).await;
+    let units = preview(true).await.units.unwrap();
+    assert!(!units.said_by_machine && units.restart.contains(&"web.service".into()), "{units:?}");
     world.machines.start(&world.name, &world.ears, &world.cancel).await.unwrap();
     assert_eq!(world.is().await, second);
 

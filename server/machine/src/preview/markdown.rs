@@ -58,7 +58,7 @@ impl Preview {
 }
 
 fn units(text: &mut String, changes: &UnitChanges) {
-    let UnitChanges { stop, start, restart, reload, keep } = changes;
+    let UnitChanges { stop, start, restart, reload, keep, said_by_machine } = changes;
     let kinds = [
         ("Units that stop", stop),
         ("Units that start", start),
@@ -68,6 +68,9 @@ fn units(text: &mut String, changes: &UnitChanges) {
     ];
     for (heading, names) in kinds {
         list(text, heading, names.iter().map(|name| code(name)));
+    }
+    if !said_by_machine && kinds.iter().any(|(_, names)| !names.is_empty()) {
+        text.push_str("What happens to units is what their files say; the machine itself was not asked.\n\n");
     }
 }
 
@@ -222,6 +225,8 @@ mod tests {
             ## Units that restart
 
             - `web.service`
+
+            What happens to units is what their files say; the machine itself was not asked.
 
         "#]]
         .assert_eq(&preview.markdown());

@@ -15,6 +15,10 @@ use codchi_nix::path_url;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a machine may take to say what a switch would do.
+const DRY_LIMIT: Duration = Duration::from_secs(30);
 
 impl Machines {
     /// What a rebuild of a machine would change. Where `build`, the new system is built (and not switched to), as only
@@ -121,22 +125,39 @@ impl Run<'_> {
             let old = self.nix_done(nix.closure(&current.toplevel, self.cancel).await)?;
             let new = self.nix_done(nix.closure(&preview.toplevel, self.cancel).await)?;
             preview.packages = Some(packages::compare(&old, &new));
-            let old = units::Units::read(&current.toplevel);
-            let new = units::Units::read(&preview.toplevel);
-            if let (Some(old), Some(new)) = (old, new) {
-                let active = self.active_units(&current).await;
-                preview.units = Some(units::compare(&old, &new, active.as_ref()));
-            }
+            preview.units = self.unit_changes(&current, &preview.toplevel).await;
             preview.restart.extend(systemd_changes(&current.toplevel, &preview.toplevel));
         }
         Ok(preview)
     }
 
-    /// The units that are active; `None` where the machine does not run or does not say.
-    async fn active_units(&self, current: &Generation) -> Option<BTreeSet<String>> {
-        if !self.is_running().await.ok()? {
+    /// What happens to units: a running machine says it itself, else the unit files do.
+    async fn unit_changes(&self, current: &Generation, toplevel: &Path) -> Option<units::UnitChanges> {
+        let running = self.is_running().await.unwrap_or_default();
+        if running && let Some(said) = self.dry_activation(toplevel).await {
+            return Some(said);
+        }
+        let old = units::Units::read(&current.toplevel)?;
+        let new = units::Units::read(toplevel)?;
+        let active = if running { self.active_units(current).await } else { None };
+        Some(units::compare(&old, &new, active.as_ref()))
+    }
+
+    /// Asks the running machine what a switch to `toplevel` would do; it then does nothing.
+    async fn dry_activation(&self, toplevel: &Path) -> Option<units::UnitChanges> {
+        let program = toplevel.join("bin/switch-to-configuration").display().to_string();
+        let exec = Exec::root([program.as_str(), "dry-activate"]);
+        let asked = self.machines.driver().run(&self.instance, &exec, &[]);
+        let output = tokio::time::timeout(DRY_LIMIT, asked).await.ok()?.ok()?;
+        if !output.status.success() {
             return None;
         }
+        let streams = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        units::said(&streams.join("\n"))
+    }
+
+    /// The units that are active; `None` where the machine does not say.
+    async fn active_units(&self, current: &Generation) -> Option<BTreeSet<String>> {
         let systemctl = current.path("sw/bin/systemctl");
         let exec = Exec::root([
             systemctl.as_str(),

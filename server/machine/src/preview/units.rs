@@ -18,6 +18,8 @@ pub struct UnitChanges {
     pub reload: Vec<String>,
     /// Those that changed and ask to be left alone: they are the new ones after the machine's next start.
     pub keep: Vec<String>,
+    /// Whether the running machine itself said so; otherwise it is what the unit files say.
+    pub said_by_machine: bool,
 }
 
 /// The units of a system.
@@ -96,6 +98,37 @@ pub(crate) fn compare(before: &Units, after: &Units, active: Option<&BTreeSet<St
     changes
 }
 
+/// Reads what `switch-to-configuration dry-activate` says; `None` where nothing of it is understood.
+pub(crate) fn said(text: &str) -> Option<UnitChanges> {
+    let mut changes = UnitChanges { said_by_machine: true, ..UnitChanges::default() };
+    let mut understood = false;
+    for line in text.lines() {
+        let Some(said) = line.trim().strip_prefix("would ") else { continue };
+        understood = true;
+        let Some((what, units)) = said.split_once(": ") else { continue };
+        let list = match what {
+            "stop the following units" => &mut changes.stop,
+            "start the following units" => &mut changes.start,
+            "restart the following units" => &mut changes.restart,
+            "reload the following units" => &mut changes.reload,
+            "NOT restart the following changed units" | "NOT stop the following changed units" => {
+                &mut changes.keep
+            }
+            _ => continue,
+        };
+        list.extend(units.split(", ").map(|unit| unit.trim().to_owned()));
+    }
+    // Most services are stopped before the files change and started after that.
+    let (restart, stop) =
+        std::mem::take(&mut changes.stop).into_iter().partition(|u| changes.start.contains(u));
+    let restart: Vec<String> = restart;
+    changes.start.retain(|unit| !restart.contains(unit));
+    changes.stop = stop;
+    changes.restart.extend(restart);
+    changes.restart.sort();
+    understood.then_some(changes)
+}
+
 /// Whether a changed unit asks not to be restarted.
 fn keeps(text: &str) -> bool {
     let denies = |line: &str| {
@@ -161,11 +194,36 @@ mod tests {
                 restart: names(&["added-to", "changed"]),
                 reload: names(&["reloaded"]),
                 keep: names(&["kept"]),
+                said_by_machine: false,
             }
         );
         let active = BTreeSet::from(["changed.service".to_owned()]);
         let changes = compare(&before, &after, Some(&active));
         assert_eq!((changes.stop, changes.restart), (vec![], names(&["changed"])));
+    }
+
+    #[test]
+    fn what_a_machine_says_is_read_and_a_stop_with_a_start_is_a_restart() {
+        let text = "would stop the following units: a.service, gone.service\nwould NOT restart the following changed units: \
+                    kept.service\nwould activate the configuration...\nwould reload the following units: r.service\nwould \
+                    restart the following units: z.service\nwould start the following units: a.service, new.service";
+        let names = |names: &[&str]| names.iter().map(|n| format!("{n}.service")).collect::<Vec<_>>();
+        assert_eq!(
+            said(text),
+            Some(UnitChanges {
+                stop: names(&["gone"]),
+                start: names(&["new"]),
+                restart: names(&["a", "z"]),
+                reload: names(&["r"]),
+                keep: names(&["kept"]),
+                said_by_machine: true,
+            })
+        );
+        assert_eq!(
+            said("would activate the configuration..."),
+            Some(UnitChanges { said_by_machine: true, ..UnitChanges::default() })
+        );
+        assert_eq!(said("error: no"), None);
     }
 
     #[test]
