@@ -22,6 +22,7 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.rebuildMachine": commands.rebuildMachine,
   "codchi.previewRebuild": previewRebuild,
   "codchi.rollBack": rollBack,
+  "codchi.rollBackToGeneration": rollBack,
   "codchi.deleteGeneration": deleteGeneration,
   "codchi.startMachine": commands.startMachine,
   "codchi.stopMachine": commands.stopMachine,

@@ -35,7 +35,7 @@ describe("generations", () => {
 
   it("rolls back to and deletes the one that was clicked", async () => {
     const { nodes } = await generations();
-    await vscode.commands.executeCommand("codchi.rollBack", nodes[1]);
+    await vscode.commands.executeCommand("codchi.rollBackToGeneration", nodes[1]);
     assert.deepEqual(sent("codchi.machine.rollback")[0]?.argument, { name: "alpha", generation: 1 });
     await vscode.commands.executeCommand("codchi.deleteGeneration", nodes[1]);
     assert.deepEqual(sent("codchi.machine.discard")[0]?.argument, { name: "alpha", generations: [1] });
