@@ -33,15 +33,27 @@ pub struct InputChange {
 }
 
 impl InputChange {
-    /// The change in a line, revisions shortened as people do.
+    /// The change in a line.
     #[must_use]
     pub fn line(&self) -> String {
-        let short = |revision: &Option<String>| {
-            let revision = revision.as_deref().unwrap_or("nothing");
-            let hash = revision.strip_prefix("sha256-").unwrap_or(revision);
-            hash.chars().take(8).collect::<String>()
+        format!("{} {}", self.name, self.how())
+    }
+
+    /// From what to what, commits shortened as people do; a hash of contents says nothing to them.
+    #[must_use]
+    pub fn how(&self) -> String {
+        let short = |revision: &str| match revision.strip_prefix("sha256-") {
+            Some(_) => "its contents".to_owned(),
+            None => revision.chars().take(8).collect(),
         };
-        format!("{} {} → {}", self.name, short(&self.before), short(&self.after))
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => match (short(before), short(after)) {
+                (before, after) if before == after => "changed".into(),
+                (before, after) => format!("{before} → {after}"),
+            },
+            (None, _) => "added".into(),
+            (_, None) => "removed".into(),
+        }
     }
 }
 
@@ -138,10 +150,10 @@ mod tests {
         let before = read(LOCK, &[]);
         assert_eq!(compare(&before, &before), []);
         let after = read(&LOCK.replace("abc", "abd").replace("\"module-1\": \"module-1\",", ""), &[]);
-        let says = |c: &InputChange| format!("{} {:?} {:?}", c.name, c.before, c.after);
-        assert_eq!(
-            compare(&before, &after).iter().map(says).collect::<Vec<_>>(),
-            ["nixpkgs Some(\"abc\") Some(\"abd\")", "module-1 Some(\"def\") None"]
-        );
+        let lines = |after: &[Input]| -> Vec<String> {
+            compare(&before, after).iter().map(InputChange::line).collect()
+        };
+        assert_eq!(lines(&after), ["nixpkgs abc → abd", "module-1 removed"]);
+        assert_eq!(lines(&read(&LOCK.replace("sha256-x", "sha256-y"), &[])), ["module-0 changed"]);
     }
 }

@@ -20,11 +20,10 @@ impl Preview {
         for reason in &self.restart {
             let _ = writeln!(text, "**Restart the machine afterwards**: {reason}.\n");
         }
-        let inputs = self.inputs.iter().map(|change| {
-            let revision = |revision: &Option<String>| revision.as_deref().map_or("nothing".into(), short);
-            let (before, after) = (revision(&change.before), revision(&change.after));
-            format!("{} ({}): {before} → {after}", code(&change.name), code(&change.source))
-        });
+        let inputs = self
+            .inputs
+            .iter()
+            .map(|change| format!("{} ({}): {}", code(&change.name), code(&change.source), change.how()));
         list(&mut text, "Modules and nixpkgs", inputs);
         difference(&mut text, "Secrets", &self.secrets);
         difference(&mut text, "Capabilities", &self.capabilities);
@@ -112,12 +111,6 @@ fn package(change: &PackageChange) -> String {
 /// As text that Markdown leaves alone.
 fn code(text: &str) -> String {
     format!("`{}`", text.replace('`', "'"))
-}
-
-/// A revision as people shorten it.
-fn short(revision: &str) -> String {
-    let of = revision.strip_prefix("sha256-").unwrap_or(revision);
-    code(of.get(..8).unwrap_or(of))
 }
 
 fn name(path: &Path) -> String {
@@ -210,7 +203,7 @@ mod tests {
 
             ## Modules and nixpkgs
 
-            - `nixpkgs` (`github:NixOS/nixpkgs`): `01234567` → `abcdefgh`
+            - `nixpkgs` (`github:NixOS/nixpkgs`): 01234567 → abcdefgh
 
             ## Secrets
 
