@@ -59,6 +59,32 @@ fn a_wrong_command_line_has_its_own_exit_code() {
 }
 
 #[test]
+fn generations_and_previews_of_what_is_not_there_are_told_and_wrong_words_are_refused() {
+    let home = Home::new();
+    for arguments in [
+        &["generations", "nope"][..],
+        &["generations", "nope", "--keep", "1"],
+        &["rollback", "nope"],
+        &["rebuild", "nope", "--dry-run"],
+    ] {
+        let ran = run(&home, arguments);
+        assert_eq!(ran.code, 1, "{arguments:?}");
+        assert!(ran.stderr.contains("There is no machine `nope`"), "{arguments:?}: {}", ran.stderr);
+    }
+    for arguments in [
+        &["generations", "a", "--keep", "1", "--older-than", "2d"][..],
+        &["generations", "a", "--older-than", "30"],
+        &["generations", "a", "--delete"],
+        &["rebuild", "a", "--json"],
+        &["rebuild", "a", "--build"],
+        &["rollback", "a", "first"],
+    ] {
+        let ran = run(&home, arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn the_doctor_says_what_is_missing_and_what_to_do() {
     let home = Home::new();
     let ran = run(&home, &["doctor"]);

@@ -9,6 +9,7 @@ import type { Node } from "./machines-view";
 import { openWindow } from "./open";
 import { pickModule } from "./pick-module";
 import { asWritten } from "./pick-text";
+import { previewRebuild } from "./preview";
 import type { MachineStatus, Params, SecretStatus } from "./protocol";
 import { run, showFile } from "./run";
 import { openTerminal as openTerminalIn } from "./terminal";
@@ -207,6 +208,8 @@ export async function showMachineMenu(ctx: Ctx): Promise<void> {
     ["tools", "Rebuild", "codchi.rebuildMachine", idle],
     ["cloud-download", "Update", "codchi.updateMachine", idle],
     ["package", "Add Module", "codchi.addModule", idle],
+    ["diff", "Preview Rebuild", "codchi.previewRebuild", idle],
+    ["history", "Roll Back…", "codchi.rollBack", idle && chosen.generation > 0],
     ["debug-start", "Start", "codchi.startMachine", idle && state !== "running"],
     ["debug-stop", "Stop", "codchi.stopMachine", state === "running"],
     ["key", "Set Secret", "codchi.setSecret", chosen.secrets.length > 0],
@@ -238,6 +241,8 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.module.set":
     case "codchi.module.remove":
       return (await trusted()) ? run(ctx, command, params) : undefined;
+    case "codchi.machine.preview":
+      return previewRebuild(ctx, (params as Params<"codchi.machine.preview">).name);
     case "codchi.machine.log":
       return showLog(ctx, (params as Params<"codchi.machine.log">).name);
     case "codchi.secret.set":
@@ -245,6 +250,9 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.doctor":
       return doctor(ctx);
     case "codchi.machine.list":
+    case "codchi.machine.generations":
+    case "codchi.machine.rollback":
+    case "codchi.machine.discard":
     case "codchi.machine.start":
     case "codchi.machine.stop":
     case "codchi.machine.delete":

@@ -4,6 +4,13 @@ import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { Ctx } from "./ctx";
+import {
+  type GenerationNode,
+  type GenerationsNode,
+  generationItem,
+  generationNodes,
+  generationsItem,
+} from "./generations";
 import { description, details, icon } from "./machine-texts";
 import type { Drift, MachineStatus, SecretStatus } from "./protocol";
 
@@ -13,7 +20,9 @@ export type Node =
   | { kind: "problem"; machine: MachineStatus; text: string }
   | { kind: "drift"; machine: MachineStatus; drift: Drift }
   | { kind: "module"; machine: MachineStatus; source: string }
-  | { kind: "secret"; machine: MachineStatus; secret: SecretStatus };
+  | { kind: "secret"; machine: MachineStatus; secret: SecretStatus }
+  | GenerationsNode
+  | GenerationNode;
 
 export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
@@ -31,9 +40,14 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
     ];
   }
 
-  getChildren(node?: Node): Node[] {
+  getChildren(): Node[];
+  getChildren(node?: Node): Node[] | Promise<Node[]>;
+  getChildren(node?: Node): Node[] | Promise<Node[]> {
     if (node === undefined) {
       return this.ctx.machines.map((machine) => ({ kind: "machine", machine }));
+    }
+    if (node.kind === "generations") {
+      return generationNodes(this.ctx, node.machine);
     }
     if (node.kind !== "machine") {
       return [];
@@ -44,6 +58,7 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
       ...machine.drift.map((drift): Node => ({ kind: "drift", machine, drift })),
       ...machine.modules.map((source): Node => ({ kind: "module", machine, source })),
       ...machine.secrets.map((secret): Node => ({ kind: "secret", machine, secret })),
+      ...(machine.generation === 0 ? [] : [{ kind: "generations", machine } as const]),
     ];
   }
 
@@ -59,6 +74,10 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
         return moduleItem(node.machine, node.source);
       case "secret":
         return secretItem(node.machine, node.secret);
+      case "generations":
+        return generationsItem(node.machine);
+      case "generation":
+        return generationItem(node);
     }
   }
 

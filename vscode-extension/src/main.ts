@@ -4,8 +4,10 @@ import * as vscode from "vscode";
 import * as commands from "./commands";
 import { Ctx } from "./ctx";
 import { EvaluationStatus } from "./evaluation-status";
+import { deleteGeneration, rollBack } from "./generations";
 import { MachinesView } from "./machines-view";
 import * as madeOf from "./made-of";
+import { previewRebuild, registerPreviews } from "./preview";
 import { StatusBar } from "./status-bar";
 import { terminalOptions } from "./terminal";
 
@@ -24,6 +26,10 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.setModule": madeOf.setModule,
   "codchi.removeModule": madeOf.removeModule,
   "codchi.chooseNixpkgs": madeOf.chooseNixpkgs,
+  "codchi.previewRebuild": previewRebuild,
+  "codchi.rollBack": rollBack,
+  "codchi.rollBackToGeneration": rollBack,
+  "codchi.deleteGeneration": deleteGeneration,
   "codchi.startMachine": commands.startMachine,
   "codchi.stopMachine": commands.stopMachine,
   "codchi.deleteMachine": commands.deleteMachine,
@@ -43,7 +49,7 @@ export function activate(context: vscode.ExtensionContext): Api {
   const ctx = new Ctx(context.extensionPath, commands.runServerCommand);
   const view = new MachinesView(ctx);
   active = ctx;
-  context.subscriptions.push(ctx, view, new StatusBar(ctx), new EvaluationStatus(ctx));
+  context.subscriptions.push(ctx, view, new StatusBar(ctx), new EvaluationStatus(ctx), registerPreviews());
   for (const [name, command] of Object.entries(commandTable)) {
     const registered = vscode.commands.registerCommand(name, (...args: unknown[]) => command(ctx, ...(args as never[])));
     context.subscriptions.push(registered);

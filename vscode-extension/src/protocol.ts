@@ -22,6 +22,10 @@ export interface ServerCommands {
   };
   "codchi.module.set": { params: { name: string; module?: string; source?: string }; result: { name: string } };
   "codchi.module.remove": { params: { name: string; module?: string }; result: { name: string } };
+  "codchi.machine.preview": { params: { name: string; build?: boolean }; result: { markdown: string; preview: Preview } };
+  "codchi.machine.generations": { params: { name: string }; result: { generations: GenerationStatus[] } };
+  "codchi.machine.rollback": { params: { name: string; generation?: number }; result: { name: string } };
+  "codchi.machine.discard": { params: { name: string; generations: number[] }; result: { deleted: number[] } };
   "codchi.machine.start": { params: { name: string }; result: { name: string } };
   "codchi.machine.stop": { params: { name: string }; result: { name: string } };
   "codchi.machine.delete": { params: { name: string; secrets?: boolean }; result: { name: string; deleted: boolean } };
@@ -118,6 +122,23 @@ export interface InputChange {
   to: Revision | null;
 }
 
+/** A generation of a machine. */
+export interface GenerationStatus {
+  number: number;
+  /** When it became current first, in seconds since 1970. */
+  created: number;
+  current: boolean;
+  /** What changed against the one before, in a line. */
+  summary: string;
+}
+
+/** What a rebuild would change, as far as the extension looks at it; the document says it all. */
+export interface Preview {
+  same: boolean;
+  /** Null where the new system is not built. */
+  packages: object | null;
+}
+
 /** A secret that a machine's modules declare. */
 export interface SecretStatus {
   name: string;
@@ -151,6 +172,8 @@ export interface DoctorCheck {
 export interface FailureData {
   /** The operation's log; absolute. */
   log?: string;
+  /** Where the modules define what failed; counted from 1. */
+  definition?: { file: string; line: number; column: number };
   cancelled?: boolean;
 }
 

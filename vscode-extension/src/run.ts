@@ -21,6 +21,8 @@ const titles: { readonly [C in ServerCommand]?: (params: Params<C>) => string } 
   "codchi.module.add": ({ name }) => `Adding modules to ${name}`,
   "codchi.module.set": ({ name }) => `Changing a module of ${name}`,
   "codchi.module.remove": ({ name }) => `Removing a module of ${name}`,
+  "codchi.machine.preview": ({ name }) => `Previewing a rebuild of ${name}`,
+  "codchi.machine.rollback": ({ name }) => `Rolling back ${name}`,
   "codchi.machine.start": ({ name }) => `Starting ${name}`,
   "codchi.machine.stop": ({ name }) => `Stopping ${name}`,
   "codchi.machine.delete": ({ name }) => `Deleting ${name}`,
@@ -98,15 +100,20 @@ async function send<C extends ServerCommand>(
 }
 
 async function tellFailure(error: unknown): Promise<void> {
-  const { log, cancelled } = failureData(error);
+  const { log, definition, cancelled } = failureData(error);
   if (cancelled === true) {
     vscode.window.setStatusBarMessage("$(circle-slash) Cancelled; everything was undone.", 5000);
     return;
   }
   const message = error instanceof Error ? error.message : String(error);
   const showLog = "Show Log";
-  const choice = await vscode.window.showErrorMessage(message, ...(log === undefined ? [] : [showLog]));
-  if (choice === showLog && log !== undefined) {
+  const showDefinition = "Show Definition";
+  const buttons = [...(definition === undefined ? [] : [showDefinition]), ...(log === undefined ? [] : [showLog])];
+  const choice = await vscode.window.showErrorMessage(message, ...buttons);
+  if (choice === showDefinition && definition !== undefined) {
+    const place = new vscode.Position(definition.line - 1, definition.column - 1);
+    await vscode.window.showTextDocument(vscode.Uri.file(definition.file), { selection: new vscode.Range(place, place) });
+  } else if (choice === showLog && log !== undefined) {
     await showFile(log);
   }
 }

@@ -56,6 +56,16 @@ pub enum MachineError {
         #[source]
         source: std::io::Error,
     },
+    /// Units failed when the machine switched to another generation.
+    #[error("Switching to the new generation failed in `{name}`: {message}")]
+    Activation {
+        /// The machine.
+        name: String,
+        /// Which, and what they said last; no values of the vault.
+        message: String,
+        /// Where the user's modules define the first of them, where that is known.
+        definition: Option<Box<codchi_nix::Position>>,
+    },
     /// A step inside the machine failed.
     #[error("{action} failed in `{name}`: {message}")]
     Inside {
@@ -85,7 +95,9 @@ impl MachineError {
             Self::Busy { .. } => {
                 Some("Wait until it is done, or end that process; its work is resumed or undone.".into())
             }
-            Self::Inside { name, .. } => Some(format!("`codchi log {name}` shows all that was printed.")),
+            Self::Activation { name, .. } | Self::Inside { name, .. } => {
+                Some(format!("`codchi log {name}` shows all that was printed."))
+            }
             _ => None,
         }
     }

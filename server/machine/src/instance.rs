@@ -329,6 +329,7 @@ mod tests {
             created: 0,
             manifest,
             local_modules: BTreeMap::new(),
+            inputs: Vec::new(),
         };
         let environment = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let host = Host { root: project.path().into(), environment };

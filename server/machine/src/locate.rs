@@ -12,12 +12,23 @@ pub(crate) fn definition(message: &str) -> Option<Position> {
     let option = message.split_once("option `").and_then(|(_, rest)| rest.split(['\'', '`']).next());
     let offset = option.and_then(|option| {
         let option: Vec<_> = option.split('.').collect();
-        find(document.outline(), &option)
+        find(document.outline(), &option, false)
     });
-    let place = document.lines().line_col(offset.unwrap_or_default());
+    Some(position(&document, file, offset.unwrap_or_default()))
+}
+
+/// The place in `text` where `option`, or something below it, is defined in so many words. The file is left empty.
+pub(crate) fn exactly(text: &str, option: &[&str]) -> Option<Position> {
+    let document = Document::new(text.to_owned());
+    let offset = find(document.outline(), option, true)?;
+    Some(position(&document, PathBuf::new(), offset))
+}
+
+fn position(document: &Document, file: PathBuf, offset: codchi_module::TextSize) -> Position {
+    let place = document.lines().line_col(offset);
     let text = document.text().lines().nth(place.line as usize).unwrap_or_default();
     let column = text.get(..place.col as usize).map_or(0, |before| before.chars().count());
-    Some(Position { file, line: place.line + 1, column: u32::try_from(column + 1).unwrap_or(1) })
+    Position { file, line: place.line + 1, column: u32::try_from(column + 1).unwrap_or(1) }
 }
 
 /// What stands between a backtick and an apostrophe.
@@ -31,8 +42,8 @@ fn readable(text: &str) -> Option<PathBuf> {
     path.is_file().then(|| path.to_owned())
 }
 
-/// Where the definition of `option`, or of something below or around it, begins.
-fn find(bindings: &[Binding], option: &[&str]) -> Option<codchi_module::TextSize> {
+/// Where the definition of `option`, or of something below it, begins; unless `exactly`, also of something around it.
+fn find(bindings: &[Binding], option: &[&str], exactly: bool) -> Option<codchi_module::TextSize> {
     bindings.iter().find_map(|binding| {
         let mut rest = option;
         let names = binding.name.split('.').map(|name| name.trim().trim_matches('"'));
@@ -48,8 +59,8 @@ fn find(bindings: &[Binding], option: &[&str]) -> Option<codchi_module::TextSize
             return Some(binding.name_range.start());
         }
         // Of a set that says something else too, only the part that is meant.
-        find(&binding.children, rest)
-            .or_else(|| binding.children.is_empty().then(|| binding.name_range.start()))
+        find(&binding.children, rest, exactly)
+            .or_else(|| (!exactly && binding.children.is_empty()).then(|| binding.name_range.start()))
     })
 }
 

@@ -143,7 +143,8 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    fn concealed(&self, line: &str) -> String {
+    /// `line` without the text of secrets.
+    pub(crate) fn concealed(&self, line: &str) -> String {
         let mut line = line.to_owned();
         for secret in self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             // Lines of a value are looked for one by one: a log is read line by line. Very short ones would only

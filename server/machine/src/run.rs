@@ -99,12 +99,19 @@ impl<'a> Run<'a> {
         let result = self.steps(&plan).await;
         let Err(error) = result else { return Ok(()) };
         // A deletion cannot be undone; what is left of it is in the journal, and doing it again goes on.
-        if self.journal.operation != Operation::Delete
-            && let Err(undo) = self.undo(&plan).await
-        {
-            self.report.warning(&format!(
-                "Undoing it failed, too, and is tried again with the next operation on this machine: {undo}"
-            ));
+        if self.journal.operation != Operation::Delete {
+            match self.undo(&plan).await {
+                Ok(()) if matches!(error, MachineError::Activation { .. }) => {
+                    if let Some(current) = self.generations.current() {
+                        let number = current.number;
+                        self.report.warning(&format!("`{}` is its generation {number} again.", self.name));
+                    }
+                }
+                Ok(()) => {}
+                Err(undo) => self.report.warning(&format!(
+                    "Undoing it failed, too, and is tried again with the next operation on this machine: {undo}"
+                )),
+            }
         }
         Err(error)
     }

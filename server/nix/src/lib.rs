@@ -17,6 +17,7 @@ mod position;
 mod process;
 mod revision;
 mod run;
+mod store;
 mod tree;
 mod url;
 
@@ -29,6 +30,7 @@ pub use lock::Lock;
 pub use log::{Activity, Progress};
 pub use revision::Revision;
 pub use run::{Built, Nix, Version};
+pub use store::{Closure, Planned};
 pub use tree::Tree;
 pub use url::path_url;
 

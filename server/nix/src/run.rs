@@ -176,6 +176,17 @@ impl Nix {
         process::run(command, what, &mut listener, cancel).await
     }
 
+    /// Runs to the end; `log` gets what is said meanwhile.
+    pub(crate) async fn listen(
+        &self,
+        command: Command,
+        what: &str,
+        log: &mut (dyn FnMut(&str) + Send),
+        cancel: &CancellationToken,
+    ) -> Result<(), NixError> {
+        process::run(command, what, &mut Listener { progress: &mut |_| {}, log }, cancel).await.map(drop)
+    }
+
     pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         command: Command,

@@ -22,10 +22,11 @@ let
     # switch-to-configuration switch|test|boot|dry-activate
     set -euo pipefail
     system=@out@
+    dry=
     case ''${1-} in
       switch | test) ;;
       boot) exit 0 ;;
-      dry-activate) echo "would activate $system"; exit 0 ;;
+      dry-activate) dry=1 ;;
       *) echo "Usage: switch-to-configuration switch|test|boot|dry-activate" >&2; exit 1 ;;
     esac
     exec 9>/run/switch-to-configuration.lock
@@ -48,6 +49,28 @@ let
         restart+=("$unit")
       fi
     done < <(names "$old")
+    # What the targets want in the new system and did not before.
+    wanted() {
+      cd "$system/$units" && for wants in *.target.wants; do
+        active "''${wants%.wants}" || continue
+        for unit in "$wants"/*; do [ -e "$old/$units/$unit" ] || echo "''${unit##*/}"; done
+      done
+    }
+    if [ "$dry" ]; then
+      would() {
+        local what=$1 units
+        shift
+        (($#)) || return 0
+        units=$(printf ', %s' "$@")
+        echo "would $what the following units: ''${units#, }" >&2
+      }
+      would stop "''${stop[@]}"
+      echo "would activate the configuration..." >&2
+      would restart "''${restart[@]}"
+      while read -r unit; do active "$unit" || start+=("$unit"); done < <(wanted)
+      would start "''${start[@]}"
+      exit 0
+    fi
     if ((''${#stop[@]})); then
       echo "stopping: ''${stop[*]}"
       systemctl stop -- "''${stop[@]}"
@@ -63,13 +86,7 @@ let
       systemctl restart -- "''${restart[@]}" || code=4
     fi
     systemctl start --no-block default.target
-    # What the targets now want and did not before.
-    while read -r unit; do
-      active "$unit" || start+=("$unit")
-    done < <(cd "$system/$units" && for wants in *.target.wants; do
-      active "''${wants%.wants}" || continue
-      for unit in "$wants"/*; do [ -e "$old/$units/$unit" ] || echo "''${unit##*/}"; done
-    done)
+    while read -r unit; do active "$unit" || start+=("$unit"); done < <(wanted)
     if ((''${#start[@]})); then
       echo "starting: ''${start[*]}"
       systemctl start -- "''${start[@]}" || code=4

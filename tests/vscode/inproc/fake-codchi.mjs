@@ -67,6 +67,21 @@ const commands = {
   "codchi.module.add": ({ name }) => ({ name, added: 1 }),
   "codchi.module.set": ({ name }) => ({ name }),
   "codchi.module.remove": ({ name }) => ({ name }),
+  "codchi.machine.generations": () => ({
+    generations: [
+      { number: 1, created: 1700000000, current: false, summary: "" },
+      { number: 2, created: 1700000000, current: true, summary: "1 package added" },
+    ],
+  }),
+  "codchi.machine.rollback": ({ name }) => ({ name }),
+  "codchi.machine.discard": ({ generations }) => ({ deleted: generations }),
+  // Compared only where it is built; `broken` names what is to blame.
+  "codchi.machine.preview": ({ name, build }) => {
+    if (name === "broken") {
+      throw new ResponseError(failed, "broken.service failed", { definition: { file: join(world, "codchi.nix"), line: 2, column: 3 } });
+    }
+    return { markdown: `# Rebuild of ${name}\n\nBuilt: ${build === true}\n`, preview: { same: false, packages: build ? {} : null } };
+  },
   "codchi.machine.start": ({ name }) => ({ name }),
   "codchi.machine.log": () => ({ path: null }),
   "codchi.secret.set": () => ({ set: true }),

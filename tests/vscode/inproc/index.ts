@@ -6,6 +6,7 @@ export async function run(): Promise<void> {
   mocha.suite.emit("pre-require", globalThis as never, "", mocha);
   await import("./server.test");
   await import("./view.test");
+  await import("./generations.test");
   await import("./open.test");
   await import("./remote-folder.test");
   await import("./run.test");

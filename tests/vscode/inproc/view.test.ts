@@ -38,7 +38,8 @@ describe("view", () => {
         ],
       }),
     ]);
-    const children = view.getChildren(view.getChildren()[0]).map((node) => view.getTreeItem(node));
+    const below = await view.getChildren(view.getChildren()[0]);
+    const children = below.map((node) => view.getTreeItem(node));
     assert.deepEqual(
       children.map((item) => [item.label, item.description ?? ""]),
       [
@@ -49,6 +50,7 @@ describe("view", () => {
         ["me", "https://example.org/me · personal"],
         ["TOKEN", "not set"],
         ["EXTRA", "set · optional"],
+        ["Generations", "current: 1"],
       ],
     );
     const opened = children[2]?.command?.arguments?.[0] as vscode.Uri;

@@ -14,6 +14,15 @@ pub(crate) struct Rebuild {
     /// Take newer revisions of its modules and nixpkgs; without it, those that are locked stay
     #[arg(long)]
     update: bool,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: build the new system, without which packages and units cannot be compared
+    #[arg(long, requires = "dry_run")]
+    build: bool,
+    /// With --dry-run: as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     #[command(flatten)]
     talk: Talk,
 }
@@ -36,7 +45,19 @@ pub(crate) struct Stop {
 
 impl Rebuild {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let Self { name, update, talk } = self;
+        let Self { name, update, dry_run, build, json, talk } = self;
+        if dry_run {
+            let preview = operation::run(context, talk, async |machines, front, cancel| {
+                machines.preview(&name, build, front, cancel).await
+            })
+            .await?;
+            if json {
+                output::json(&preview)?
+            } else {
+                output::print(&preview.markdown())?
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         if update {
             let update =
                 Update { name: Some(name), module: None, nixpkgs: false, rebuild: true, json: false, talk };

@@ -7,6 +7,7 @@ mod delete;
 mod doctor;
 mod exec;
 mod front;
+mod generations;
 mod log;
 mod machine;
 mod module;
@@ -15,6 +16,7 @@ mod open;
 mod operation;
 mod output;
 mod prompt;
+mod rollback;
 mod secret;
 mod ssh_proxy;
 mod status;
@@ -51,6 +53,10 @@ pub(crate) enum Command {
     Create(create::Create),
     /// Build a machine's modules anew and switch to the result
     Rebuild(machine::Rebuild),
+    /// Switch a machine to another of its generations; one that does not run boots it at its next start
+    Rollback(rollback::Rollback),
+    /// Show a machine's generations and what changed from one to the next, or delete some
+    Generations(generations::Generations),
     /// Start a machine; one that runs gets its secrets delivered anew
     Start(machine::Start),
     /// Stop a machine
@@ -120,6 +126,8 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
         Command::Update(command) => command.run(&context).await,
         Command::Module(command) => command.run(&context).await,
         Command::Nixpkgs(command) => command.run(&context).await,
+        Command::Rollback(command) => command.run(&context).await,
+        Command::Generations(command) => command.run(&context).await,
         Command::Start(command) => command.run(&context).await,
         Command::Stop(command) => command.run(&context).await,
         Command::Delete(command) => command.run(&context).await,

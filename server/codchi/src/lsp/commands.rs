@@ -1,5 +1,6 @@
 //! `workspace/executeCommand`, as PROTOCOL.md has it.
 
+mod generations;
 mod modules;
 
 use super::client::{Item, Person, Reply};
@@ -25,6 +26,10 @@ pub(crate) mod name {
     pub(crate) const LIST: &str = "codchi.machine.list";
     pub(crate) const CREATE: &str = "codchi.machine.create";
     pub(crate) const REBUILD: &str = "codchi.machine.rebuild";
+    pub(crate) const PREVIEW: &str = "codchi.machine.preview";
+    pub(crate) const GENERATIONS: &str = "codchi.machine.generations";
+    pub(crate) const ROLLBACK: &str = "codchi.machine.rollback";
+    pub(crate) const DISCARD: &str = "codchi.machine.discard";
     pub(crate) const START: &str = "codchi.machine.start";
     pub(crate) const STOP: &str = "codchi.machine.stop";
     pub(crate) const DELETE: &str = "codchi.machine.delete";
@@ -42,10 +47,14 @@ pub(crate) mod name {
     pub(crate) const MODULE_REMOVE: &str = "codchi.module.remove";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 18] = [
+    pub(crate) const ALL: [&str; 22] = [
         LIST,
         CREATE,
         REBUILD,
+        PREVIEW,
+        GENERATIONS,
+        ROLLBACK,
+        DISCARD,
         START,
         STOP,
         DELETE,
@@ -113,6 +122,10 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::LIST => run.list().await,
         name::CREATE => run.create(argument(arguments)?).await,
         name::REBUILD => run.change(argument(arguments)?, Operation::Rebuild).await,
+        name::PREVIEW => run.preview(argument(arguments)?).await,
+        name::GENERATIONS => run.generations(argument(arguments)?).await,
+        name::ROLLBACK => run.rollback(argument(arguments)?).await,
+        name::DISCARD => run.discard(argument(arguments)?).await,
         name::START => run.change(argument(arguments)?, Operation::Start).await,
         name::STOP => run.change(argument(arguments)?, Operation::Stop).await,
         name::DELETE => run.delete(argument(arguments)?).await,
@@ -161,12 +174,21 @@ impl From<MachineError> for Failure {
 impl From<Failure> for Error {
     fn from(Failure { error, log }: Failure) -> Self {
         let cancelled = matches!(error, MachineError::Cancelled);
+        let definition = match &error {
+            MachineError::Activation { definition: Some(place), .. } => Some(json!({
+                "file": place.file, "line": place.line, "column": place.column,
+            })),
+            _ => None,
+        };
         if !cancelled {
             tracing::warn!("a command failed: {error}");
         }
         let mut data = json!({});
         if let Some(log) = log {
             data["log"] = json!(log);
+        }
+        if let Some(definition) = definition {
+            data["definition"] = definition;
         }
         if cancelled {
             data["cancelled"] = json!(true);

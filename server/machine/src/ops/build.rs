@@ -6,6 +6,7 @@ use crate::flake::{Flake, PIN, User};
 use crate::instance::Owner;
 use crate::locked::{Locked, explain_lock, moved_pin};
 use crate::nixpkgs::Pin;
+use crate::preview::inputs;
 use crate::run::{Outcome, Run};
 use crate::state::{Generation, Module, NixpkgsFrom};
 use crate::{MachineError, SourceKind, drift, our_nix, snapshot};
@@ -95,6 +96,8 @@ impl Run<'_> {
                 hint: None,
             });
         };
+        let lock = self.folder.flake_lock()?.unwrap_or_default();
+        let inputs = inputs::read(&lock, &self.next.copies);
         self.next.generation = Some(Generation {
             number: self.folder.profile_number(),
             toplevel: built.out,
@@ -103,6 +106,7 @@ impl Run<'_> {
             created: 0,
             manifest,
             local_modules: std::mem::take(&mut self.next.digests),
+            inputs,
         });
         Ok(Outcome::Done)
     }

@@ -21,7 +21,7 @@ impl Run<'_> {
         Ok(own_instance(self.driver(), &self.instance, &self.definition).await?)
     }
 
-    pub(super) async fn is_running(&self) -> Result<bool, MachineError> {
+    pub(crate) async fn is_running(&self) -> Result<bool, MachineError> {
         Ok(self.own_instance().await?.is_some_and(|i| i.state == RunState::Running))
     }
 
@@ -142,11 +142,11 @@ impl Run<'_> {
             return self.deliver_now().await.map(|()| Outcome::Done);
         }
         let failed = self.failed_units().await;
-        let message = if failed.is_empty() {
-            lines(&output.stderr).pop().unwrap_or_else(|| format!("exit code {}", output.status.code))
-        } else {
-            format!("these units failed: {}", failed.join(", "))
-        };
+        if !failed.is_empty() {
+            return Err(self.activation_error(&failed).await);
+        }
+        let message =
+            lines(&output.stderr).pop().unwrap_or_else(|| format!("exit code {}", output.status.code));
         Err(MachineError::Inside {
             name: self.name.to_string(),
             action: "Switching to the new generation".into(),

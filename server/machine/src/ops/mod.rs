@@ -4,6 +4,7 @@
 mod ask;
 mod build;
 mod deliver;
+mod failed;
 mod instance;
 mod outputs;
 mod remove;

@@ -2,7 +2,7 @@
 
 use super::MachineFolder;
 use crate::files::{io_error, remove_file};
-use crate::{MachineError, Manifest};
+use crate::{Input, MachineError, Manifest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,9 @@ pub(crate) struct Generation {
     /// Its local modules, each with the digest of the files that it was made of; none where nobody wrote that down.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) local_modules: BTreeMap<String, String>,
+    /// What it was built of; empty for one that an earlier codchi built.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) inputs: Vec<Input>,
 }
 
 impl Generation {
@@ -57,6 +60,17 @@ impl Generations {
     /// The newest one that is older than the current.
     pub(crate) fn previous(&self) -> Option<&Generation> {
         self.generations.iter().rev().find(|g| g.number < self.current)
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn all(&self) -> &[Generation] {
+        &self.generations
+    }
+
+    /// Forgets those that `goes` names; never the current one.
+    pub(crate) fn forget(&mut self, goes: impl Fn(&Generation) -> bool) {
+        let current = self.current;
+        self.generations.retain(|generation| generation.number == current || !goes(generation));
     }
 
     /// Adds `generation`, or replaces the one with its number, and makes it current.
@@ -140,6 +154,7 @@ mod tests {
             created: 0,
             manifest: Manifest::default(),
             local_modules: BTreeMap::new(),
+            inputs: Vec::new(),
         }
     }
 
@@ -169,6 +184,15 @@ mod tests {
         left.sort();
         assert_eq!(left, ["system", "system-1-link", "system-2-link"]);
         assert_eq!(folder.generations().unwrap().current(), Some(&generation(2)));
+    }
+
+    #[test]
+    fn generations_of_an_earlier_codchi_are_read() {
+        let mut generations = Generations::default();
+        generations.activate(generation(1));
+        let text = serde_json::to_string(&generations).unwrap();
+        assert!(!text.contains("inputs"), "{text}");
+        assert_eq!(serde_json::from_str::<Generations>(&text).unwrap(), generations);
     }
 
     #[test]

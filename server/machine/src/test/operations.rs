@@ -4,8 +4,8 @@ use super::fake::Fake;
 use super::{Ears, paths};
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, NixpkgsFrom, Runtime};
 use crate::{
-    CancellationToken, CreateRequest, Event, ExecRequest, MachineError, MachineName, MachineState, Machines,
-    Manifest, ModuleSource, Operation, Options, SourceKind, Step, StepState,
+    CancellationToken, CreateRequest, Discard, Event, ExecRequest, MachineError, MachineName, MachineState,
+    Machines, Manifest, ModuleSource, Operation, Options, SourceKind, Step, StepState,
 };
 use codchi_driver::{DriverKind, RunState, Stdio};
 use std::collections::BTreeMap;
@@ -63,6 +63,7 @@ impl World {
             created: 0,
             manifest: Manifest::default(),
             local_modules: BTreeMap::new(),
+            inputs: Vec::new(),
         }
     }
 
@@ -135,6 +136,28 @@ fn request() -> ExecRequest {
         environment: Default::default(),
         stdio: Stdio::Piped,
     }
+}
+
+#[tokio::test]
+async fn a_generation_goes_only_where_it_is_known_that_the_machine_does_not_use_it() {
+    let world = World::with_machine(RunState::Running);
+    let discard = async || world.machines.discard(&World::name(), &Discard::AllBut(1)).await;
+    // The fake says nothing about what it was started with.
+    let error = discard().await.unwrap_err();
+    assert!(error.to_string().contains("does not say with which generation"), "{error}");
+    assert_eq!(world.state().generations().unwrap().all().len(), 2);
+
+    world.stop().await.unwrap();
+    world.interrupted(Operation::Rebuild, &[Step::Build]);
+    assert!(discard().await.unwrap_err().to_string().contains("was interrupted"));
+    world.state().close_journal().unwrap();
+
+    assert_eq!(discard().await.unwrap(), [1]);
+    let links = world.state().profile();
+    assert!(!links.with_file_name("system-1-link").is_symlink());
+    assert!(links.with_file_name("system-2-link").is_symlink());
+    assert_eq!(world.state().generations().unwrap().current(), Some(&World::generation(2)));
+    assert_eq!(discard().await.unwrap(), [0_u32; 0]);
 }
 
 #[tokio::test]
