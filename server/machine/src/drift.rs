@@ -158,8 +158,16 @@ mod tests {
         let host = Host { root: offers.clone(), environment: BTreeMap::new() };
         let manifest = Manifest { required_capabilities: vec!["gpu".into()], ..Manifest::default() };
         let (toplevel, local_modules) = ("/nix/store/3".into(), digests([source].iter()));
-        let generation =
-            Generation { number: 3, toplevel, uid: 1000, gid: 1000, created: 0, manifest, local_modules };
+        let generation = Generation {
+            number: 3,
+            toplevel,
+            uid: 1000,
+            gid: 1000,
+            created: 0,
+            manifest,
+            local_modules,
+            inputs: Vec::new(),
+        };
         let kinds = || {
             let found = of(&"a".parse().unwrap(), &generation, &host);
             found.into_iter().map(|drift| drift.kind).collect::<Vec<_>>()

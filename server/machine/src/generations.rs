@@ -230,6 +230,7 @@ mod tests {
         let mut generations = Generations::default();
         for number in [1, 2, 4, 3] {
             generations.activate(Generation {
+                local_modules: std::collections::BTreeMap::new(),
                 number,
                 toplevel: format!("/nix/store/{number}").into(),
                 uid: 0,

@@ -206,6 +206,7 @@ mod tests {
     #[test]
     fn what_an_instance_gets_when_it_starts_asks_for_a_restart() {
         let current = Generation {
+            local_modules: std::collections::BTreeMap::new(),
             number: 1,
             toplevel: "/nix/store/1".into(),
             uid: 1000,
