@@ -323,8 +323,9 @@ impl Machines {
         prepare: impl FnOnce(&mut Prepared) -> Result<(), MachineError>,
     ) -> Result<(Definition, Journal), MachineError> {
         let mut prepared = Prepared { definition, journal, generations: Generations::default() };
-        if prepared.journal.operation == Operation::Rollback {
+        if matches!(prepared.journal.operation, Operation::Rebuild | Operation::Rollback) {
             prepared.generations = folder.generations()?;
+            prepared.journal.current = prepared.generations.current().map(|generation| generation.number);
         }
         if matches!(prepared.journal.operation, Operation::Rebuild | Operation::Update) {
             prepared.journal.lock = folder.flake_lock()?;
@@ -364,7 +365,14 @@ impl Machines {
         let operation = journal.operation;
         let Some(definition) = folder.definition()? else { return Ok(()) };
         report.info(&format!("An earlier {operation} was interrupted."));
+        let current = folder.generations().ok().and_then(|all| all.current().map(|now| now.number));
         match operation {
+            // All but the journal's end: what the machine is made of goes with the generation that it has.
+            Operation::Rebuild | Operation::Rollback
+                if journal.current.is_some() && current != journal.current =>
+            {
+                folder.close_journal()
+            }
             // Whether it runs is the engine's word; nothing is half done.
             Operation::Start | Operation::Stop => folder.close_journal(),
             Operation::Delete => self.run(name, definition, journal, report, cancel, lock)?.execute().await,

@@ -18,6 +18,9 @@ pub(crate) struct Journal {
     /// For [`Operation::Rollback`]: to which generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<u32>,
+    /// The current generation before; another one now says that the operation has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) current: Option<u32>,
     /// For [`Operation::Update`] and [`Operation::Rebuild`]: the flake inputs of which newer revisions are locked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) update: Vec<String>,
@@ -37,6 +40,7 @@ impl Journal {
             begun: Vec::new(),
             secrets: false,
             generation: None,
+            current: None,
             update: Vec::new(),
             definition: None,
             lock: None,

@@ -220,6 +220,22 @@ async fn an_instance_whose_machine_lost_its_files_is_told_and_can_be_deleted() {
 }
 
 #[tokio::test]
+async fn a_change_that_was_interrupted_after_it_had_happened_is_not_undone() {
+    let world = World::with_machine(RunState::Running);
+    let journal = Journal {
+        definition: Some(Definition { nixpkgs: NixpkgsFrom::Url("old".into()), ..World::definition() }),
+        current: Some(1),
+        begun: vec![Step::Lock, Step::Build, Step::Configure, Step::Switch],
+        ..Journal::new(Operation::Rebuild)
+    };
+    world.state().write_journal(&journal).unwrap();
+    world.start().await.unwrap();
+    assert_eq!(world.state().definition().unwrap(), Some(World::definition()));
+    assert_eq!(world.state().generations().unwrap().current(), Some(&World::generation(2)));
+    assert_eq!(world.state().journal().unwrap(), None);
+}
+
+#[tokio::test]
 async fn what_a_machine_is_made_of_is_put_back_where_a_change_was_interrupted() {
     let world = World::with_machine(RunState::Running);
     let folder = world.state();
