@@ -42,7 +42,7 @@ describe("made of", () => {
   it("takes a module of the tree from elsewhere, or removes it", async () => {
     const { view } = await setMachines([machine("alpha", { modules: [remote] })]);
     forget();
-    const [node] = view.getChildren(view.getChildren()[0]);
+    const [node] = (await view.getChildren(view.getChildren()[0])).filter(({ kind }) => kind === "module");
     await picking("other", async () => vscode.commands.executeCommand("codchi.setModule", node));
     await vscode.commands.executeCommand("codchi.removeModule", node);
     // From the palette, the server asks which.
