@@ -365,7 +365,7 @@ impl Machines {
         let operation = journal.operation;
         let Some(definition) = folder.definition()? else { return Ok(()) };
         report.info(&format!("An earlier {operation} was interrupted."));
-        let current = folder.generations().ok().and_then(|all| all.current().map(|now| now.number));
+        let current = folder.generations()?.current().map(|now| now.number);
         match operation {
             // All but the journal's end: what the machine is made of goes with the generation that it has.
             Operation::Rebuild | Operation::Rollback

@@ -153,6 +153,17 @@ impl<'a> Run<'a> {
                 return Err(MachineError::Cancelled);
             }
             self.report.step(index, step, StepState::Running);
+            match self.is_done_already(step).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.report.step(index, step, StepState::Skipped);
+                    continue;
+                }
+                Err(error) => {
+                    self.report.step(index, step, StepState::Failed);
+                    return Err(error);
+                }
+            }
             self.journal.begun.push(step);
             self.folder.write_journal(&self.journal)?;
             match self.cancellable(step).await {
@@ -168,6 +179,23 @@ impl<'a> Run<'a> {
             }
         }
         self.commit()
+    }
+
+    /// Whether a step whose undoing takes something away finds that there. The journal must never name such a step, not
+    /// even while the engine is asked: who then undoes it takes away what was there before.
+    async fn is_done_already(&self, step: Step) -> Result<bool, MachineError> {
+        let look = async {
+            match step {
+                Step::CreateInstance => Ok(self.own_instance().await?.is_some()),
+                Step::StartInstance => self.is_running().await,
+                _ => Ok(false),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(MachineError::Cancelled),
+            result = look => result,
+        }
     }
 
     async fn cancellable(&mut self, step: Step) -> Result<Outcome, MachineError> {

@@ -17,7 +17,7 @@ impl Run<'_> {
         self.machines.driver().as_ref()
     }
 
-    pub(super) async fn own_instance(&self) -> Result<Option<Instance>, MachineError> {
+    pub(crate) async fn own_instance(&self) -> Result<Option<Instance>, MachineError> {
         Ok(own_instance(self.driver(), &self.instance, &self.definition).await?)
     }
 

@@ -25,6 +25,7 @@ struct Inner {
     calls: Vec<String>,
     failing: BTreeSet<String>,
     hanging: BTreeSet<String>,
+    lose_next_look: bool,
 }
 
 /// An instance as it was last made.
@@ -45,6 +46,11 @@ impl Fake {
     /// Makes every call that begins with `call` hang from now on.
     pub(crate) fn hang(&self, call: &str) {
         self.inner.lock().unwrap().hanging.insert(call.into());
+    }
+
+    /// Makes the next question after an instance fail, as where the engine is restarted at that moment.
+    pub(crate) fn lose_next_look(&self) {
+        self.inner.lock().unwrap().lose_next_look = true;
     }
 
     /// Lets everything work again.
@@ -133,6 +139,9 @@ impl Driver for Fake {
     }
 
     async fn instance(&self, name: &InstanceName) -> Result<Option<Instance>, DriverError> {
+        if std::mem::take(&mut self.inner.lock().unwrap().lose_next_look) {
+            return Err(DriverError::Engine { action: "look".into(), message: "restarting".into() });
+        }
         Ok(self.get(name.as_str()).map(|i| public(name.as_str(), &i)))
     }
 

@@ -220,6 +220,26 @@ async fn an_instance_whose_machine_lost_its_files_is_told_and_can_be_deleted() {
 }
 
 #[tokio::test]
+async fn an_engine_that_restarts_while_it_is_asked_costs_no_instance() {
+    let world = World::with_machine(RunState::Running);
+    world.driver.lose_next_look();
+    world.rollback(None).await.unwrap_err();
+    assert!(world.driver.get(A).is_some(), "the machine's instance was deleted");
+    assert_eq!(world.state().generations().unwrap().current(), Some(&World::generation(2)));
+}
+
+#[tokio::test]
+async fn damaged_generations_do_not_make_an_interrupted_change_count_as_happened() {
+    let world = World::with_machine(RunState::Running);
+    let before = Definition { nixpkgs: NixpkgsFrom::Url("old".into()), ..World::definition() };
+    let journal = Journal { definition: Some(before), current: Some(2), ..Journal::new(Operation::Rebuild) };
+    world.state().write_journal(&journal).unwrap();
+    std::fs::write(world.state().root().join("generations.json"), "").unwrap();
+    world.start().await.unwrap_err();
+    assert_eq!(world.state().journal().unwrap(), Some(journal));
+}
+
+#[tokio::test]
 async fn a_change_that_was_interrupted_after_it_had_happened_is_not_undone() {
     let world = World::with_machine(RunState::Running);
     let journal = Journal {
