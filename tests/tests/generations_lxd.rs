@@ -223,7 +223,9 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
     let list = world.machines.generations(&world.name, &world.cancel).await.unwrap();
     assert!(list[1].changes().contains("1 package added"), "{}", list[1].changes());
     assert!(list[1].changes().contains("module-0"), "{}", list[1].changes());
-    assert!(list[1].inputs.iter().any(|input| input.source == world.project().display().to_string()));
+    let project = world.project().display().to_string();
+    let made_of: Vec<_> = list[1].made_of.iter().map(|input| input.name.as_str()).collect();
+    assert_eq!(made_of, [project.as_str(), "nixpkgs"]);
 
     // A unit that fails takes the whole switch back, services included, and is named with its definition and its words.
     world.write("three", BROKEN);

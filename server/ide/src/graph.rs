@@ -3,9 +3,9 @@
 //! A node holds what a file's text says, not what is on the disk: an edge leads to a path as it is written, so that it stays
 //! right when files come and go. What is worked out from the edges is remembered for as long as none of them changes.
 
-use crate::modules::{Source, normalise};
+use crate::modules::Source;
 use crate::{Facts, Files};
-use codchi_module::SecretSpelling;
+use codchi_module::{SecretSpelling, normalise};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

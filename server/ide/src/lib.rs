@@ -47,7 +47,6 @@ pub use analysis::{Analysis, Files};
 pub use diagnostics::spellings;
 pub use evaluable::Evaluable;
 pub use graph::{FileSet, Graph, Node};
-pub use modules::normalise;
 pub use refactor::extract_secret::Extraction;
 pub use semantic_tokens::{SemanticToken, TokenKind, TokenModifiers};
 pub use types::{

@@ -3,7 +3,7 @@
 use crate::graph::{FileSet, Node, Question, target};
 use crate::{Document, Facts, Files, Machine, MachineModule, World};
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The files that a folder's module may be in; the first one that is there counts.
@@ -392,20 +392,4 @@ fn union(sets: impl IntoIterator<Item = FileSet>) -> FileSet {
         }
     }
     all
-}
-
-/// The path without `.` and `..`, by its text alone.
-#[must_use]
-pub fn normalise(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
 }

@@ -3,12 +3,12 @@
 use crate::state::Generation;
 use crate::{MachineName, ModuleSource, Operation, SourceKind};
 use codchi_host::{Capability, Host};
-use codchi_module::relative_paths;
+use codchi_module::{normalise, relative_paths};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 /// A difference between a machine and what it would be if it was made now.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -36,13 +36,17 @@ pub enum DriftKind {
 const MOST: usize = 2_000;
 const LARGEST: u64 = 4 << 20;
 
-/// What differs for a machine that runs `generation`. Blocking: reads the files of local modules.
-pub(crate) fn of(name: &MachineName, generation: &Generation, host: &Host) -> Vec<Drift> {
+/// What differs for a machine of these modules that runs `generation`. Blocking: reads the files of local modules.
+pub(crate) fn of<'m>(
+    name: &MachineName,
+    modules: impl Iterator<Item = &'m ModuleSource>,
+    generation: &Generation,
+    host: &Host,
+) -> Vec<Drift> {
     let mut found = Vec::new();
-    for (module, built) in &generation.local_modules {
-        let now = ModuleSource::parse(module, Path::new("/")).ok().and_then(|module| digest(&module));
-        // One that is gone is told by whoever builds it.
-        if now.is_some_and(|now| now != *built) {
+    // One that is gone is told by whoever builds it.
+    for (module, now) in digests(modules) {
+        if generation.local_modules.get(&module).is_some_and(|built| *built != now) {
             found.push(Drift {
                 kind: DriftKind::ModuleChanged,
                 message: format!(
@@ -100,7 +104,7 @@ fn digest(module: &ModuleSource) -> Option<String> {
         if path.extension().is_some_and(|extension| extension == "nix")
             && let (Ok(text), Some(folder)) = (std::str::from_utf8(&contents), path.parent())
         {
-            open.extend(relative_paths(text).into_iter().map(|written| normal(&folder.join(written))));
+            open.extend(relative_paths(text).into_iter().map(|written| normalise(&folder.join(written))));
         }
         files.insert(path, Sha256::digest(&contents));
         if files.len() > MOST {
@@ -125,19 +129,6 @@ fn contents(path: &Path) -> Option<Vec<u8>> {
     Some(contents)
 }
 
-/// A path without `.` and `..`, by its text.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => drop(normal.pop()),
-            other => normal.push(other),
-        }
-    }
-    normal
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,19 +148,10 @@ mod tests {
         let source = ModuleSource { kind: SourceKind::Folder(module.clone()), output: None };
         let host = Host { root: offers.clone(), environment: BTreeMap::new() };
         let manifest = Manifest { required_capabilities: vec!["gpu".into()], ..Manifest::default() };
-        let (toplevel, local_modules) = ("/nix/store/3".into(), digests([source].iter()));
-        let generation = Generation {
-            number: 3,
-            toplevel,
-            uid: 1000,
-            gid: 1000,
-            created: 0,
-            manifest,
-            local_modules,
-            inputs: Vec::new(),
-        };
+        let local_modules = digests(std::iter::once(&source));
+        let generation = Generation { number: 3, manifest, local_modules, ..Generation::default() };
         let kinds = || {
-            let found = of(&"a".parse().unwrap(), &generation, &host);
+            let found = of(&"a".parse().unwrap(), std::iter::once(&source), &generation, &host);
             found.into_iter().map(|drift| drift.kind).collect::<Vec<_>>()
         };
         assert_eq!(kinds(), []);

@@ -264,14 +264,8 @@ mod tests {
 
     fn definition(modules: Vec<ModuleSource>) -> Definition {
         let mut definition = Definition {
-            version: Definition::VERSION,
-            id: "1".into(),
-            driver: DriverKind::Lxd,
             nixpkgs: NixpkgsFrom::Url("path:/with \"quotes\" and ${x}".into()),
-            project: None,
-            created: 0,
-            next_input: 0,
-            modules: Vec::new(),
+            ..Definition::new("1".into(), DriverKind::Lxd)
         };
         for source in modules {
             definition.add(source, false);

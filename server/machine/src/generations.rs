@@ -1,9 +1,10 @@
 //! A machine's generations: what each is made of, what changed from one to the next, and which to do without.
 
-use crate::preview::{inputs, packages};
+use crate::inputs;
+use crate::preview::packages;
 use crate::state::{Generation, Generations, Lock, MachineFolder, now};
 use crate::{
-    CancellationToken, Input, MachineError, MachineName, Machines, Operation, PackageChanges, RevisionChange,
+    CancellationToken, Input, InputChange, MachineError, MachineName, Machines, Operation, PackageChanges,
 };
 use codchi_driver::{Exec, RunState};
 use codchi_nix::{Closure, Nix};
@@ -22,9 +23,9 @@ pub struct GenerationStatus {
     /// The system in the Nix store.
     pub toplevel: PathBuf,
     /// What it was built of; empty where that is not known.
-    pub inputs: Vec<Input>,
+    pub made_of: Vec<Input>,
     /// The inputs that differ from those of the generation before, where both are known.
-    pub input_changes: Vec<RevisionChange>,
+    pub input_changes: Vec<InputChange>,
     /// The packages that differ from those of the generation before, where both systems are known to Nix.
     pub package_changes: Option<PackageChanges>,
 }
@@ -57,7 +58,7 @@ impl GenerationStatus {
                 }),
             );
         }
-        parts.extend(self.input_changes.iter().map(RevisionChange::line));
+        parts.extend(self.input_changes.iter().map(|change| format!("{} {}", change.name, change.how())));
         parts.join("; ")
     }
 }
@@ -94,10 +95,10 @@ impl Machines {
                 created: generation.created,
                 current: generations.current() == Some(generation),
                 toplevel: generation.toplevel.clone(),
-                inputs: generation.inputs.clone(),
+                made_of: generation.made_of.clone(),
                 input_changes: match before {
-                    Some((earlier, _)) if !earlier.inputs.is_empty() && !generation.inputs.is_empty() => {
-                        inputs::compare(&earlier.inputs, &generation.inputs)
+                    Some((earlier, _)) if !earlier.made_of.is_empty() && !generation.made_of.is_empty() => {
+                        inputs::compare(&earlier.made_of, &generation.made_of)
                     }
                     _ => Vec::new(),
                 },
@@ -223,21 +224,16 @@ fn discarded(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Manifest;
 
     /// Generations 1 to 4, the third one current.
     fn generations() -> Generations {
         let mut generations = Generations::default();
         for number in [1, 2, 4, 3] {
             generations.activate(Generation {
-                local_modules: std::collections::BTreeMap::new(),
                 number,
                 toplevel: format!("/nix/store/{number}").into(),
-                uid: 0,
-                gid: 0,
                 created: u64::from(number),
-                manifest: Manifest::default(),
-                inputs: Vec::new(),
+                ..Generation::default()
             });
         }
         generations

@@ -312,24 +312,16 @@ mod tests {
     fn spec_with(manifest: Manifest, idmapped_mounts: bool, environment: &[(&str, &str)]) -> InstanceSpec {
         let project = tempfile::tempdir().unwrap();
         let definition = Definition {
-            version: Definition::VERSION,
-            id: "7".into(),
-            driver: DriverKind::Lxd,
-            nixpkgs: crate::state::NixpkgsFrom::Pin,
-            next_input: 0,
             project: Some(project.path().into()),
-            created: 0,
-            modules: Vec::new(),
+            ..Definition::new("7".into(), DriverKind::Lxd)
         };
         let generation = Generation {
             number: 1,
             toplevel: "/nix/store/system".into(),
             uid: 1000,
             gid: 1000,
-            created: 0,
             manifest,
-            local_modules: BTreeMap::new(),
-            inputs: Vec::new(),
+            ..Generation::default()
         };
         let environment = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let host = Host { root: project.path().into(), environment };

@@ -3,7 +3,7 @@
 use crate::instance::{instance_name, machine_of};
 use crate::log::{self, Reporter};
 use crate::run::Run;
-use crate::state::{Definition, Generations, Journal, Lock, MachineFolder, NixpkgsFrom, machine_names};
+use crate::state::{Definition, Generations, Journal, Lock, MachineFolder, machine_names};
 use crate::{
     CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Operation, Paths, Vault,
 };
@@ -406,16 +406,8 @@ impl Machines {
             tracing::warn!("deleting `{name}` without knowing what it is made of: {error}");
         }
         let instance = self.driver.instance(&instance_name(name)?).await?;
-        Ok(Definition {
-            version: Definition::VERSION,
-            id: instance.as_ref().and_then(crate::instance::id).unwrap_or_default(),
-            driver: self.driver.kind(),
-            nixpkgs: NixpkgsFrom::Pin,
-            project: None,
-            created: 0,
-            next_input: 0,
-            modules: Vec::new(),
-        })
+        let id = instance.as_ref().and_then(crate::instance::id).unwrap_or_default();
+        Ok(Definition::new(id, self.driver.kind()))
     }
 
     /// Whether there is an instance that was made here for a machine whose files are gone.

@@ -1,12 +1,13 @@
 //! What a machine is made of, and how that is changed: its modules, its nixpkgs, the revisions of both.
 
 use crate::flake::{NIXPKGS, PIN};
+use crate::inputs;
 use crate::locked::Locked;
 use crate::machines::Prepared;
 use crate::nixpkgs::{DEFAULT_NIXPKGS, Pin};
 use crate::state::{Definition, Journal, MachineFolder, NixpkgsFrom, machine_names, now, personal_sources};
 use crate::{
-    CancellationToken, CreateRequest, Front, MachineError, MachineName, Machines, ModuleSource,
+    CancellationToken, CreateRequest, Front, InputChange, MachineError, MachineName, Machines, ModuleSource,
     NixpkgsChoice, Operation, SourceKind, files,
 };
 use codchi_nix::{Nix, Revision};
@@ -40,42 +41,11 @@ pub enum Update {
     Nixpkgs,
 }
 
-/// What an update did to one thing that a machine is made of.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InputChange {
-    /// `nixpkgs`, or the source of a module.
-    pub name: String,
-    /// What was locked before.
-    pub from: Option<Revision>,
-    /// What is locked now.
-    pub to: Option<Revision>,
-}
-
-impl InputChange {
-    /// Whether there is something else than before. The same contents may have another date.
-    #[must_use]
-    pub fn is_new(&self) -> bool {
-        let what = |revision: &Option<Revision>| {
-            revision.as_ref().map(|revision| (revision.commit.clone(), revision.hash.clone()))
-        };
-        what(&self.from) != what(&self.to)
-    }
-}
-
 impl Machines {
     /// What the request makes of a machine.
     pub(crate) fn definition(&self, request: &CreateRequest) -> Result<Definition, MachineError> {
-        let mut definition = Definition {
-            version: Definition::VERSION,
-            id: Definition::new_id(),
-            driver: self.driver().kind(),
-            nixpkgs: NixpkgsFrom::Pin,
-            project: None,
-            created: now(),
-            next_input: 0,
-            modules: Vec::new(),
-        };
+        let new = Definition::new(Definition::new_id(), self.driver().kind());
+        let mut definition = Definition { created: now(), ..new };
         for source in &request.modules {
             definition.add(source.clone(), false);
         }
@@ -224,7 +194,7 @@ impl Machines {
         let mut before = None;
         let operation = if rebuild { Operation::Rebuild } else { Operation::Update };
         let prepare = |prepared: &mut Prepared| {
-            let inputs = inputs(&prepared.definition, name, what)?;
+            let inputs = updated_inputs(&prepared.definition, name, what)?;
             before = Some(Locked::parse(prepared.journal.lock.as_deref()));
             prepared.journal.update.clone_from(&inputs);
             Ok(())
@@ -232,18 +202,14 @@ impl Machines {
         self.operate_prepared(name, Journal::new(operation), prepare, front, cancel).await?;
         let (folder, definition) = self.made_of(name)?;
         let (before, after) = (before.unwrap_or_default(), Locked::read(&folder)?);
-        let inputs = inputs(&definition, name, what)?;
-        let change = |input: &String| {
-            let of_input = definition.modules.iter().filter(|module| module.input == *input);
-            let mut names: Vec<_> = of_input.map(|module| module.source.to_string()).collect();
-            let nixpkgs = names.is_empty();
-            if nixpkgs {
-                names.push(NIXPKGS.into());
-            }
-            let input = if nixpkgs { NIXPKGS } else { input };
-            InputChange { name: names.join(", "), from: before.revision(input), to: after.revision(input) }
+        let asked = updated_inputs(&definition, name, what)?;
+        let change = |asked: &String| {
+            // The shared nixpkgs is locked through the pin.
+            let input = if asked == PIN { NIXPKGS } else { asked.as_str() };
+            let name = inputs::name(&definition, input);
+            InputChange { name, from: before.revision(input), to: after.revision(input) }
         };
-        Ok(inputs.iter().map(change).collect())
+        Ok(asked.iter().map(change).collect())
     }
 
     /// Moves the nixpkgs that machines share to its newest revision. No machine changes by that alone.
@@ -313,7 +279,11 @@ fn are_there(definition: &Definition) -> Result<(), MachineError> {
 }
 
 /// The names of the flake inputs that an update is about.
-fn inputs(definition: &Definition, name: &MachineName, what: &Update) -> Result<Vec<String>, MachineError> {
+fn updated_inputs(
+    definition: &Definition,
+    name: &MachineName,
+    what: &Update,
+) -> Result<Vec<String>, MachineError> {
     let nixpkgs = match &definition.nixpkgs {
         NixpkgsFrom::Pin => Some(PIN),
         NixpkgsFrom::Url(_) => Some(NIXPKGS),
@@ -358,7 +328,6 @@ fn inputs(definition: &Definition, name: &MachineName, what: &Update) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use codchi_driver::DriverKind;
 
     fn source(kind: SourceKind, output: Option<&str>) -> ModuleSource {
         ModuleSource { kind, output: output.map(Into::into) }
@@ -380,21 +349,12 @@ mod tests {
     #[test]
     fn an_update_is_about_what_has_revisions() {
         let name: MachineName = "m".parse().unwrap();
-        let mut machine = Definition {
-            version: Definition::VERSION,
-            id: "x".into(),
-            driver: DriverKind::Lxd,
-            nixpkgs: NixpkgsFrom::Pin,
-            project: None,
-            created: 0,
-            next_input: 0,
-            modules: Vec::new(),
-        };
+        let mut machine = Definition::new("x".into(), codchi_driver::DriverKind::Lxd);
         let git = || SourceKind::Git("git+https://host/a".into());
         machine.add(source(SourceKind::Folder("/w".into()), None), false);
         machine.add(source(git(), Some("a")), false);
         machine.add(source(git(), Some("b")), false);
-        let of = |machine: &Definition, what| inputs(machine, &name, &what);
+        let of = |machine: &Definition, what| updated_inputs(machine, &name, &what);
         assert_eq!(of(&machine, Update::All).unwrap(), ["module-1", "pin"]);
         assert_eq!(of(&machine, Update::Module("3".into())).unwrap(), ["module-1"]);
         assert_eq!(of(&machine, Update::Nixpkgs).unwrap(), ["pin"]);

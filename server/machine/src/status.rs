@@ -192,7 +192,8 @@ impl Machines {
             }
         };
         let is_settled = !matches!(state, MachineState::Busy | MachineState::Interrupted);
-        let drift = generation.filter(|_| is_settled).map(|g| drift::of(&name, g, host));
+        let modules = definition.iter().flat_map(|d| &d.modules).map(|module| &module.source);
+        let drift = generation.filter(|_| is_settled).map(|g| drift::of(&name, modules, g, host));
         MachineStatus {
             drift: drift.unwrap_or_default(),
             state,

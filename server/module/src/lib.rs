@@ -30,7 +30,7 @@ pub use limit::LARGEST;
 pub use line_index::{LineCol, LineIndex, TextRange, TextSize, WideEncoding, WideLineCol};
 pub use names::{Name, NameKind, NamePlace, Rebinding, is_identifier};
 pub use options::{FREE_NAME, OptionDoc, OptionPath, OptionType, Options};
-pub use paths::relative_paths;
+pub use paths::{normalise, relative_paths};
 pub use syntax::SyntaxError;
 
 #[cfg(test)]

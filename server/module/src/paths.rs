@@ -3,6 +3,7 @@
 use crate::Document;
 use rnix::SyntaxKind::{TOKEN_INTERPOL_START, TOKEN_PATH_REL};
 use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 
 /// The relative paths in a text, as written; without those that only an evaluation knows (`./${name}.nix`), and none of a
 /// text that is too much for the parser. No tree is made.
@@ -27,6 +28,22 @@ pub fn relative_paths(text: &str) -> BTreeSet<&str> {
     }
     paths.extend(path);
     paths
+}
+
+/// The path without `.` and `..`, by its text alone.
+#[must_use]
+pub fn normalise(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
 }
 
 #[cfg(test)]

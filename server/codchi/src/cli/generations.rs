@@ -86,22 +86,13 @@ fn overview(name: &MachineName, generations: &[GenerationStatus]) -> String {
     output::table(&rows)
 }
 
-/// A moment in seconds since 1970 as date and time.
+/// A moment in seconds since 1970 as date and time (UTC).
 fn date(seconds: u64) -> String {
     if seconds == 0 {
         return "-".into();
     }
-    // The calendar in eras of 400 years that begin in March, so that a leap day is the last of its year.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
-    format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}")
+    let moment = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    moment.map_or_else(|| "-".into(), |moment| moment.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
 /// Reads an age, as `30d`.

@@ -165,7 +165,7 @@ impl Reader<'_> {
                 .filter_map(|it| it.file.as_deref())
                 .collect();
             for written in codchi_module::relative_paths(&text).difference(&outputs) {
-                let path = codchi_ide::normalise(&folder.join(written));
+                let path = codchi_module::normalise(&folder.join(written));
                 let path = if path.is_dir() { path.join("default.nix") } else { path };
                 let is_new = !texts.contains_key(&path) && !beside.contains_key(&path);
                 if !is_new || path.extension().is_none_or(|it| it != "nix") || path.starts_with("/nix/store")

@@ -2,10 +2,10 @@
 //!
 //! A file that exists is never written anew.
 
-use crate::modules::{Modules, normalise};
+use crate::modules::Modules;
 use crate::syntax::{first_place, module_set, names};
 use crate::{Action, ActionKind, Command, Edit, FileChange, Files, TextRange};
-use codchi_module::is_identifier;
+use codchi_module::{is_identifier, normalise};
 use rnix::ast::{AttrSet, Expr, HasEntry as _};
 use std::path::Path;
 

@@ -6,10 +6,9 @@ use crate::flake::{Flake, PIN, User};
 use crate::instance::Owner;
 use crate::locked::{Locked, explain_lock, moved_pin};
 use crate::nixpkgs::Pin;
-use crate::preview::inputs;
 use crate::run::{Outcome, Run};
 use crate::state::{Generation, Module, NixpkgsFrom};
-use crate::{MachineError, SourceKind, drift, our_nix, snapshot};
+use crate::{MachineError, SourceKind, drift, inputs, our_nix, snapshot};
 use codchi_nix::{Nix, NixError, Progress, path_url};
 use std::sync::Arc;
 
@@ -96,8 +95,7 @@ impl Run<'_> {
                 hint: None,
             });
         };
-        let lock = self.folder.flake_lock()?.unwrap_or_default();
-        let inputs = inputs::read(&lock, &self.next.copies);
+        let made_of = inputs::of(&self.definition, &Locked::read(&self.folder)?);
         self.next.generation = Some(Generation {
             number: self.folder.profile_number(),
             toplevel: built.out,
@@ -106,7 +104,7 @@ impl Run<'_> {
             created: 0,
             manifest,
             local_modules: std::mem::take(&mut self.next.digests),
-            inputs,
+            made_of,
         });
         Ok(Outcome::Done)
     }

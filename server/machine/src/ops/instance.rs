@@ -47,9 +47,6 @@ impl Run<'_> {
 
     /// [`Step::CreateInstance`](crate::Step::CreateInstance).
     pub(crate) async fn create_instance(&mut self) -> Result<Outcome, MachineError> {
-        if self.own_instance().await?.is_some() {
-            return Ok(Outcome::Skipped);
-        }
         let (spec, server) = self.spec().await?;
         self.driver()
             .create(&self.instance, &spec)
@@ -90,9 +87,6 @@ impl Run<'_> {
 
     /// [`Step::StartInstance`](crate::Step::StartInstance).
     pub(crate) async fn start_instance(&mut self) -> Result<Outcome, MachineError> {
-        if self.is_running().await? {
-            return Ok(Outcome::Skipped);
-        }
         if let Err(error) = self.driver().start(&self.instance).await {
             let server = self.driver().server().await?;
             return Err(explain_refusal(error, &self.definition, &server));

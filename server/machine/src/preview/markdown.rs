@@ -20,10 +20,7 @@ impl Preview {
         for reason in &self.restart {
             let _ = writeln!(text, "**Restart the machine afterwards**: {reason}.\n");
         }
-        let inputs = self
-            .inputs
-            .iter()
-            .map(|change| format!("{} ({}): {}", code(&change.name), code(&change.source), change.how()));
+        let inputs = self.inputs.iter().map(|change| format!("{}: {}", code(&change.name), change.how()));
         list(&mut text, "Modules and nixpkgs", inputs);
         difference(&mut text, "Secrets", &self.secrets);
         difference(&mut text, "Capabilities", &self.capabilities);
@@ -147,8 +144,10 @@ fn bytes(size: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{PackageChanges, RevisionChange};
+    use super::super::PackageChanges;
     use super::*;
+    use crate::InputChange;
+    use codchi_nix::Revision;
     use expect_test::expect;
 
     fn nothing() -> Preview {
@@ -177,12 +176,14 @@ mod tests {
             after: vec!["2.2".into()],
             size: Some(3 << 20),
         };
+        let revision = |commit: &str| {
+            Some(Revision { commit: Some(commit.into()), hash: None, date: Some(1_762_128_000) })
+        };
         let preview = Preview {
-            inputs: vec![RevisionChange {
+            inputs: vec![InputChange {
                 name: "nixpkgs".into(),
-                source: "github:NixOS/nixpkgs".into(),
-                before: Some("0123456789".into()),
-                after: Some("abcdefghij".into()),
+                from: revision("0123456789"),
+                to: revision("abcdefghij"),
             }],
             packages: Some(PackageChanges {
                 upgraded: vec![upgraded],
@@ -203,7 +204,7 @@ mod tests {
 
             ## Modules and nixpkgs
 
-            - `nixpkgs` (`github:NixOS/nixpkgs`): 01234567 → abcdefgh
+            - `nixpkgs`: 2025-11-03 0123456 → 2025-11-03 abcdefg
 
             ## Secrets
 

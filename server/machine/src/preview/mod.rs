@@ -1,19 +1,17 @@
 //! What a rebuild would change, told before it happens.
 //!
-//! The comparisons ([`inputs`], [`packages`], [`units`]) know no machine and serve the list of generations too;
+//! The comparisons ([`packages`], [`units`]) know no machine and serve the list of generations too;
 //! [`of_rebuild`] finds out what they compare. Invariant: what is not known is absent, not guessed.
 
-pub(crate) mod inputs;
 mod markdown;
 mod of_rebuild;
 pub(crate) mod packages;
 mod units;
 
-pub use inputs::{Input, RevisionChange};
 pub use packages::{PackageChange, PackageChanges};
 pub use units::UnitChanges;
 
-use crate::{MachineName, Manifest};
+use crate::{InputChange, MachineName, Manifest};
 use codchi_nix::Planned;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -37,7 +35,7 @@ pub struct Preview {
     /// How much would be fetched, in Nix's words.
     pub fetch_size: Option<String>,
     /// What the machine is made of and would be in another revision.
-    pub inputs: Vec<RevisionChange>,
+    pub inputs: Vec<InputChange>,
     /// The packages that change; `None` where the new system is not built, as only a built one can be compared.
     pub packages: Option<PackageChanges>,
     /// What happens to units; `None` where the new system is not built.
@@ -74,12 +72,10 @@ impl Difference {
 
 /// The secrets that two manifests ask for, compared.
 fn secrets(before: &Manifest, after: &Manifest) -> Difference {
-    let names = |manifest: &Manifest| manifest.secrets.keys().cloned().collect::<Vec<_>>();
-    let (before, after) = (names(before), names(after));
-    Difference::between(
-        &before.iter().map(String::as_str).collect(),
-        &after.iter().map(String::as_str).collect(),
-    )
+    fn names(manifest: &Manifest) -> BTreeSet<&str> {
+        manifest.secrets.keys().map(String::as_str).collect()
+    }
+    Difference::between(&names(before), &names(after))
 }
 
 /// The capabilities, required or not, that two manifests ask for, compared.

@@ -1,11 +1,13 @@
 //! Finds out what a rebuild would change: in a temporary folder that holds what the machine's own would, so that nothing of the
 //! machine changes, whatever ends it.
 
-use super::{Difference, Preview, capabilities, inputs, packages, planned, secrets, units};
+use super::{Difference, Preview, capabilities, packages, planned, secrets, units};
 use crate::StepState;
 use crate::files::{io_error, make_folder};
 use crate::flake::User;
+use crate::inputs;
 use crate::instance::instance_name;
+use crate::locked::Locked;
 use crate::log::Reporter;
 use crate::run::Run;
 use crate::state::{Generation, Journal, Lock, MachineFolder};
@@ -93,8 +95,7 @@ impl Run<'_> {
         }
         let current = self.generations.current().cloned();
         let manifest = self.next.manifest.clone().unwrap_or_default();
-        let lock = self.folder.flake_lock()?.unwrap_or_default();
-        let made_of = inputs::read(&lock, &self.next.copies);
+        let made_of = inputs::of(&self.definition, &Locked::read(&self.folder)?);
         let before = current.as_ref().map(|generation| generation.manifest.clone()).unwrap_or_default();
         let mut preview = Preview {
             name: self.name.clone(),
@@ -105,8 +106,8 @@ impl Run<'_> {
             fetches: Vec::new(),
             fetch_size: None,
             inputs: match &current {
-                Some(generation) if !generation.inputs.is_empty() => {
-                    inputs::compare(&generation.inputs, &made_of)
+                Some(generation) if !generation.made_of.is_empty() => {
+                    inputs::compare(&generation.made_of, &made_of)
                 }
                 _ => Vec::new(),
             },
@@ -201,19 +202,15 @@ fn systemd_changes(before: &Path, after: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Manifest;
 
     #[test]
     fn what_an_instance_gets_when_it_starts_asks_for_a_restart() {
         let current = Generation {
-            local_modules: std::collections::BTreeMap::new(),
             number: 1,
             toplevel: "/nix/store/1".into(),
             uid: 1000,
             gid: 1000,
-            created: 0,
-            manifest: Manifest::default(),
-            inputs: Vec::new(),
+            ..Generation::default()
         };
         let added = |name: &str| Difference { added: vec![name.into()], removed: Vec::new() };
         let same = Some(User { uid: 1000, gid: 1000 });

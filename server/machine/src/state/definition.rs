@@ -35,6 +35,20 @@ impl Definition {
     /// The version that this program writes, and the newest that it reads.
     pub(crate) const VERSION: u32 = 2;
 
+    /// Of no module, with the nixpkgs that machines share.
+    pub(crate) fn new(id: String, driver: DriverKind) -> Self {
+        Self {
+            version: Self::VERSION,
+            id,
+            driver,
+            nixpkgs: NixpkgsFrom::Pin,
+            project: None,
+            created: 0,
+            next_input: 0,
+            modules: Vec::new(),
+        }
+    }
+
     /// An id that no other machine has. Not a secret: it only has to differ.
     pub(crate) fn new_id() -> String {
         let random = std::collections::hash_map::RandomState::new();

@@ -16,7 +16,7 @@ pub(crate) struct Generations {
 }
 
 /// One built system.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Generation {
     /// Its number, which is that of its profile link.
@@ -36,7 +36,7 @@ pub(crate) struct Generation {
     pub(crate) local_modules: BTreeMap<String, String>,
     /// What it was built of; empty for one that an earlier codchi built.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) inputs: Vec<Input>,
+    pub(crate) made_of: Vec<Input>,
 }
 
 impl Generation {
@@ -151,10 +151,7 @@ mod tests {
             toplevel: format!("/nix/store/{number}").into(),
             uid: 1000,
             gid: 1000,
-            created: 0,
-            manifest: Manifest::default(),
-            local_modules: BTreeMap::new(),
-            inputs: Vec::new(),
+            ..Generation::default()
         }
     }
 
@@ -191,7 +188,7 @@ mod tests {
         let mut generations = Generations::default();
         generations.activate(generation(1));
         let text = serde_json::to_string(&generations).unwrap();
-        assert!(!text.contains("inputs"), "{text}");
+        assert!(!text.contains("madeOf"), "{text}");
         assert_eq!(serde_json::from_str::<Generations>(&text).unwrap(), generations);
     }
 

@@ -201,16 +201,7 @@ mod tests {
     use codchi_driver::DriverKind;
 
     fn definition() -> Definition {
-        Definition {
-            version: Definition::VERSION,
-            id: "x".into(),
-            driver: DriverKind::Lxd,
-            nixpkgs: NixpkgsFrom::Pin,
-            project: None,
-            created: 0,
-            next_input: 0,
-            modules: Vec::new(),
-        }
+        Definition::new("x".into(), DriverKind::Lxd)
     }
 
     fn git(url: &str, output: Option<&str>) -> ModuleSource {

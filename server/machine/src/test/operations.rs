@@ -5,10 +5,9 @@ use super::{Ears, paths};
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, NixpkgsFrom, Runtime};
 use crate::{
     CancellationToken, CreateRequest, Discard, Event, ExecRequest, MachineError, MachineName, MachineState,
-    Machines, Manifest, ModuleSource, Operation, Options, SourceKind, Step, StepState,
+    Machines, ModuleSource, Operation, Options, SourceKind, Step, StepState,
 };
 use codchi_driver::{DriverKind, RunState, Stdio};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -43,14 +42,8 @@ impl World {
 
     fn definition() -> Definition {
         Definition {
-            version: Definition::VERSION,
-            id: "id-of-a".into(),
-            driver: DriverKind::Lxd,
             nixpkgs: NixpkgsFrom::Url("x".into()),
-            project: None,
-            created: 0,
-            next_input: 0,
-            modules: Vec::new(),
+            ..Definition::new("id-of-a".into(), DriverKind::Lxd)
         }
     }
 
@@ -60,10 +53,7 @@ impl World {
             toplevel: PathBuf::from(format!("/nix/store/{number}")),
             uid: 1000,
             gid: 1000,
-            created: 0,
-            manifest: Manifest::default(),
-            local_modules: BTreeMap::new(),
-            inputs: Vec::new(),
+            ..Generation::default()
         }
     }
 

@@ -181,16 +181,7 @@ impl Check {
 
 /// The path from the root, without `.` and `..`.
 fn normalised(path: &Path) -> std::io::Result<PathBuf> {
-    let mut normalised = PathBuf::new();
-    for part in std::path::absolute(path)?.components() {
-        match part {
-            std::path::Component::ParentDir => {
-                normalised.pop();
-            }
-            part => normalised.push(part),
-        }
-    }
-    Ok(normalised)
+    Ok(codchi_module::normalise(&std::path::absolute(path)?))
 }
 
 /// A path as a person calls it: from the current folder where it is below.
