@@ -1,4 +1,4 @@
-//! What the tests that cross crates share: the built program, and a minimal LSP client.
+//! What the tests that cross crates share: the built program, a minimal LSP client, a user of machines.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,4 +10,6 @@ pub mod binary;
 pub mod lsp;
 pub mod nasty;
 pub mod nix;
+#[cfg(feature = "lab")]
+pub mod user;
 pub mod workspace;

@@ -1,6 +1,7 @@
 //! The two Nix that tests with a real one run on: the distribution's and a current one. They differ in what they print.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// The folder of the `nix` that is on `PATH`.
 #[must_use]
@@ -14,6 +15,19 @@ pub fn distributions() -> PathBuf {
 #[must_use]
 pub fn current() -> PathBuf {
     std::env::var_os("CODCHI_TEST_CURRENT_NIX").expect("`cargo xtask test` sets it").into()
+}
+
+/// What makes a Nix keep its store, state, log and configuration below `folder`, and build there without a sandbox and without
+/// asking anybody.
+#[must_use]
+pub fn own_store(folder: &Path) -> Vec<(String, OsString)> {
+    let folders = ["STORE", "STATE", "LOG", "CONF"];
+    let folders = folders.map(|name| (format!("NIX_{name}_DIR"), folder.join(name).into_os_string()));
+    let others = [
+        ("XDG_CACHE_HOME".to_owned(), folder.join("cache").into_os_string()),
+        ("NIX_CONFIG".to_owned(), "sandbox = false\nbuild-users-group =\nsubstituters =\n".into()),
+    ];
+    folders.into_iter().chain(others).collect()
 }
 
 /// Makes a test of each function for each Nix; it gets what the expression makes of the folder with the programs.

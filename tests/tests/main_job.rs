@@ -7,18 +7,16 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_driver::{Driver, InstanceName, Lxd, RunState, Stdio};
+use codchi_driver::{Driver, RunState, Stdio};
 use codchi_machine::{
     Answer, CancellationToken, CreateRequest, Drift, DriftKind, Event, ExecRequest, Front, LogLevel,
-    MachineError, MachineName, MachineState, MachineStatus, Machines, ModuleSource, Options, Paths, Question,
-    Secret, Step, StepState,
+    MachineError, MachineState, MachineStatus, ModuleSource, Options, Question, Secret, Step, StepState,
 };
+use codchi_tests::user::{User, nixpkgs};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -55,74 +53,33 @@ impl Front for Person {
     }
 }
 
-/// A user with one project and one machine.
+/// A user, and what they answer.
 struct World {
-    folder: tempfile::TempDir,
-    name: MachineName,
-    driver: Arc<Lxd>,
-    machines: Machines,
+    user: User,
     person: Person,
-    cancel: CancellationToken,
 }
 
 impl World {
     async fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name: MachineName = format!("job-{}-{number}", std::process::id()).parse().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        fs::create_dir_all(root.join("home")).unwrap();
-        fs::create_dir_all(root.join("my project")).unwrap();
-        let paths = Paths {
-            data: root.join("data"),
-            config: root.join("config"),
-            state: root.join("state"),
-            cache: root.join("cache"),
-            home: root.join("home"),
-        };
-        let nixpkgs = std::env::var("CODCHI_TEST_FLAKE_NIXPKGS").expect("`cargo xtask test` sets it");
-        let options = Options {
-            nixpkgs: Some(format!("path:{nixpkgs}")),
-            program: "/usr/bin/codchi".into(),
+        let options = |_: &std::path::Path| Options {
+            nixpkgs: Some(nixpkgs()),
             ssh_config: Some(true),
             ..Options::default()
         };
-        let driver = Arc::new(Lxd::connect(None).await.unwrap());
-        let machines = Machines::new(paths, driver.clone(), options);
-        let person = Person {
-            knows: true,
-            events: Mutex::default(),
-            asked: Mutex::default(),
-            cancel_at: Mutex::default(),
-        };
-        let world = Self { folder, name, driver, machines, person, cancel: CancellationToken::new() };
-        world.own(1000);
-        world
-    }
-
-    fn project(&self) -> PathBuf {
-        self.folder.path().join("my project")
-    }
-
-    fn own(&self, owner: u32) {
-        chown(self.project(), Some(owner), Some(owner)).unwrap();
+        let user = User::new("job", "my project", options).await;
+        let (events, asked, cancel_at) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { user, person: Person { knows: true, events, asked, cancel_at } }
     }
 
     fn write(&self, file: &str, text: &str) {
         fs::write(self.project().join(file), text).unwrap();
     }
 
-    fn instance(&self) -> InstanceName {
-        InstanceName::new(self.name.host_alias()).unwrap()
-    }
-
     fn request(&self, module: &str) -> CreateRequest {
         CreateRequest {
             name: self.name.clone(),
-            modules: vec![ModuleSource::parse(module, &self.project()).unwrap()],
-            project: Some(self.project()),
+            modules: vec![ModuleSource::parse(module, self.project()).unwrap()],
+            project: Some(self.project().into()),
             nixpkgs: None,
         }
     }
@@ -168,17 +125,6 @@ impl World {
         out.trim_end().to_owned()
     }
 
-    async fn nothing_is_left(&self) {
-        assert!(self.driver.instance(&self.instance()).await.unwrap().is_none(), "an instance is left");
-        let left: Vec<_> = fs::read_dir(self.machines.paths().data.join("machines"))
-            .into_iter()
-            .flatten()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        assert!(left.is_empty(), "{left:?} is left");
-        assert!(self.project().is_dir());
-    }
-
     fn log(&self) -> String {
         fs::read_to_string(self.machines.log(&self.name).expect("there is a log")).unwrap()
     }
@@ -192,15 +138,11 @@ impl World {
     }
 }
 
-impl Drop for World {
-    /// A test that failed must not leave its instance to the next run.
-    fn drop(&mut self) {
-        let (driver, name) = (self.driver.clone(), self.instance());
-        let cleanup = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let _ = runtime.map(|r| r.block_on(driver.delete(&name)));
-        });
-        let _ = cleanup.join();
+impl std::ops::Deref for World {
+    type Target = User;
+
+    fn deref(&self) -> &User {
+        &self.user
     }
 }
 
@@ -397,9 +339,9 @@ async fn a_second_machine_of_the_same_name_changes_nothing() {
     // Another user of the same engine.
     let mut other = World::new().await;
     other.write("codchi.nix", "{ }");
-    let own = std::mem::replace(&mut other.name, world.name.clone());
+    let own = std::mem::replace(&mut other.user.name, world.name.clone());
     assert!(other.create(".").await.unwrap_err().to_string().contains("already taken"));
-    other.name = own;
+    other.user.name = own;
     other.nothing_is_left().await;
     assert_eq!(world.status().await.state, MachineState::Running);
     world.delete().await;

@@ -6,18 +6,17 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_driver::{Driver, InstanceName, Lxd, Stdio};
+use codchi_driver::Stdio;
 use codchi_machine::{
-    Answer, CancellationToken, CreateRequest, Event, ExecRequest, Front, InputChange, MachineError,
-    MachineName, MachineState, Machines, ModuleSource, NixpkgsChoice, Options, Paths, Question, Update,
+    Answer, CreateRequest, Event, ExecRequest, Front, InputChange, MachineError, MachineName, MachineState,
+    ModuleSource, NixpkgsChoice, Options, Question, Update,
 };
+use codchi_tests::user::{User, nixpkgs};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A front that picks what is named `picks`, where there is such, and remembers what it was asked.
@@ -42,54 +41,30 @@ impl Front for Person {
     }
 }
 
-/// A user with a project, repositories and one machine.
+/// A user with repositories, and what they answer.
 struct World {
-    folder: tempfile::TempDir,
-    name: MachineName,
-    driver: Arc<Lxd>,
-    machines: Machines,
+    user: User,
     person: Person,
-    cancel: CancellationToken,
 }
 
 impl World {
     /// With these personal modules, which are names of repositories.
     async fn new(personal: &[&str]) -> Self {
-        let nixpkgs = std::env::var("CODCHI_TEST_FLAKE_NIXPKGS").expect("`cargo xtask test` sets it");
-        Self::with_nixpkgs(personal, |_| format!("path:{nixpkgs}")).await
+        Self::with_nixpkgs(personal, |_| nixpkgs()).await
     }
 
     async fn with_nixpkgs(personal: &[&str], nixpkgs: impl FnOnce(&Path) -> String) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name: MachineName = format!("m-{}-{number}", std::process::id()).parse().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
-        for made in ["home", "project"] {
-            fs::create_dir_all(root.join(made)).unwrap();
-        }
-        chown(root.join("project"), Some(1000), Some(1000)).unwrap();
-        let paths = Paths {
-            data: root.join("data"),
-            config: root.join("config"),
-            state: root.join("state"),
-            cache: root.join("cache"),
-            home: root.join("home"),
-        };
-        let options = Options {
+        let options = |root: &Path| Options {
             nixpkgs: Some(nixpkgs(root)),
             personal_modules: personal.iter().map(|repository| url(root, repository)).collect(),
-            program: "/usr/bin/codchi".into(),
             ssh_config: Some(false),
+            ..Options::default()
         };
-        let driver = Arc::new(Lxd::connect(None).await.unwrap());
-        let machines = Machines::new(paths, driver.clone(), options);
-        Self { folder, name, driver, machines, person: Person::default(), cancel: CancellationToken::new() }
+        Self { user: User::new("m", "project", options).await, person: Person::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder().join(name)
     }
 
     /// Writes a file of a repository, which is made where there is none, and commits it; gives the commit.
@@ -107,7 +82,7 @@ impl World {
 
     /// The source of a repository, or of what `rest` says of it.
     fn source(&self, repository: &str, rest: &str) -> ModuleSource {
-        parse(&format!("{}{rest}", url(self.folder.path(), repository)))
+        parse(&format!("{}{rest}", url(self.folder(), repository)))
     }
 
     fn request(&self, modules: Vec<ModuleSource>, nixpkgs: Option<&str>) -> CreateRequest {
@@ -195,15 +170,11 @@ impl World {
     }
 }
 
-impl Drop for World {
-    /// A test that failed must not leave its instance to the next run.
-    fn drop(&mut self) {
-        let (driver, name) = (self.driver.clone(), InstanceName::new(self.name.host_alias()).unwrap());
-        let cleanup = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let _ = runtime.map(|r| r.block_on(driver.delete(&name)));
-        });
-        let _ = cleanup.join();
+impl std::ops::Deref for World {
+    type Target = User;
+
+    fn deref(&self) -> &User {
+        &self.user
     }
 }
 
@@ -276,7 +247,7 @@ async fn modules_are_added_switched_removed_and_updated_each_alone() {
     assert_eq!(world.locked(), locked.map(|(source, commit)| (source.into(), commit.into())).into());
 
     // To a local clone, whose files count as they are, and back.
-    git(world.folder.path(), &["clone", "-q", "team", "clone"]);
+    git(world.folder(), &["clone", "-q", "team", "clone"]);
     fs::write(world.path("clone/flake.nix"), flake(&[("extra", "mine")])).unwrap();
     let clone = world.path("clone").display().to_string();
     world.set(&world.source("team", "#extra").to_string(), parse(&clone)).await.unwrap();
@@ -409,7 +380,7 @@ async fn what_cannot_be_added_is_said_and_leaves_all_as_it_was() {
     );
     world.commit("empty", "README.md", "");
     let uses = |other: &str| {
-        let input = url(world.folder.path(), other);
+        let input = url(world.folder(), other);
         flake(&[("default", "x")]).replacen('{', &format!("{{ inputs.other.url = \"{input}\";"), 1)
     };
     world.commit("one", "flake.nix", &uses("two"));

@@ -29,15 +29,7 @@ struct Lab {
 impl Lab {
     async fn new(nix: Nix, outputs: &str) -> Self {
         let folder = TempDir::with_prefix("codchi-nix-").unwrap();
-        let at = |name: &str| (format!("NIX_{name}_DIR"), folder.path().join(name).into_os_string());
-        let nix = nix.with_environment([
-            at("STORE"),
-            at("STATE"),
-            at("LOG"),
-            at("CONF"),
-            ("XDG_CACHE_HOME".into(), folder.path().join("cache").into_os_string()),
-            ("NIX_CONFIG".into(), "sandbox = false\nbuild-users-group =\nsubstituters =\n".into()),
-        ]);
+        let nix = nix.with_environment(codchi_tests::nix::own_store(folder.path()));
         let lab = Self { folder, nix, cancel: CancellationToken::new() };
         lab.flake("main", outputs);
         lab

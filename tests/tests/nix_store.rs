@@ -19,15 +19,7 @@ in { top = sh "top-2.0" "echo $dep > $out" { dep = sh "dep-1.0" "echo 12345678 >
 
 async fn a_build_is_told_before_it_happens_and_its_closure_after(nix: Nix) {
     let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| (format!("NIX_{name}_DIR"), folder.path().join(name).into_os_string());
-    let nix = nix.with_environment([
-        at("STORE"),
-        at("STATE"),
-        at("LOG"),
-        at("CONF"),
-        ("XDG_CACHE_HOME".into(), folder.path().join("cache").into_os_string()),
-        ("NIX_CONFIG".into(), "sandbox = false\nbuild-users-group =\nsubstituters =\n".into()),
-    ]);
+    let nix = nix.with_environment(codchi_tests::nix::own_store(folder.path()));
     let cancel = CancellationToken::new();
     let flake = folder.path().join("flake");
     std::fs::create_dir_all(&flake).unwrap();

@@ -1,0 +1,121 @@
+//! A user of machines on a real engine: folders of their own, one project and one machine, which is gone when the test ends.
+
+use codchi_driver::{Driver as _, InstanceName, Lxd};
+use codchi_machine::{CancellationToken, MachineName, Machines, Options, Paths};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The user.
+pub struct User {
+    folder: tempfile::TempDir,
+    project: PathBuf,
+    /// The machine.
+    pub name: MachineName,
+    /// The engine.
+    pub driver: Arc<Lxd>,
+    /// What runs it.
+    pub machines: Machines,
+    /// Cancels what is done for them.
+    pub cancel: CancellationToken,
+}
+
+impl User {
+    /// With a machine whose name begins with `prefix`, a project in the folder `project` that a person owns, and what
+    /// `options` says, given the folder that all of this is in.
+    ///
+    /// # Panics
+    /// Where there is no engine.
+    pub async fn new(prefix: &str, project: &str, options: impl FnOnce(&Path) -> Options) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{prefix}-{}-{number}", std::process::id()).parse().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
+        let project = root.join(project);
+        for made in [&root.join("home"), &project] {
+            fs::create_dir_all(made).unwrap();
+        }
+        let paths = Paths {
+            data: root.join("data"),
+            config: root.join("config"),
+            state: root.join("state"),
+            cache: root.join("cache"),
+            home: root.join("home"),
+        };
+        let options = Options { program: "/usr/bin/codchi".into(), ..options(root) };
+        let driver = Arc::new(Lxd::connect(None).await.unwrap());
+        let machines = Machines::new(paths, driver.clone(), options);
+        let user = Self { folder, project, name, driver, machines, cancel: CancellationToken::new() };
+        user.own(1000);
+        user
+    }
+
+    /// The folder that all of this is in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The project's folder.
+    #[must_use]
+    pub fn project(&self) -> &Path {
+        &self.project
+    }
+
+    /// Gives the project to the person with this id.
+    ///
+    /// # Panics
+    /// Where the test may not do that.
+    pub fn own(&self, owner: u32) {
+        chown(&self.project, Some(owner), Some(owner)).unwrap();
+    }
+
+    /// The machine's instance.
+    ///
+    /// # Panics
+    /// Never for a machine's name.
+    #[must_use]
+    pub fn instance(&self) -> InstanceName {
+        InstanceName::new(self.name.host_alias()).unwrap()
+    }
+
+    /// Asserts that there is no instance and no file of the machine, and the project still is.
+    ///
+    /// # Panics
+    /// Where something is left.
+    pub async fn nothing_is_left(&self) {
+        assert!(self.driver.instance(&self.instance()).await.unwrap().is_none(), "an instance is left");
+        let left: Vec<_> = fs::read_dir(self.machines.paths().data.join("machines"))
+            .into_iter()
+            .flatten()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert!(left.is_empty(), "{left:?} is left");
+        assert!(self.project.is_dir());
+    }
+}
+
+impl Drop for User {
+    /// A test that failed must not leave its instance to the next run.
+    fn drop(&mut self) {
+        let (driver, name) = (self.driver.clone(), self.instance());
+        let cleanup = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let _ = runtime.map(|r| r.block_on(driver.delete(&name)));
+        });
+        let _ = cleanup.join();
+    }
+}
+
+/// The flake URL of the nixpkgs that builds offline.
+///
+/// # Panics
+/// Where it is not said.
+#[must_use]
+pub fn nixpkgs() -> String {
+    format!("path:{}", std::env::var("CODCHI_TEST_FLAKE_NIXPKGS").expect("`cargo xtask test` sets it"))
+}
