@@ -53,6 +53,7 @@ describe("view", () => {
         ["Generations", "current: 1"],
       ],
     );
+    assert.equal(children[1]?.contextValue, "drift.rebuild", "what the button that rebuilds is shown by");
     const opened = children[2]?.command?.arguments?.[0] as vscode.Uri;
     assert.equal(opened.fsPath, `${workspaceFolder()}/codchi.nix`);
   });
