@@ -7,6 +7,7 @@ use codchi_driver::{
 };
 use futures_util::stream::BoxStream;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
 
 /// The driver of this computer, connected at its first use: so that nothing waits for an engine that it does not need,
@@ -63,6 +64,37 @@ impl Driver for Lazy {
 
     async fn delete(&self, name: &InstanceName) -> Result<(), DriverError> {
         self.get().await?.delete(name).await
+    }
+
+    async fn rename(&self, name: &InstanceName, to: &InstanceName) -> Result<(), DriverError> {
+        self.get().await?.rename(name, to).await
+    }
+
+    async fn copy(
+        &self,
+        from: &InstanceName,
+        to: &InstanceName,
+        spec: &InstanceSpec,
+    ) -> Result<(), DriverError> {
+        self.get().await?.copy(from, to, spec).await
+    }
+
+    async fn export(
+        &self,
+        name: &InstanceName,
+        archive: &mut (dyn AsyncWrite + Send + Unpin),
+    ) -> Result<(), DriverError> {
+        self.get().await?.export(name, archive).await
+    }
+
+    async fn import(
+        &self,
+        name: &InstanceName,
+        spec: &InstanceSpec,
+        archive: Box<dyn AsyncRead + Send + Unpin>,
+        size: u64,
+    ) -> Result<(), DriverError> {
+        self.get().await?.import(name, spec, archive, size).await
     }
 
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {

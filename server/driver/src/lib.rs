@@ -24,6 +24,7 @@ pub use types::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The configuration key whose presence marks an instance as ours.
 pub const MARK_KEY: &str = "user.codchi";
@@ -63,6 +64,36 @@ pub trait Driver: Send + Sync {
 
     /// Stops and deletes the instance with its root file system. One that does not exist is not an error.
     async fn delete(&self, name: &InstanceName) -> Result<(), DriverError>;
+
+    /// Gives a stopped instance another name. [`DriverError::NameTaken`] where that is in use.
+    async fn rename(&self, name: &InstanceName, to: &InstanceName) -> Result<(), DriverError>;
+
+    /// Creates the stopped instance `to` with the root file system of `from`, running or stopped, and otherwise what
+    /// `spec` says: nothing else of `from`'s configuration goes along. Fails and cleans up as [`Driver::create`] does.
+    async fn copy(
+        &self,
+        from: &InstanceName,
+        to: &InstanceName,
+        spec: &InstanceSpec,
+    ) -> Result<(), DriverError>;
+
+    /// Writes a stopped instance's root file system to `archive`, as a tar archive that every driver reads: owners are
+    /// those inside, what is mounted is not in it. Leaves nothing in the engine, also where it fails or is dropped.
+    async fn export(
+        &self,
+        name: &InstanceName,
+        archive: &mut (dyn AsyncWrite + Send + Unpin),
+    ) -> Result<(), DriverError>;
+
+    /// Creates a stopped instance with the root file system that [`Driver::export`] wrote, of `size` bytes. Fails and
+    /// cleans up as [`Driver::create`] does; an archive that is none, or not whole, is an error.
+    async fn import(
+        &self,
+        name: &InstanceName,
+        spec: &InstanceSpec,
+        archive: Box<dyn AsyncRead + Send + Unpin>,
+        size: u64,
+    ) -> Result<(), DriverError>;
 
     /// Puts a file, folder or symbolic link into the instance's root file system, running or stopped. Parents must
     /// exist. A file or link that is there is replaced, with its owner and mode; a folder that is there is kept as it

@@ -29,6 +29,7 @@ use instances::{Change, Description};
 use reply::ApiError;
 use std::path::Path;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use transport::Transport;
 
@@ -242,6 +243,37 @@ impl Driver for Lxd {
                 result => return result.map_err(|error| error.explain(ACTION, name)),
             }
         }
+    }
+
+    async fn rename(&self, _name: &InstanceName, _to: &InstanceName) -> Result<(), DriverError> {
+        Err(DriverError::Engine { action: "renaming".into(), message: "it cannot be done yet".into() })
+    }
+
+    async fn copy(
+        &self,
+        _from: &InstanceName,
+        _to: &InstanceName,
+        _spec: &InstanceSpec,
+    ) -> Result<(), DriverError> {
+        Err(DriverError::Engine { action: "copying".into(), message: "it cannot be done yet".into() })
+    }
+
+    async fn export(
+        &self,
+        _name: &InstanceName,
+        _archive: &mut (dyn AsyncWrite + Send + Unpin),
+    ) -> Result<(), DriverError> {
+        Err(DriverError::Engine { action: "exporting".into(), message: "it cannot be done yet".into() })
+    }
+
+    async fn import(
+        &self,
+        _name: &InstanceName,
+        _spec: &InstanceSpec,
+        _archive: Box<dyn AsyncRead + Send + Unpin>,
+        _size: u64,
+    ) -> Result<(), DriverError> {
+        Err(DriverError::Engine { action: "importing".into(), message: "it cannot be done yet".into() })
     }
 
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {

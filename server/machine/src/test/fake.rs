@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// The driver.
 #[derive(Default)]
@@ -108,6 +109,13 @@ impl Fake {
     }
 }
 
+/// What stands for the root file system of every instance.
+const ARCHIVE: &[u8] = b"everything in it";
+
+fn failure(action: &str, error: &std::io::Error) -> DriverError {
+    DriverError::Engine { action: action.into(), message: error.to_string() }
+}
+
 fn public(name: &str, instance: &FakeInstance) -> Instance {
     Instance {
         name: InstanceName::new(name).unwrap(),
@@ -181,6 +189,49 @@ impl Driver for Fake {
         self.call(&format!("delete {name}")).await?;
         self.inner.lock().unwrap().instances.remove(name.as_str());
         Ok(())
+    }
+
+    async fn rename(&self, name: &InstanceName, to: &InstanceName) -> Result<(), DriverError> {
+        self.call(&format!("rename {name} {to}")).await?;
+        let mut inner = self.inner.lock().unwrap();
+        let instance = inner.instances.remove(name.as_str());
+        let instance = instance.ok_or_else(|| DriverError::NotFound { name: name.to_string() })?;
+        inner.instances.insert(to.to_string(), instance);
+        Ok(())
+    }
+
+    async fn copy(
+        &self,
+        from: &InstanceName,
+        to: &InstanceName,
+        spec: &InstanceSpec,
+    ) -> Result<(), DriverError> {
+        self.change(from, |_| ())?;
+        self.create(to, spec).await
+    }
+
+    async fn export(
+        &self,
+        name: &InstanceName,
+        archive: &mut (dyn AsyncWrite + Send + Unpin),
+    ) -> Result<(), DriverError> {
+        self.call(&format!("export {name}")).await?;
+        archive.write_all(ARCHIVE).await.map_err(|e| failure("export", &e))
+    }
+
+    async fn import(
+        &self,
+        name: &InstanceName,
+        spec: &InstanceSpec,
+        mut archive: Box<dyn AsyncRead + Send + Unpin>,
+        size: u64,
+    ) -> Result<(), DriverError> {
+        let mut bytes = Vec::new();
+        archive.read_to_end(&mut bytes).await.map_err(|e| failure("import", &e))?;
+        if bytes != ARCHIVE || size != ARCHIVE.len() as u64 {
+            return Err(failure("import", &std::io::Error::other("not what was exported")));
+        }
+        self.create(name, spec).await
     }
 
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {
