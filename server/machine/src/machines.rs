@@ -5,7 +5,8 @@ use crate::log::{self, Reporter};
 use crate::run::Run;
 use crate::state::{Definition, Generations, Journal, Lock, MachineFolder, machine_names};
 use crate::{
-    CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Operation, Paths, Vault,
+    CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Operation, Paths,
+    StoreOptions, Vault,
 };
 use codchi_driver::{Driver, DriverError, Stdio};
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub struct Options {
     pub program: PathBuf,
     /// Whether the user's ssh config may be touched: `None` asks the first time and remembers.
     pub ssh_config: Option<bool>,
+    /// About the store that machines share.
+    pub store: StoreOptions,
 }
 
 /// What to create.
@@ -134,7 +137,8 @@ impl Machines {
                 hint: Some(format!("Choose another name, or apply changes with `codchi rebuild {name}`.")),
             });
         }
-        let definition = self.definition(&request)?;
+        let mut definition = self.definition(&request)?;
+        definition.store = self.store_of_new().await;
         let report = Reporter::new(&self.paths, name, Operation::Create, front)?;
         let result = async {
             self.recover(name, &report, cancel, &lock).await?;

@@ -13,6 +13,8 @@ use tokio::process::Command;
 #[derive(Debug, Clone)]
 pub struct Nix {
     program: PathBuf,
+    /// What `program` is told before the name of a program of Nix, where it is none itself and runs them elsewhere.
+    through: Option<Vec<OsString>>,
     version: Version,
     environment: Vec<(OsString, OsString)>,
 }
@@ -50,8 +52,24 @@ impl Nix {
     /// # Errors
     /// [`NixError::Process`] where it does not run, or is no Nix.
     pub async fn at(program: PathBuf) -> Result<Self, NixError> {
-        let version = find::version(&program).await?;
-        Ok(Self { program, version, environment: Vec::new() })
+        let version = find::version(Command::new(&program)).await?;
+        Ok(Self { program, through: None, version, environment: Vec::new() })
+    }
+
+    /// A Nix that is somewhere else: `program`, told `arguments` and then `nix` with its own arguments, runs it there, with its
+    /// streams, its exit code and signals passed on.
+    ///
+    /// # Errors
+    /// [`NixError::Process`] where it does not run, or is no Nix.
+    pub async fn through<A: Into<OsString>>(
+        program: PathBuf,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Self, NixError> {
+        let through: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        let mut command = Command::new(&program);
+        command.args(&through).arg("nix");
+        let version = find::version(command).await?;
+        Ok(Self { program, through: Some(through), version, environment: Vec::new() })
     }
 
     /// The same Nix, whose processes get these environment variables on top of this process's own.
@@ -145,7 +163,9 @@ impl Nix {
     /// `nix-instantiate`, which lies beside `nix`: the same program by another name.
     pub(crate) fn instantiate(&self) -> Command {
         let sibling = self.program.with_file_name("nix-instantiate");
-        let mut command = if sibling.exists() {
+        let mut command = if self.through.is_some() {
+            self.start("nix-instantiate")
+        } else if sibling.exists() {
             Command::new(sibling)
         } else {
             let mut command = Command::new(&self.program);
@@ -157,12 +177,21 @@ impl Nix {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = self.start("nix");
         command.args(["--extra-experimental-features", "nix-command flakes"]);
         command.args(["--log-format", "internal-json", "--show-trace"]).args(arguments);
         // Nobody answers a question on a terminal here: git and ssh shall fail, or ask in a window of their own.
         command.env("GIT_TERMINAL_PROMPT", "0").env("SSH_ASKPASS_REQUIRE", "force");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// `name`, a program of Nix, without arguments: elsewhere, or the `nix` that this is.
+    fn start(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(through) = &self.through {
+            command.args(through).arg(name);
+        }
         command
     }
 

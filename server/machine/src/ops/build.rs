@@ -113,7 +113,12 @@ impl Run<'_> {
         if let Some(nix) = &self.next.nix {
             return Ok(nix.clone());
         }
-        let nix = Nix::find().await?;
+        let report = self.report;
+        let tell = |what: &str| {
+            report.info(what);
+            report.progress(what.into(), None);
+        };
+        let nix = self.machines.nix_of(self.definition.store, &tell, self.cancel).await?;
         self.next.nix = Some(nix.clone());
         Ok(nix)
     }

@@ -2,7 +2,7 @@
 
 use super::{Journal, MachineFolder, Module, NixpkgsFrom};
 use crate::files::{io_error, make_folder, read_optional, remove_folder, write_atomic};
-use crate::{MachineError, ModuleSource, SourceKind};
+use crate::{MachineError, ModuleSource, SourceKind, StoreKind};
 use codchi_driver::DriverKind;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ pub(crate) struct Definition {
     pub(crate) id: String,
     /// What runs it.
     pub(crate) driver: DriverKind,
+    /// Which store its systems lie in.
+    #[serde(default, skip_serializing_if = "StoreKind::is_host")]
+    pub(crate) store: StoreKind,
     /// Where its nixpkgs comes from.
     pub(crate) nixpkgs: NixpkgsFrom,
     /// The folder of the host that is mounted in it.
@@ -41,6 +44,7 @@ impl Definition {
             version: Self::VERSION,
             id,
             driver,
+            store: StoreKind::Host,
             nixpkgs: NixpkgsFrom::Pin,
             project: None,
             created: 0,
@@ -177,6 +181,7 @@ mod tests {
             version: Definition::VERSION,
             id: Definition::new_id(),
             driver: DriverKind::Incus,
+            store: StoreKind::Instance,
             nixpkgs: NixpkgsFrom::Url("github:NixOS/nixpkgs/nixos-unstable".into()),
             project: Some("/home/me/my app".into()),
             created: 1_700_000_000,
