@@ -7,6 +7,7 @@ pub(crate) mod code_server;
 mod current_nix;
 mod lxd;
 mod nixpkgs;
+mod store_nix;
 
 use crate::apt::{self, Program};
 use crate::process::which;
@@ -68,6 +69,8 @@ impl Lab {
         let mut environment = BTreeMap::from([("NIX_CONFIG", nix_config(true))]);
         environment.extend(lxd.env().map(|(name, path)| (name, shown(path))));
         environment.insert("CODCHI_TEST_FLAKE_NIXPKGS", shown(&nixpkgs));
+        let store_nix = store_nix::prepare(&cache(), &nixpkgs::debian(&cache())?)?;
+        environment.insert("CODCHI_TEST_STORE_NIX", shown(&store_nix));
         environment.insert("CODCHI_TEST_CURRENT_NIX", shown(&current_nix::prepare(&cache())?));
         Ok(environment)
     }

@@ -153,6 +153,12 @@ fn report(status: &StoreStatus) -> String {
             (false, _) => format!("{}, not running", status.instance),
         };
         rows.push(("store instance", state));
+        if !status.network {
+            rows.push((
+                "network",
+                "none: the engine's default profile has no bridge that the engine manages, with IPv4; nothing can be fetched".into(),
+            ));
+        }
         rows.extend(status.used.map(|used| ("size", size(used))));
         if !status.machines.is_empty() {
             rows.push(("machines in it", names(&status.machines)));
@@ -204,6 +210,7 @@ mod tests {
             exists: true,
             running: true,
             version: Some("2.24".into()),
+            network: true,
             used: Some(3 << 20),
             machines: vec!["a".parse().unwrap(), "b".parse().unwrap()],
             host_machines: Vec::new(),

@@ -76,6 +76,7 @@ impl Run<'_> {
             }
             return Ok(Outcome::Skipped);
         };
+        self.start_store().await;
         if self.operation() == Operation::Start && instance.state == RunState::Running {
             return Ok(Outcome::Skipped);
         }
@@ -97,7 +98,6 @@ impl Run<'_> {
 
     /// [`Step::StartInstance`](crate::Step::StartInstance).
     pub(crate) async fn start_instance(&mut self) -> Result<Outcome, MachineError> {
-        self.start_store().await;
         if let Err(error) = self.driver().start(&self.instance).await {
             let server = self.driver().server().await?;
             return Err(explain_refusal(error, &self.definition, &server));

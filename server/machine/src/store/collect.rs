@@ -1,11 +1,13 @@
 //! Garbage: what no generation of a machine, no build in a machine and no running program needs.
 
 use super::Tell;
-use super::place::{Place, ROOTS};
+use super::place::{Place, ROOTS, machine_roots};
+use crate::files::remove_file;
 use crate::instance::{instance_name, own_instance};
 use crate::state::MachineFolder;
 use crate::{CancellationToken, MachineError, MachineName, Machines};
 use codchi_driver::{Exec, RunState};
+use std::path::Path;
 use tokio::io::AsyncReadExt as _;
 
 /// So many paths are asked for their size at once.
@@ -84,7 +86,7 @@ impl Machines {
         let found = own_instance(self.driver().as_ref(), &instance, &definition).await?;
         if found.is_none_or(|found| found.state != RunState::Running) {
             // It has written down what it keeps, and nothing of it runs.
-            return Ok(());
+            return forget_running(&machine_roots(self.paths(), name));
         }
         let exec = Exec::root([current.path("sw/bin/codchi-roots"), "--running".into()]);
         let output = self.driver().run(&instance, &exec, &[]).await?;
@@ -99,6 +101,16 @@ impl Machines {
             hint: Some(format!("Stop it with `codchi stop {name}`, then try again.")),
         })
     }
+}
+
+/// Removes what a machine has written down of its processes.
+fn forget_running(roots: &Path) -> Result<(), MachineError> {
+    for entry in std::fs::read_dir(roots).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("running-") {
+            remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl Place<'_> {
@@ -120,7 +132,7 @@ impl Place<'_> {
     async fn stream(&self, exec: &Exec, what: &str) -> Result<String, MachineError> {
         let mut process = self.driver().exec(&self.name, exec).await?;
         let (mut output, mut errors) = (Vec::new(), Vec::new());
-        let failed = |error| crate::files::io_error("Reading", std::path::Path::new(what), error);
+        let failed = |error| crate::files::io_error("Reading", Path::new(what), error);
         let (read, told) =
             tokio::join!(process.stdout.read_to_end(&mut output), process.stderr.read_to_end(&mut errors));
         read.and(told).map_err(failed)?;

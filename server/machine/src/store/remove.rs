@@ -2,6 +2,7 @@
 
 use super::Tell;
 use super::place::Place;
+use super::tarball::make_removable;
 use crate::files::remove_folder;
 use crate::{CancellationToken, MachineError, Machines};
 
@@ -24,6 +25,8 @@ impl Machines {
         tell("Removing the store instance");
         self.driver().delete(&place.name).await?;
         self.driver().delete_volume(&place.name).await?;
-        remove_folder(&self.paths().cache.join("store"))
+        let cache = self.paths().cache.join("store");
+        make_removable(&cache);
+        remove_folder(&cache)
     }
 }

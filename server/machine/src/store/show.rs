@@ -23,6 +23,8 @@ pub struct StoreStatus {
     pub version: Option<String>,
     /// How many bytes its volume takes, where the engine knows that.
     pub used: Option<u64>,
+    /// Whether it can be given an address, without which nothing can be fetched into it.
+    pub network: bool,
     /// The machines whose systems lie in it.
     pub machines: Vec<MachineName>,
     /// The machines whose systems lie in this computer's own store.
@@ -69,19 +71,13 @@ impl Machines {
             }
             _ => {}
         }
-        if running && self.driver().given_address(&place.name).await?.is_none() {
-            problems.push(
-                "It has no network: the engine's default profile has none that addresses can be given on (a bridge that the \
-                 engine manages, with IPv4). What is not in the store cannot be fetched."
-                    .into(),
-            );
-        }
         Ok(StoreStatus {
             new_machines: self.store_of_new().await,
             instance: place.name.to_string(),
             exists: instance.is_some() || volume.is_some(),
             running,
             version,
+            network: self.driver().given_address(&place.name).await?.is_some(),
             used: volume.and_then(|volume| volume.used),
             machines,
             host_machines,

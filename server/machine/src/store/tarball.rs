@@ -9,6 +9,7 @@ use crate::{CancellationToken, MachineError, Machines};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -36,7 +37,23 @@ pub(super) struct Unpacked {
     pub(super) nix: String,
     /// What a database has to know.
     pub(super) registration: Vec<u8>,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        make_removable(self.folder.path());
+    }
+}
+
+/// Makes all folders below `folder` writable: what is in the store is not, and then only root could remove it.
+pub(super) fn make_removable(folder: &Path) {
+    for entry in ignore::WalkBuilder::new(folder).standard_filters(false).build().flatten() {
+        if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            // What cannot be made writable stays, and whoever removes it says so.
+            let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o755));
+        }
+    }
 }
 
 impl Machines {
@@ -177,7 +194,7 @@ fn look(folder: TempDir, tarball: &Path) -> Result<Unpacked, MachineError> {
     let registration = fs::read(top.join(".reginfo")).map_err(|_| bad("it has no `.reginfo`"))?;
     // Nix makes it where it is missing, and may not write here.
     make_folder(&store.join(".links"))?;
-    Ok(Unpacked { store, nix, registration, _folder: folder })
+    Ok(Unpacked { store, nix, registration, folder })
 }
 
 /// Runs a program of this computer to its end.
