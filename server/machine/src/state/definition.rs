@@ -228,7 +228,7 @@ git = "git+https://host/path?ref=main"
 "#;
         std::fs::write(folder.definition_path(), text).unwrap();
         let read = folder.definition().unwrap().unwrap();
-        assert_eq!(read, Definition { id: "x".into(), ..definition() });
+        assert_eq!(read, Definition { id: "x".into(), store: StoreKind::Host, ..definition() });
         folder.write_definition(&read).unwrap();
         assert_eq!(folder.definition().unwrap().unwrap(), read);
     }

@@ -54,7 +54,7 @@ impl Machines {
     pub async fn store_exec(&self, program: &str, arguments: &[String]) -> Result<Process, MachineError> {
         let place = Place::find(self).await?;
         let exec = place.command(program, arguments.iter().map(String::as_str));
-        Ok(self.driver().exec(&place.name, &exec).await.map_err(|error| gone(error, &place))?)
+        self.driver().exec(&place.name, &exec).await.map_err(|error| gone(error, &place))
     }
 
     /// The volume of the store instance, for a machine that is to have it.
