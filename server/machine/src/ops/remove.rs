@@ -1,5 +1,6 @@
 //! The last step of a deletion.
 
+use crate::files::remove_folder;
 use crate::run::{Outcome, Run};
 use crate::{MachineError, Scope};
 
@@ -9,12 +10,15 @@ impl Run<'_> {
     pub(crate) fn remove_state(&mut self, secrets: bool) -> Result<Outcome, MachineError> {
         self.remove_ssh_config()?;
         if secrets {
-            let scope = Scope::Machine(self.name.clone());
-            for name in self.machines.vault().names()?.remove(&scope).unwrap_or_default() {
-                self.machines.vault().remove(&scope, &name)?;
-            }
+            self.machines.vault().remove_all(&Scope::Machine(self.name.clone()))?;
         }
-        self.folder.remove()?;
+        self.remove_folder()?;
         Ok(Outcome::Done)
+    }
+
+    /// Removes the machine's folder and what an import has laid elsewhere.
+    pub(crate) fn remove_folder(&self) -> Result<(), MachineError> {
+        remove_folder(&self.machines.paths().imported(&self.definition.id))?;
+        self.folder.remove()
     }
 }
