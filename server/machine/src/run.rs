@@ -106,8 +106,19 @@ impl<'a> Run<'a> {
         let plan = self.journal.operation.plan();
         self.report.began(&self.name, self.journal.operation, plan.clone());
         self.report.changed();
-        let result = self.steps(&plan).await;
-        let Err(error) = result else { return Ok(()) };
+        let done = match self.steps(&plan).await {
+            Ok(()) => self.commit(),
+            failed => failed,
+        };
+        let Err(error) = done else {
+            fault::point(&format!("{}/commit", self.journal.operation))?;
+            // It has happened; that the journal is still there is told, and the next operation finds that out, too.
+            return if self.journal.operation == Operation::Delete {
+                Ok(())
+            } else {
+                self.folder.close_journal()
+            };
+        };
         // A deletion cannot be undone; what is left of it is in the journal, and doing it again goes on.
         if self.journal.operation != Operation::Delete {
             match self.undo(&plan).await {
@@ -195,7 +206,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        self.commit()
+        Ok(())
     }
 
     /// See [`fault`].
@@ -262,20 +273,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes what was built current and closes the journal: from here on the operation has happened.
+    /// Makes what was built, or copied, current: from here on the operation has happened.
     fn commit(&mut self) -> Result<(), MachineError> {
-        if self.journal.operation == Operation::Delete {
-            return Ok(());
-        }
-        if let Some(mut generation) = self.next.generation.take() {
-            if self.journal.generation.is_none() {
-                generation.created = now();
+        let mut generations = self.generations.clone();
+        match self.next.generation.take() {
+            Some(mut generation) => {
+                if self.journal.generation.is_none() {
+                    generation.created = now();
+                }
+                generations.activate(generation);
             }
-            self.generations.activate(generation);
-            self.folder.write_generations(&self.generations)?;
+            None if self.journal.operation == Operation::Duplicate => {}
+            None => return Ok(()),
         }
-        fault::point(&format!("{}/commit", self.journal.operation))?;
-        self.folder.close_journal()
+        self.folder.write_generations(&generations)?;
+        self.generations = generations;
+        Ok(())
     }
 
     /// The system that the instance is to run: what was just built, or else the current one.

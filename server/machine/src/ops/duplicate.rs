@@ -20,8 +20,7 @@ impl Run<'_> {
         let current = self.target()?.number;
         let links = self.folder.profile();
         self.root(links.parent().unwrap_or(&links)).await?;
-        self.folder.write_generations(&self.generations)?;
-        self.folder.reset_profile(Some(current))?;
+        self.folder.point_profile(current)?;
         Ok(Outcome::Done)
     }
 
