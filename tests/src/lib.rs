@@ -11,5 +11,7 @@ pub mod lsp;
 pub mod nasty;
 pub mod nix;
 #[cfg(feature = "lab")]
+pub mod person;
+#[cfg(feature = "lab")]
 pub mod user;
 pub mod workspace;
