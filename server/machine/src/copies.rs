@@ -43,6 +43,8 @@ pub struct ExportStatus {
     pub created: u64,
     /// Where the machine's project was.
     pub project: Option<PathBuf>,
+    /// Whether there is such a folder on this computer.
+    pub project_found: bool,
     /// Whether there are secrets in it.
     pub secrets: bool,
 }
@@ -146,6 +148,7 @@ impl Machines {
             name: export.name(),
             created: export.created(),
             project: export.project().map(Into::into),
+            project_found: export.project().is_some_and(Path::is_dir),
             secrets: export.has_secrets(),
         })
     }
