@@ -6,7 +6,11 @@
     reason = "test code: a failure is a failed test, and its message is the report"
 )]
 
+#[cfg(feature = "lab")]
+pub mod archive;
 pub mod binary;
+#[cfg(feature = "lab")]
+pub mod instance;
 pub mod lsp;
 pub mod nasty;
 pub mod nix;
