@@ -2,16 +2,18 @@
 
 use crate::files::remove_folder;
 use crate::run::{Outcome, Run};
-use crate::{MachineError, Scope};
+use crate::{MachineError, Scope, fault};
 
 impl Run<'_> {
     /// [`Step::RemoveState`](crate::Step::RemoveState). The folder goes last: until then the journal in it says that the
     /// deletion goes on.
     pub(crate) fn remove_state(&mut self, secrets: bool) -> Result<Outcome, MachineError> {
         self.remove_ssh_config()?;
+        fault::point("delete/host-block")?;
         if secrets {
             self.machines.vault().remove_all(&Scope::Machine(self.name.clone()))?;
         }
+        fault::point("delete/secrets")?;
         self.remove_folder()?;
         Ok(Outcome::Done)
     }
