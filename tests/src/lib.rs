@@ -6,10 +6,16 @@
     reason = "test code: a failure is a failed test, and its message is the report"
 )]
 
+#[cfg(feature = "lab")]
+pub mod archive;
 pub mod binary;
+#[cfg(feature = "lab")]
+pub mod instance;
 pub mod lsp;
 pub mod nasty;
 pub mod nix;
+#[cfg(feature = "lab")]
+pub mod person;
 #[cfg(feature = "lab")]
 pub mod user;
 pub mod workspace;

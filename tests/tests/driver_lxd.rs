@@ -1,162 +1,22 @@
 //! The driver against a real engine: what it promises in [`codchi_driver::Driver`], one sentence a test.
 //!
-//! The engine is the one that the environment names (`LXD_DIR`, `LXD_SOCKET`, `INCUS_DIR` or `INCUS_SOCKET`). Instances
-//! run a static busybox, mounted into the empty root file system as a store would be. Each test has instances of its
-//! own and deletes them, so the tests may run side by side, and beside others on the same engine.
+//! Each test has instances of its own ([`codchi_tests::instance`]) and deletes them, so the tests may run side by side, and
+//! beside others on the same engine.
 
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_driver::{
-    Device, Driver, DriverError, EventKind, Exec, FileKind, FileSpec, InstanceName, InstanceSpec, Lxd,
-    Process, PtySize, RunState, Stdio,
+    Device, Driver, DriverError, EventKind, Exec, FileKind, FileSpec, Lxd, Process, PtySize, RunState, Stdio,
 };
+use codchi_tests::instance::{INIT, Machine, SECOND, STUBBORN_INIT, client, engine, file, shell};
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-
-/// An init that goes down when it is asked to, as an engine asks (SIGPWR).
-const INIT: &str = "#!/nix/busybox sh
-trap 'exit 0' PWR
-/nix/busybox --install -s /bin
-export PATH=/bin
-mount -t tmpfs tmpfs /run
-echo ready >/run/booted
-while :; do sleep 1 & wait $!; done
-";
-
-/// An init that does not listen.
-const STUBBORN_INIT: &str = "#!/nix/busybox sh
-trap '' PWR
-/nix/busybox --install -s /bin
-export PATH=/bin
-echo ready >/run/booted
-while :; do sleep 1; done
-";
-
-const SECOND: Duration = Duration::from_secs(1);
-
-async fn engine() -> Lxd {
-    let named = ["LXD_DIR", "LXD_SOCKET", "INCUS_DIR", "INCUS_SOCKET"];
-    assert!(
-        named.iter().any(|name| std::env::var_os(name).is_some()),
-        "these tests need an engine that one of {named:?} names: `cargo xtask test` brings one"
-    );
-    Lxd::connect(None).await.expect("the engine that the environment names answers")
-}
-
-/// An instance of a test's own, with the folder that is its store. Deletes it when dropped.
-struct Machine {
-    driver: Lxd,
-    name: InstanceName,
-    store: TempDir,
-}
-
-impl Machine {
-    /// Not created yet.
-    async fn planned(init: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = InstanceName::new(format!("codchi-test-{}-{number}", std::process::id())).unwrap();
-        let store = tempfile::tempdir().unwrap();
-        fs::set_permissions(store.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::copy("/bin/busybox", store.path().join("busybox")).expect("busybox-static is installed");
-        let path = store.path().join("init");
-        fs::write(&path, init).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        Self { driver: engine().await, name, store }
-    }
-
-    fn spec(&self) -> InstanceSpec {
-        let store = Device::Disk {
-            source: self.store.path().to_owned(),
-            path: "/nix".into(),
-            read_only: true,
-            shift: false,
-        };
-        InstanceSpec {
-            labels: BTreeMap::from([("user.codchi.machine".into(), "test".into())]),
-            config: BTreeMap::new(),
-            devices: BTreeMap::from([("store".into(), store)]),
-            init: "/nix/init".into(),
-        }
-    }
-
-    async fn stopped() -> Self {
-        let machine = Self::planned(INIT).await;
-        machine.driver.create(&machine.name, &machine.spec()).await.unwrap();
-        machine
-    }
-
-    async fn running() -> Self {
-        let machine = Self::stopped().await;
-        machine.boot().await;
-        machine
-    }
-
-    /// Starts it, and waits until its init has put the commands in place.
-    async fn boot(&self) {
-        self.driver.start(&self.name).await.unwrap();
-        let command = "until [ -e /run/booted ]; do /nix/busybox sleep 0.02; done";
-        let wait = Exec::root(["/nix/busybox", "sh", "-c", command]);
-        let booted = self.driver.run(&self.name, &wait, b"");
-        assert!(timeout(20 * SECOND, booted).await.expect("init comes up").unwrap().status.success());
-    }
-
-    async fn state(&self) -> Option<RunState> {
-        self.driver.instance(&self.name).await.unwrap().map(|instance| instance.state)
-    }
-
-    /// What a shell command prints; it must succeed.
-    async fn sh(&self, command: &str) -> String {
-        let output = self.driver.run(&self.name, &shell(command), b"").await.unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command}: {:?}: {errors}", output.status);
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-    }
-
-    async fn exec(&self, exec: &Exec) -> Process {
-        self.driver.exec(&self.name, exec).await.unwrap()
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let (driver, name) = (self.driver.clone(), self.name.clone());
-        // A test that failed is cleaned up after as well, and its runtime may be ending: so in one of our own.
-        let deleted = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(driver.delete(&name))
-        });
-        let deleted = deleted.join();
-        if !std::thread::panicking() {
-            deleted.unwrap().unwrap();
-        }
-    }
-}
-
-fn shell(command: &str) -> Exec {
-    Exec::root(["/bin/sh", "-c", command])
-}
-
-fn file(path: &str, kind: FileKind) -> FileSpec {
-    FileSpec { path: path.into(), uid: 0, gid: 0, mode: 0o644, kind }
-}
-
-/// The engine's own client, in the test's environment.
-fn client(arguments: &[&str]) -> String {
-    let program = if std::env::var_os("INCUS_DIR").is_some() { "incus" } else { "lxc" };
-    let output = Command::new(program).args(arguments).stdin(std::process::Stdio::null()).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 async fn read_until(process: &mut Process, text: &str) -> String {
     let mut seen = Vec::new();

@@ -214,6 +214,9 @@ export async function showMachineMenu(ctx: Ctx): Promise<void> {
     ["debug-stop", "Stop", "codchi.stopMachine", state === "running"],
     ["key", "Set Secret", "codchi.setSecret", chosen.secrets.length > 0],
     ["output", "Show Log", "codchi.showLog", true],
+    ["edit", "Rename", "codchi.renameMachine", idle],
+    ["copy", "Duplicate", "codchi.duplicateMachine", idle],
+    ["save-as", "Export", "codchi.exportMachine", idle],
     ["trash", "Delete", "codchi.deleteMachine", idle],
   ];
   const items = entries
@@ -256,6 +259,11 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.machine.start":
     case "codchi.machine.stop":
     case "codchi.machine.delete":
+    case "codchi.machine.rename":
+    case "codchi.machine.duplicate":
+    case "codchi.machine.export":
+    case "codchi.machine.exported":
+    case "codchi.machine.import":
     case "codchi.module.list":
     case "codchi.secret.remove":
     case "codchi.secret.extract":

@@ -11,6 +11,10 @@ const operations = {
   start: "starting",
   stop: "stopping",
   delete: "deleting",
+  rename: "renaming",
+  duplicate: "duplicating",
+  export: "exporting",
+  import: "importing",
 } as const;
 
 const icons = {

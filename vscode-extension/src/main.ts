@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 import * as commands from "./commands";
+import * as copies from "./copies";
 import { Ctx } from "./ctx";
 import { EvaluationStatus } from "./evaluation-status";
 import { deleteGeneration, rollBack } from "./generations";
@@ -33,6 +34,10 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.startMachine": commands.startMachine,
   "codchi.stopMachine": commands.stopMachine,
   "codchi.deleteMachine": commands.deleteMachine,
+  "codchi.renameMachine": copies.renameMachine,
+  "codchi.duplicateMachine": copies.duplicateMachine,
+  "codchi.exportMachine": copies.exportMachine,
+  "codchi.importMachine": copies.importMachine,
   "codchi.openTerminal": commands.openTerminal,
   "codchi.showLog": commands.showLog,
   "codchi.setSecret": commands.setSecret,

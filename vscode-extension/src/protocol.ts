@@ -29,6 +29,14 @@ export interface ServerCommands {
   "codchi.machine.start": { params: { name: string }; result: { name: string } };
   "codchi.machine.stop": { params: { name: string }; result: { name: string } };
   "codchi.machine.delete": { params: { name: string; secrets?: boolean }; result: { name: string; deleted: boolean } };
+  "codchi.machine.rename": { params: { name: string; to?: string }; result: { name: string } };
+  "codchi.machine.duplicate": { params: { name: string; to?: string }; result: { name: string } };
+  "codchi.machine.export": {
+    params: { name: string; file: string; secrets?: boolean };
+    result: { name: string; file: string };
+  };
+  "codchi.machine.exported": { params: { file: string }; result: ExportStatus };
+  "codchi.machine.import": { params: { file: string; name?: string; project?: string }; result: { name: string } };
   "codchi.machine.open": { params: { name: string } | { module: string }; result: Attach };
   "codchi.machine.log": { params: { name: string }; result: { path: string | null } };
   "codchi.secret.set": {
@@ -47,6 +55,18 @@ export type ServerCommand = keyof ServerCommands;
 export type Params<C extends ServerCommand> = ServerCommands[C]["params"];
 export type Result<C extends ServerCommand> = ServerCommands[C]["result"];
 
+/** What an export file holds. */
+export interface ExportStatus {
+  name: string | null;
+  /** In seconds since 1970. */
+  created: number;
+  /** Where the machine's project was; absolute. */
+  project: string | null;
+  /** Whether there is such a folder here. */
+  projectFound: boolean;
+  secrets: boolean;
+}
+
 /** How a machine is; `running` and `stopped` are the driver's word. */
 export type MachineState = "running" | "stopped" | "busy" | "interrupted" | "missing" | "unknown" | "orphaned";
 
@@ -55,7 +75,7 @@ export interface MachineStatus {
   name: string;
   state: MachineState;
   /** What is being done to it, by whichever process; where it is `interrupted`, what was. */
-  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "stop" | "delete" | null;
+  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "stop" | "delete" | "rename" | "duplicate" | "export" | "import" | null;
   driver: string;
   /** As a person writes them: a path or URL, with `#OUTPUT`. */
   modules: string[];

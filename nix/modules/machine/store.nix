@@ -68,6 +68,8 @@ lib.mkIf (config.codchi.machine.store == "instance") {
   };
   systemd.services.codchi-roots = {
     description = "Writes down what this machine uses of the store";
+    # Also at the start: a copy of a machine has the same links.
+    wantedBy = [ "multi-user.target" ];
     unitConfig.StartLimitIntervalSec = 0;
     serviceConfig = {
       Type = "oneshot";

@@ -5,6 +5,10 @@ use codchi_machine::{MachineName, ModuleSource, SourceKind};
 /// What [`MachineName`] takes, as a regular expression for those who check while a person types.
 pub(crate) const PATTERN: &str = "[a-z][a-z0-9]*(-[a-z0-9]+)*";
 
+/// The same in words, for who breaks it.
+pub(crate) const RULE: &str =
+    "Use lowercase letters, digits and single hyphens, starting with a letter, at most 40.";
+
 /// A name for a machine of `module` that is not taken: that of its folder or repository.
 pub(crate) fn suggest(module: &ModuleSource, taken: &[MachineName]) -> MachineName {
     let url;

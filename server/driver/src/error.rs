@@ -58,6 +58,21 @@ pub enum DriverError {
         /// The instance's name.
         name: String,
     },
+    /// The instance runs or is about to, and the request needs it stopped.
+    #[error("The instance `{name}` is running")]
+    StillRunning {
+        /// The instance's name.
+        name: String,
+    },
+    /// An archive could not be read or written, or is none.
+    #[error("{} failed because of the archive", capitalised(action))]
+    Archive {
+        /// What was being done, e.g. `importing instance codchi-x`.
+        action: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The engine refused or failed.
     #[error("{} failed: {message}", capitalised(action))]
     Engine {
@@ -111,15 +126,19 @@ impl DriverError {
                     format!("Run `{client} profile device add default root disk path=/ pool={pool}`.")
                 }
             }),
-            Self::NotRunning { name } => {
-                Some(format!("Start it with `codchi start {}`.", name.strip_prefix("codchi-").unwrap_or(name)))
-            }
+            Self::NotRunning { name } => Some(format!("Start it with `codchi start {}`.", machine(name))),
+            Self::StillRunning { name } => Some(format!("Stop it with `codchi stop {}`.", machine(name))),
             Self::NameTaken { .. } => {
                 Some("Choose another name, or delete or rename that instance with the engine's own tools.".into())
             }
             _ => None,
         }
     }
+}
+
+/// The machine whose instance this is.
+fn machine(instance: &str) -> &str {
+    instance.strip_prefix("codchi-").unwrap_or(instance)
 }
 
 fn capitalised(text: &str) -> String {

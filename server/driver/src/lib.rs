@@ -66,11 +66,12 @@ pub trait Driver: Send + Sync {
     /// Stops and deletes the instance with its root file system. One that does not exist is not an error.
     async fn delete(&self, name: &InstanceName) -> Result<(), DriverError>;
 
-    /// Gives a stopped instance another name. [`DriverError::NameTaken`] where that is in use.
+    /// Gives a stopped instance another name. [`DriverError::NameTaken`] where that is in use,
+    /// [`DriverError::StillRunning`] where it is not stopped.
     async fn rename(&self, name: &InstanceName, to: &InstanceName) -> Result<(), DriverError>;
 
     /// Creates the stopped instance `to` with the root file system of `from`, running or stopped, and otherwise what
-    /// `spec` says: nothing else of `from`'s configuration goes along. Fails and cleans up as [`Driver::create`] does.
+    /// `spec` says: nothing of `from`'s configuration goes along. Fails and cleans up as [`Driver::create`] does.
     async fn copy(
         &self,
         from: &InstanceName,
@@ -78,16 +79,21 @@ pub trait Driver: Send + Sync {
         spec: &InstanceSpec,
     ) -> Result<(), DriverError>;
 
-    /// Writes a stopped instance's root file system to `archive`, as a tar archive that every driver reads: owners are
-    /// those inside, what is mounted is not in it. Leaves nothing in the engine, also where it fails or is dropped.
+    /// Writes a stopped instance's root file system to `archive`, piece by piece, as a tar archive that every driver
+    /// reads: a `metadata.yaml` with the architecture, and all else below `rootfs/`. Owners are those inside, what is
+    /// mounted is not in it. Leaves nothing in the engine, also where it fails or is dropped.
+    ///
+    /// [`DriverError::StillRunning`] where the instance is not stopped, [`DriverError::Archive`] where `archive` takes no
+    /// more.
     async fn export(
         &self,
         name: &InstanceName,
         archive: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Result<(), DriverError>;
 
-    /// Creates a stopped instance with the root file system that [`Driver::export`] wrote, of `size` bytes. Fails and
-    /// cleans up as [`Driver::create`] does; an archive that is none, or not whole, is an error.
+    /// Creates a stopped instance with the root file system that [`Driver::export`] wrote, of `size` bytes; `archive` is
+    /// read piece by piece. Fails and cleans up as [`Driver::create`] does; [`DriverError::Archive`] where `archive`
+    /// cannot be read, is none, or is not whole.
     async fn import(
         &self,
         name: &InstanceName,

@@ -26,6 +26,16 @@ pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32) -> std::io::Resul
     std::fs::File::open(folder)?.sync_all()
 }
 
+/// Makes the name that `path` has got in its folder durable.
+///
+/// # Errors
+/// [`MachineError::Io`].
+pub(crate) fn sync_folder(path: &Path) -> Result<(), MachineError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| io_error("Writing", folder, source))
+}
+
 /// Reads a file; `None` where there is none.
 ///
 /// # Errors
@@ -66,6 +76,12 @@ pub(crate) fn remove_folder(path: &Path) -> Result<(), MachineError> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error("Removing", path, e)),
         _ => Ok(()),
     }
+}
+
+/// Whether an error says that there is no room left on the disk.
+pub(crate) fn is_full(error: &MachineError) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error, MachineError::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
 }
 
 /// An [`MachineError::Io`] about `path`.

@@ -122,8 +122,15 @@ impl Owner {
         allows("/etc/subuid", self.uid) && allows("/etc/subgid", self.gid)
     }
 
+    /// Whether `message` is an engine's refusal to map these ids.
+    pub(crate) fn is_refused(self, message: &str) -> bool {
+        ["idmap", "subuid", "subgid"].iter().any(|word| message.contains(word))
+            // All that LXD says when the kernel refuses a map; so the files have the word.
+            || message.contains("forkstart") && !self.may_be_mapped()
+    }
+
     /// What to do where the engine refuses [`Self::raw_idmap`].
-    fn subordinate_ids(self) -> String {
+    pub(crate) fn subordinate_ids(self) -> String {
         format!("`root:{}:1` to /etc/subuid and `root:{}:1` to /etc/subgid", self.uid, self.gid)
     }
 }
@@ -219,12 +226,7 @@ pub(crate) fn explain_refusal(
     let DriverError::Engine { message, .. } = &error else { return error.into() };
     let owner = definition.project.as_deref().and_then(|project| Owner::of(project).ok());
     match owner {
-        Some(owner)
-            if !(server.idmapped_mounts && owner.is_same())
-                && (["idmap", "subuid", "subgid"].iter().any(|word| message.contains(word))
-                    // All that LXD says when the kernel refuses a map; so the files have the word.
-                    || message.contains("forkstart") && !owner.may_be_mapped()) =>
-        {
+        Some(owner) if !(server.idmapped_mounts && owner.is_same()) && owner.is_refused(message) => {
             let kind = server.kind;
             MachineError::User {
                 message: format!(

@@ -9,11 +9,14 @@
 //! - A failed or cancelled operation is undone or can be resumed; the journal in the machine's folder says which.
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
+mod copies;
 mod delivery;
 mod drift;
 mod enter;
 mod error;
 mod explain;
+mod export;
+mod fault;
 mod files;
 mod flake;
 mod front;
@@ -28,6 +31,7 @@ mod manifest;
 mod modules;
 mod name;
 mod nixpkgs;
+mod operate;
 mod ops;
 mod our_nix;
 mod paths;
@@ -46,6 +50,7 @@ mod store;
 mod test;
 mod vault;
 
+pub use copies::{ExportRequest, ExportStatus, ImportRequest};
 pub use drift::{Drift, DriftKind};
 pub use error::MachineError;
 pub use front::{Answer, Choice, Event, Front, LogLevel, Question, StepState};

@@ -1,6 +1,6 @@
 //! One log file per operation, and the way every event of an operation takes: to the front and into that file.
 
-use crate::files::{io_error, make_folder, remove_file};
+use crate::files::{io_error, make_folder, remove_file, remove_folder};
 use crate::{
     Answer, CancellationToken, Event, Front, LogLevel, MachineError, MachineName, Operation, Paths, Question,
     Secret, Step, StepState,
@@ -162,6 +162,19 @@ impl<'a> Reporter<'a> {
 /// The log of the last operation on `name`; `None` where there was none.
 pub(crate) fn last(paths: &Paths, name: &MachineName) -> Option<PathBuf> {
     logs(paths, name).pop().map(|(_, path)| path)
+}
+
+/// Makes the logs of a machine those of its new name. Logs of a machine that had that name before and is gone go.
+///
+/// # Errors
+/// [`MachineError::Io`].
+pub(crate) fn moved(paths: &Paths, from: &MachineName, to: &MachineName) -> Result<(), MachineError> {
+    let (from, to) = (folder(paths, from), folder(paths, to));
+    if !from.exists() {
+        return Ok(());
+    }
+    remove_folder(&to)?;
+    std::fs::rename(&from, &to).map_err(|e| io_error("Moving", &from, e))
 }
 
 fn folder(paths: &Paths, name: &MachineName) -> PathBuf {

@@ -1,14 +1,13 @@
 //! The controller: every verb of the command line and of the editor.
 
-use crate::instance::{instance_name, machine_of};
-use crate::log::{self, Reporter};
-use crate::run::Run;
-use crate::state::{Definition, Generations, Journal, Lock, MachineFolder, machine_names};
+use crate::log;
+use crate::operate::Prepared;
+use crate::state::{Definition, Generations, Journal, machine_names};
 use crate::{
     CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Operation, Paths,
     StoreOptions, Vault,
 };
-use codchi_driver::{Driver, DriverError, Stdio};
+use codchi_driver::{Driver, Stdio};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -128,30 +127,12 @@ impl Machines {
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
-        let name = &request.name;
-        let lock = Arc::new(Lock::take(&self.paths, name, Operation::Create).await?);
-        let folder = MachineFolder::new(&self.paths, name);
-        if folder.exists() && folder.journal()?.is_none_or(|j| !leaves_nothing(j.operation)) {
-            return Err(MachineError::User {
-                message: format!("There already is a machine `{name}`"),
-                hint: Some(format!("Choose another name, or apply changes with `codchi rebuild {name}`.")),
-            });
-        }
-        let mut definition = self.definition(&request)?;
-        definition.store = self.store_of_new().await;
-        let report = Reporter::new(&self.paths, name, Operation::Create, front)?;
-        let result = async {
-            self.recover(name, &report, cancel, &lock).await?;
-            self.driver.server().await?;
-            if let Some(instance) = self.driver.instance(&instance_name(name)?).await? {
-                return Err(DriverError::NameTaken { name: instance.name.to_string() }.into());
-            }
-            let journal = Journal::new(Operation::Create);
-            folder.found(&definition, &journal)?;
-            self.run(name, definition, journal, &report, cancel, &lock)?.execute().await
-        }
-        .await;
-        self.ended(result, &report, lock)
+        let store = self.store_of_new().await;
+        let make = || {
+            let definition = Definition { store, ..self.definition(&request)? };
+            Ok(Prepared::new(definition, Journal::new(Operation::Create)))
+        };
+        self.make(&request.name, Operation::Create, make, front, cancel).await
     }
 
     /// Builds a machine's modules anew and switches to the result; makes its instance again where it is missing.
@@ -248,179 +229,6 @@ impl Machines {
         self.operate(name, journal, front, cancel).await
     }
 
-    /// An operation on a machine that is there.
-    async fn operate(
-        &self,
-        name: &MachineName,
-        journal: Journal,
-        front: &dyn Front,
-        cancel: &CancellationToken,
-    ) -> Result<(), MachineError> {
-        self.operate_prepared(name, journal, |_| Ok(()), front, cancel).await
-    }
-
-    /// The same, with what `prepare` makes of it once the machine is known and nobody else is at work on it.
-    pub(crate) async fn operate_prepared(
-        &self,
-        name: &MachineName,
-        journal: Journal,
-        prepare: impl FnOnce(&mut Prepared) -> Result<(), MachineError> + Send,
-        front: &dyn Front,
-        cancel: &CancellationToken,
-    ) -> Result<(), MachineError> {
-        let operation = journal.operation;
-        let lock = Arc::new(Lock::take(&self.paths, name, operation).await?);
-        let folder = MachineFolder::new(&self.paths, name);
-        if !folder.exists() {
-            if operation != Operation::Delete || !self.is_orphan(name).await? {
-                return Err(self.unknown(name));
-            }
-            folder.found(&self.trusting_the_name(name, None).await?, &journal)?;
-        }
-        let report = Reporter::new(&self.paths, name, operation, front)?;
-        let result = async {
-            match self.recover(name, &report, cancel, &lock).await {
-                // What cannot be read cannot be finished either, and what it left goes with the rest.
-                Err(error @ MachineError::Io { .. }) if operation == Operation::Delete => {
-                    report.info(&error.to_string());
-                }
-                recovered => recovered?,
-            }
-            if !folder.exists() {
-                // What was interrupted ended with the machine gone, and that is all that a deletion wants.
-                return if operation == Operation::Delete { Ok(()) } else { Err(self.unknown(name)) };
-            }
-            let definition = match folder.definition() {
-                Ok(Some(definition)) => definition,
-                damaged if operation == Operation::Delete => {
-                    self.trusting_the_name(name, damaged.err()).await?
-                }
-                Ok(None) => return Err(self.unknown(name)),
-                Err(error) => return Err(error),
-            };
-            if definition.driver != self.driver.kind() {
-                return Err(MachineError::User {
-                    message: format!(
-                        "`{name}` was made with {}, but codchi now uses {}",
-                        definition.driver,
-                        self.driver.kind()
-                    ),
-                    hint: Some(format!(
-                        "Start {}, or choose it in codchi's configuration.",
-                        definition.driver
-                    )),
-                });
-            }
-            let (definition, journal) = self.prepared(&folder, definition, journal, prepare)?;
-            self.run(name, definition, journal, &report, cancel, &lock)?.execute().await
-        }
-        .await;
-        self.ended(result, &report, lock)
-    }
-
-    /// Writes down what is about to be done, before anything is.
-    fn prepared(
-        &self,
-        folder: &MachineFolder,
-        definition: Definition,
-        journal: Journal,
-        prepare: impl FnOnce(&mut Prepared) -> Result<(), MachineError>,
-    ) -> Result<(Definition, Journal), MachineError> {
-        let mut prepared = Prepared { definition, journal, generations: Generations::default() };
-        if matches!(prepared.journal.operation, Operation::Rebuild | Operation::Rollback) {
-            prepared.generations = folder.generations()?;
-            prepared.journal.current = prepared.generations.current().map(|generation| generation.number);
-        }
-        if matches!(prepared.journal.operation, Operation::Rebuild | Operation::Update) {
-            prepared.journal.lock = folder.flake_lock()?;
-        }
-        prepare(&mut prepared)?;
-        let Prepared { definition, journal, .. } = prepared;
-        folder.write_journal(&journal)?;
-        // The journal holds the one of before.
-        if journal.definition.is_some() {
-            folder.write_definition(&definition)?;
-        }
-        Ok((definition, journal))
-    }
-
-    fn run<'a>(
-        &'a self,
-        name: &'a MachineName,
-        definition: Definition,
-        journal: Journal,
-        report: &'a Reporter<'a>,
-        cancel: &'a CancellationToken,
-        lock: &Arc<Lock>,
-    ) -> Result<Run<'a>, MachineError> {
-        Run::new(self, name, instance_name(name)?, definition, journal, report, cancel, Arc::clone(lock))
-    }
-
-    /// Finishes or undoes what an interrupted operation has left.
-    async fn recover(
-        &self,
-        name: &MachineName,
-        report: &Reporter<'_>,
-        cancel: &CancellationToken,
-        lock: &Arc<Lock>,
-    ) -> Result<(), MachineError> {
-        let folder = MachineFolder::new(&self.paths, name);
-        let Some(journal) = folder.journal()? else { return Ok(()) };
-        let operation = journal.operation;
-        let Some(definition) = folder.definition()? else { return Ok(()) };
-        report.info(&format!("An earlier {operation} was interrupted."));
-        let current = folder.generations()?.current().map(|now| now.number);
-        match operation {
-            // All but the journal's end: what the machine is made of goes with the generation that it has.
-            Operation::Rebuild | Operation::Rollback
-                if journal.current.is_some() && current != journal.current =>
-            {
-                folder.close_journal()
-            }
-            // Whether it runs is the engine's word; nothing is half done.
-            Operation::Start | Operation::Stop => folder.close_journal(),
-            Operation::Delete => self.run(name, definition, journal, report, cancel, lock)?.execute().await,
-            Operation::Create | Operation::Rebuild | Operation::Rollback | Operation::Update => {
-                self.run(name, definition, journal, report, cancel, lock)?.undo(&[]).await
-            }
-        }
-    }
-
-    fn ended(
-        &self,
-        result: Result<(), MachineError>,
-        report: &Reporter<'_>,
-        lock: Arc<Lock>,
-    ) -> Result<(), MachineError> {
-        report.ended(&result);
-        // Before the news: who looks then must not find the machine busy.
-        drop(lock);
-        report.changed();
-        result
-    }
-
-    /// Enough of a definition to delete a machine whose own cannot be read: the instance is ours if it carries the
-    /// machine's name.
-    async fn trusting_the_name(
-        &self,
-        name: &MachineName,
-        damaged: Option<MachineError>,
-    ) -> Result<Definition, MachineError> {
-        if let Some(error) = damaged {
-            tracing::warn!("deleting `{name}` without knowing what it is made of: {error}");
-        }
-        let instance = self.driver.instance(&instance_name(name)?).await?;
-        let id = instance.as_ref().and_then(crate::instance::id).unwrap_or_default();
-        Ok(Definition::new(id, self.driver.kind()))
-    }
-
-    /// Whether there is an instance that was made here for a machine whose files are gone.
-    async fn is_orphan(&self, name: &MachineName) -> Result<bool, MachineError> {
-        let instance = self.driver.instance(&instance_name(name)?).await?;
-        let machine = instance.and_then(|instance| machine_of(&instance, &self.paths.data));
-        Ok(machine.as_ref() == Some(name))
-    }
-
     /// There is no such machine.
     pub(crate) fn unknown(&self, name: &MachineName) -> MachineError {
         let names: Vec<String> =
@@ -436,13 +244,6 @@ impl Machines {
     }
 }
 
-/// An operation before its first step.
-pub(crate) struct Prepared {
-    pub(crate) definition: Definition,
-    pub(crate) journal: Journal,
-    generations: Generations,
-}
-
 /// The generation to go back to.
 fn earlier(name: &MachineName, generations: &Generations, number: Option<u32>) -> Result<u32, MachineError> {
     let found = match number {
@@ -456,9 +257,4 @@ fn earlier(name: &MachineName, generations: &Generations, number: Option<u32>) -
         },
         hint: Some(format!("`codchi generations {name}` lists those that it has.")),
     })
-}
-
-/// Whether undoing or finishing an interrupted `operation` ends with the machine gone.
-fn leaves_nothing(operation: Operation) -> bool {
-    matches!(operation, Operation::Create | Operation::Delete)
 }

@@ -3,8 +3,8 @@
 use crate::flake::{NIXPKGS, PIN};
 use crate::inputs;
 use crate::locked::Locked;
-use crate::machines::Prepared;
 use crate::nixpkgs::{DEFAULT_NIXPKGS, Pin};
+use crate::operate::Prepared;
 use crate::state::{Definition, Journal, MachineFolder, NixpkgsFrom, machine_names, now, personal_sources};
 use crate::{
     CancellationToken, CreateRequest, Front, InputChange, MachineError, MachineName, Machines, ModuleSource,

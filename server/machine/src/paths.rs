@@ -38,4 +38,9 @@ impl Paths {
     pub fn machine(&self, name: &MachineName) -> PathBuf {
         self.data.join("machines").join(name.as_str())
     }
+
+    /// Where modules are that came with the imported machine of this id and are not on this computer.
+    pub(crate) fn imported(&self, id: &str) -> PathBuf {
+        self.data.join("imported").join(id)
+    }
 }

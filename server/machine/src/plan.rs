@@ -20,6 +20,14 @@ pub enum Operation {
     Stop,
     /// Delete it.
     Delete,
+    /// Give it another name.
+    Rename,
+    /// Make it as a copy of another one, with all that is in that.
+    Duplicate,
+    /// Write it to a file.
+    Export,
+    /// Make it of such a file.
+    Import,
 }
 
 impl Operation {
@@ -62,7 +70,32 @@ impl Operation {
             Self::Start => vec![Configure, StartInstance, Deliver],
             Self::Stop => vec![StopInstance],
             Self::Delete => vec![StopInstance, DeleteInstance, RemoveState],
+            // An engine renames only what is stopped.
+            Self::Rename => {
+                vec![StopInstance, RenameInstance, MoveState, SshConfig, Configure, StartInstance, Deliver]
+            }
+            Self::Duplicate => vec![CopyState, CopyInstance, KeepSecrets, SshConfig],
+            // What is written must not change meanwhile.
+            Self::Export => vec![StopInstance, WriteExport, Configure, StartInstance, Deliver],
+            Self::Import => vec![
+                Unpack,
+                Lock,
+                Evaluate,
+                CheckCapabilities,
+                AskSecrets,
+                Build,
+                ImportInstance,
+                KeepSecrets,
+                SshConfig,
+            ],
         }
+    }
+}
+
+impl Operation {
+    /// Whether it makes a machine: undone, nothing of that is left.
+    pub(crate) fn makes(self) -> bool {
+        matches!(self, Self::Create | Self::Duplicate | Self::Import)
     }
 }
 
@@ -76,6 +109,10 @@ impl fmt::Display for Operation {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Delete => "delete",
+            Self::Rename => "rename",
+            Self::Duplicate => "duplicate",
+            Self::Export => "export",
+            Self::Import => "import",
         })
     }
 }
@@ -114,6 +151,22 @@ pub enum Step {
     DeleteInstance,
     /// Remove the machine's folder, its host block, and on request its secrets.
     RemoveState,
+    /// Give the instance its new name.
+    RenameInstance,
+    /// Move the machine's folder, and with it secrets and host block, to its new name.
+    MoveState,
+    /// Copy what another machine is made of.
+    CopyState,
+    /// Copy the instance of another machine.
+    CopyInstance,
+    /// Write the export file.
+    WriteExport,
+    /// Take what the machine is made of out of an export file.
+    Unpack,
+    /// Create the instance of an export file.
+    ImportInstance,
+    /// Put the secrets that came with the machine into the vault.
+    KeepSecrets,
 }
 
 impl Step {
@@ -136,6 +189,14 @@ impl Step {
             Self::StopInstance => "Stopping",
             Self::DeleteInstance => "Deleting the instance",
             Self::RemoveState => "Removing the machine's files",
+            Self::RenameInstance => "Renaming the instance",
+            Self::MoveState => "Moving the machine's files",
+            Self::CopyState => "Copying what it is made of",
+            Self::CopyInstance => "Copying the instance",
+            Self::WriteExport => "Writing the file",
+            Self::Unpack => "Unpacking what it is made of",
+            Self::ImportInstance => "Creating the instance of the file",
+            Self::KeepSecrets => "Keeping its secrets",
         }
     }
 }
@@ -146,12 +207,16 @@ mod tests {
 
     #[test]
     fn nothing_is_built_before_capabilities_are_checked_and_secrets_asked_for() {
-        for operation in [Operation::Create, Operation::Rebuild] {
+        for (operation, instance) in [
+            (Operation::Create, Step::CreateInstance),
+            (Operation::Rebuild, Step::CreateInstance),
+            (Operation::Import, Step::ImportInstance),
+        ] {
             let plan = operation.plan();
             let at = |step| plan.iter().position(|s| *s == step).unwrap();
             assert!(at(Step::CheckCapabilities) < at(Step::AskSecrets));
             assert!(at(Step::AskSecrets) < at(Step::Build));
-            assert!(at(Step::Build) < at(Step::CreateInstance));
+            assert!(at(Step::Build) < at(instance));
         }
     }
 }

@@ -3,12 +3,14 @@
 //! Invariant: whatever ends a run (an error, a cancellation, the process), the journal on disk names every step that may
 //! have changed something, and `undo` puts each of them right, however far it got.
 
+use crate::export::{Export, Target};
 use crate::flake::{Copied, User};
 use crate::log::Reporter;
+use crate::ops::Original;
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, now};
 use crate::{
-    CancellationToken, MachineError, MachineName, Machines, Manifest, ModuleSource, Operation, Step,
-    StepState,
+    CancellationToken, MachineError, MachineName, Machines, Manifest, ModuleSource, Operation, Secret, Step,
+    StepState, fault,
 };
 use codchi_driver::InstanceName;
 use codchi_nix::Nix;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 /// An operation on a machine, under its lock.
 pub(crate) struct Run<'a> {
     pub(crate) machines: &'a Machines,
-    pub(crate) name: &'a MachineName,
+    pub(crate) name: MachineName,
     pub(crate) instance: InstanceName,
     pub(crate) folder: MachineFolder,
     pub(crate) definition: Definition,
@@ -27,7 +29,7 @@ pub(crate) struct Run<'a> {
     pub(crate) cancel: &'a CancellationToken,
     pub(crate) lock: Arc<Lock>,
     pub(crate) next: Next,
-    journal: Journal,
+    pub(crate) journal: Journal,
 }
 
 /// What the steps of a build have found out so far.
@@ -41,6 +43,14 @@ pub(crate) struct Next {
     pub(crate) manifest: Option<Manifest>,
     /// Built, and not yet current.
     pub(crate) generation: Option<Generation>,
+    /// The machine that this one is made a copy of.
+    pub(crate) original: Option<Original>,
+    /// The export file that the machine is made of.
+    pub(crate) export: Option<Arc<Export>>,
+    /// The export file that it is written to.
+    pub(crate) target: Option<Target>,
+    /// The secrets that come with the machine.
+    pub(crate) secrets: BTreeMap<String, Secret>,
 }
 
 /// Whether a step had something to do.
@@ -78,7 +88,7 @@ impl<'a> Run<'a> {
         }
         Ok(Self {
             machines,
-            name,
+            name: name.clone(),
             instance,
             folder,
             definition,
@@ -94,10 +104,21 @@ impl<'a> Run<'a> {
     /// Executes the operation's plan; undoes what was done where a step fails or the operation is cancelled.
     pub(crate) async fn execute(mut self) -> Result<(), MachineError> {
         let plan = self.journal.operation.plan();
-        self.report.began(self.name, self.journal.operation, plan.clone());
+        self.report.began(&self.name, self.journal.operation, plan.clone());
         self.report.changed();
-        let result = self.steps(&plan).await;
-        let Err(error) = result else { return Ok(()) };
+        let done = match self.steps(&plan).await {
+            Ok(()) => self.commit(),
+            failed => failed,
+        };
+        let Err(error) = done else {
+            fault::point(&format!("{}/commit", self.journal.operation))?;
+            // It has happened; that the journal is still there is told, and the next operation finds that out, too.
+            return if self.journal.operation == Operation::Delete {
+                Ok(())
+            } else {
+                self.folder.close_journal()
+            };
+        };
         // A deletion cannot be undone; what is left of it is in the journal, and doing it again goes on.
         if self.journal.operation != Operation::Delete {
             match self.undo(&plan).await {
@@ -124,7 +145,7 @@ impl<'a> Run<'a> {
     /// Whether the operation makes the machine of this module, which it was not before.
     pub(crate) fn is_new(&self, source: &ModuleSource) -> bool {
         match (&self.journal.definition, self.journal.operation) {
-            (_, Operation::Create) => true,
+            (_, operation) if operation.makes() => true,
             (Some(before), _) => !before.modules.iter().any(|module| module.source == *source),
             (None, _) => false,
         }
@@ -166,8 +187,15 @@ impl<'a> Run<'a> {
             }
             self.journal.begun.push(step);
             self.folder.write_journal(&self.journal)?;
-            match self.cancellable(step).await {
-                Ok(Outcome::Done) => self.report.step(index, step, StepState::Done),
+            let done = match self.point(step, "begun") {
+                Ok(()) => self.cancellable(step).await,
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(Outcome::Done) => {
+                    self.report.step(index, step, StepState::Done);
+                    self.point(step, "done")?;
+                }
                 Ok(Outcome::Skipped) => {
                     self.journal.begun.pop();
                     self.report.step(index, step, StepState::Skipped);
@@ -178,7 +206,12 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        self.commit()
+        Ok(())
+    }
+
+    /// See [`fault`].
+    fn point(&self, step: Step, place: &str) -> Result<(), MachineError> {
+        fault::point(&format!("{}/{step:?}/{place}", self.journal.operation))
     }
 
     /// Whether a step whose undoing takes something away finds that there. The journal must never name such a step, not
@@ -187,6 +220,7 @@ impl<'a> Run<'a> {
         let look = async {
             match step {
                 Step::CreateInstance => Ok(self.own_instance().await?.is_some()),
+                Step::StartInstance if self.stopped_for_a_while() && !self.journal.ran => Ok(true),
                 Step::StartInstance => self.is_running().await,
                 _ => Ok(false),
             }
@@ -228,22 +262,33 @@ impl<'a> Run<'a> {
             Step::StopInstance => self.stop_instance().await,
             Step::DeleteInstance => self.delete_instance().await,
             Step::RemoveState => self.remove_state(self.journal.secrets),
+            Step::RenameInstance => self.rename_instance().await,
+            Step::MoveState => self.move_state().await,
+            Step::CopyState => self.copy_state().await,
+            Step::CopyInstance => self.copy_instance().await,
+            Step::WriteExport => self.write_export().await,
+            Step::Unpack => self.unpack().await,
+            Step::ImportInstance => self.import_instance().await,
+            Step::KeepSecrets => self.keep_secrets(),
         }
     }
 
-    /// Makes what was built current and closes the journal: from here on the operation has happened.
+    /// Makes what was built, or copied, current: from here on the operation has happened.
     fn commit(&mut self) -> Result<(), MachineError> {
-        if self.journal.operation == Operation::Delete {
-            return Ok(());
-        }
-        if let Some(mut generation) = self.next.generation.take() {
-            if self.journal.generation.is_none() {
-                generation.created = now();
+        let mut generations = self.generations.clone();
+        match self.next.generation.take() {
+            Some(mut generation) => {
+                if self.journal.generation.is_none() {
+                    generation.created = now();
+                }
+                generations.activate(generation);
             }
-            self.generations.activate(generation);
-            self.folder.write_generations(&self.generations)?;
+            None if self.journal.operation == Operation::Duplicate => {}
+            None => return Ok(()),
         }
-        self.folder.close_journal()
+        self.folder.write_generations(&generations)?;
+        self.generations = generations;
+        Ok(())
     }
 
     /// The system that the instance is to run: what was just built, or else the current one.
@@ -262,6 +307,9 @@ impl<'a> Run<'a> {
     /// Undoes every step that the journal names, the last one first, and closes the journal. Goes on where undoing one
     /// fails, and then leaves the journal for the next try.
     pub(crate) async fn undo(&mut self, plan: &[Step]) -> Result<(), MachineError> {
+        if self.is_moved() {
+            return self.finish_move().await;
+        }
         // First of all, as what the instance is to be follows from it.
         self.restore_inputs()?;
         let mut failed = None;
@@ -281,12 +329,13 @@ impl<'a> Run<'a> {
         }
         match failed {
             Some(error) => Err(error),
-            None if self.journal.operation == Operation::Create => self.folder.remove(),
+            None if self.journal.operation.makes() => self.remove_folder(),
             None => self.folder.close_journal(),
         }
     }
 
     async fn undo_step(&mut self, step: Step) -> Result<Outcome, MachineError> {
+        self.point(step, "undo")?;
         self.next.generation = None;
         let has_system = self.generations.current().is_some();
         match (self.journal.operation, step) {
@@ -295,10 +344,19 @@ impl<'a> Run<'a> {
                 self.folder.reset_profile(self.generations.current().map(|g| g.number))?;
                 Ok(Outcome::Done)
             }
-            (Operation::Create | Operation::Rebuild | Operation::Rollback, Step::CreateInstance) => {
+            // An instance is never taken away from a machine that there was before: the current system fits it.
+            (Operation::Rebuild | Operation::Rollback, Step::CreateInstance) if has_system => {
+                self.configure().await
+            }
+            (_, Step::CreateInstance | Step::CopyInstance | Step::ImportInstance) => {
                 self.delete_instance().await
             }
-            (Operation::Create, Step::SshConfig) => self.remove_ssh_config(),
+            (operation, Step::SshConfig) if operation.makes() => self.remove_ssh_config(),
+            (_, Step::KeepSecrets) => self.forget_secrets(),
+            (_, Step::MoveState) => self.stay(),
+            (_, Step::RenameInstance) => self.rename_instance_back().await,
+            (_, Step::WriteExport) => self.remove_unfinished_file(),
+            (Operation::Rename | Operation::Export, Step::StopInstance) => Ok(self.start_again().await),
             (Operation::Rebuild | Operation::Rollback, Step::Configure) if has_system => {
                 self.configure().await
             }

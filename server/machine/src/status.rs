@@ -115,6 +115,8 @@ impl Machines {
     ) -> Vec<MachineStatus> {
         let instances = instances.as_deref().unwrap_or_default().iter();
         let names = instances
+            // One whose machine is about to get another name is nobody's orphan.
+            .filter(|instance| names.iter().all(|name| name.host_alias() != instance.name.as_str()))
             .filter_map(|instance| machine_of(instance, &self.paths().data))
             .filter(|name| !names.contains(name) && !Lock::is_held(self.paths(), name));
         let orphan = |name: MachineName| MachineStatus {
@@ -177,7 +179,7 @@ impl Machines {
                 problems.clear();
             } else {
                 state = MachineState::Interrupted;
-                if matches!(operation, Operation::Create | Operation::Delete) {
+                if operation.makes() || operation == Operation::Delete {
                     // An instance that is not as it should be is what there is to expect of that.
                     problems.truncate(of_files);
                 }
@@ -303,7 +305,17 @@ fn interrupted(name: &MachineName, operation: Operation) -> String {
         Operation::Update => format!(
             "An update was interrupted. The next operation undoes it; try `codchi update {name}` again."
         ),
-        Operation::Start | Operation::Stop => {
+        Operation::Rename => {
+            format!(
+                "It was about to get another name. The next operation finishes or undoes that: `codchi start {name}`."
+            )
+        }
+        Operation::Duplicate | Operation::Import => {
+            format!(
+                "It was not made to its end. Remove what is left with `codchi delete {name}`, then try again."
+            )
+        }
+        Operation::Start | Operation::Stop | Operation::Export => {
             format!("An operation ({operation}) was interrupted. Try `codchi {operation} {name}` again.")
         }
     }

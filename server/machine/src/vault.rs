@@ -142,6 +142,55 @@ impl Vault {
         })
     }
 
+    /// The values of a machine's own.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read.
+    pub(crate) fn own(&self, machine: &MachineName) -> Result<BTreeMap<String, Secret>, VaultError> {
+        Ok(self.read()?.remove(&Scope::Machine(machine.clone())).unwrap_or_default())
+    }
+
+    /// Stores several values of a machine at once; one that there is stays as it is.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read or written; then it is as before.
+    pub(crate) fn add(
+        &self,
+        machine: &MachineName,
+        added: &BTreeMap<String, Secret>,
+    ) -> Result<(), VaultError> {
+        self.change(|values| {
+            let own = values.entry(Scope::Machine(machine.clone())).or_default();
+            let before = own.len();
+            for (name, value) in added {
+                own.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+            own.len() > before
+        })?;
+        Ok(())
+    }
+
+    /// Forgets all values of a scope.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read or written; then it is as before.
+    pub(crate) fn remove_all(&self, scope: &Scope) -> Result<(), VaultError> {
+        self.change(|values| values.remove(scope).is_some()).map(drop)
+    }
+
+    /// Gives the values of a machine to one of another name; where both have a value, the moved one stays.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read or written; then it is as before.
+    pub(crate) fn move_own(&self, from: &MachineName, to: &MachineName) -> Result<(), VaultError> {
+        self.change(|values| {
+            let Some(moved) = values.remove(&Scope::Machine(from.clone())) else { return false };
+            values.entry(Scope::Machine(to.clone())).or_default().extend(moved);
+            true
+        })?;
+        Ok(())
+    }
+
     /// Without a lock: the file is only ever replaced as a whole.
     fn read(&self) -> Result<Values, VaultError> {
         let encrypted = match std::fs::read(&self.file) {

@@ -5,9 +5,12 @@ mod completions;
 mod create;
 mod delete;
 mod doctor;
+mod duplicate;
 mod exec;
+mod export;
 mod front;
 mod generations;
+mod import;
 mod log;
 mod machine;
 mod module;
@@ -15,7 +18,9 @@ mod nixpkgs;
 mod open;
 mod operation;
 mod output;
+mod passphrase;
 mod prompt;
+mod rename;
 mod rollback;
 mod secret;
 mod ssh_proxy;
@@ -68,6 +73,14 @@ pub(crate) enum Command {
     Module(module::Module),
     /// Show or choose the nixpkgs of a machine
     Nixpkgs(nixpkgs::Nixpkgs),
+    /// Give a machine another name; one that runs is stopped and started again
+    Rename(rename::Rename),
+    /// Make a copy of a machine with all that is in it
+    Duplicate(duplicate::Duplicate),
+    /// Write a machine to a file, from which it can be made again here or on another computer
+    Export(export::Export),
+    /// Make a machine of a file that `codchi export` wrote
+    Import(import::Import),
     /// Delete a machine; its project folder stays as it is
     Delete(delete::Delete),
     /// Show how the machines are
@@ -131,6 +144,10 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
         Command::Nixpkgs(command) => command.run(&context).await,
         Command::Rollback(command) => command.run(&context).await,
         Command::Generations(command) => command.run(&context).await,
+        Command::Rename(command) => command.run(&context).await,
+        Command::Duplicate(command) => command.run(&context).await,
+        Command::Export(command) => command.run(&context).await,
+        Command::Import(command) => command.run(&context).await,
         Command::Start(command) => command.run(&context).await,
         Command::Stop(command) => command.run(&context).await,
         Command::Delete(command) => command.run(&context).await,

@@ -1,5 +1,6 @@
 //! `workspace/executeCommand`, as PROTOCOL.md has it.
 
+mod copies;
 mod generations;
 mod modules;
 
@@ -33,6 +34,11 @@ pub(crate) mod name {
     pub(crate) const START: &str = "codchi.machine.start";
     pub(crate) const STOP: &str = "codchi.machine.stop";
     pub(crate) const DELETE: &str = "codchi.machine.delete";
+    pub(crate) const RENAME: &str = "codchi.machine.rename";
+    pub(crate) const DUPLICATE: &str = "codchi.machine.duplicate";
+    pub(crate) const EXPORT: &str = "codchi.machine.export";
+    pub(crate) const EXPORTED: &str = "codchi.machine.exported";
+    pub(crate) const IMPORT: &str = "codchi.machine.import";
     pub(crate) const OPEN: &str = "codchi.machine.open";
     pub(crate) const LOG: &str = "codchi.machine.log";
     pub(crate) const SECRET_SET: &str = "codchi.secret.set";
@@ -47,7 +53,7 @@ pub(crate) mod name {
     pub(crate) const MODULE_REMOVE: &str = "codchi.module.remove";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 22] = [
+    pub(crate) const ALL: [&str; 27] = [
         LIST,
         CREATE,
         REBUILD,
@@ -58,6 +64,11 @@ pub(crate) mod name {
         START,
         STOP,
         DELETE,
+        RENAME,
+        DUPLICATE,
+        EXPORT,
+        EXPORTED,
+        IMPORT,
         OPEN,
         LOG,
         SECRET_SET,
@@ -129,6 +140,11 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::START => run.change(argument(arguments)?, Operation::Start).await,
         name::STOP => run.change(argument(arguments)?, Operation::Stop).await,
         name::DELETE => run.delete(argument(arguments)?).await,
+        name::RENAME => run.rename(argument(arguments)?).await,
+        name::DUPLICATE => run.duplicate(argument(arguments)?).await,
+        name::EXPORT => run.export(argument(arguments)?).await,
+        name::EXPORTED => run.exported(argument(arguments)?).await,
+        name::IMPORT => run.import(argument(arguments)?).await,
         name::OPEN => run.open(argument(arguments)?).await,
         name::LOG => run.log(argument(arguments)?).await,
         name::SECRET_SET => run.set_secret(argument(arguments)?).await,
@@ -422,7 +438,7 @@ async fn ask_name(
             "Its name".into(),
             suggested.to_string(),
             crate::names::PATTERN,
-            "Use lowercase letters, digits and single hyphens, starting with a letter, at most 40.".into(),
+            crate::names::RULE.into(),
         )
         .await;
     match reply {

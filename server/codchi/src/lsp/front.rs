@@ -207,6 +207,10 @@ pub(crate) fn title(operation: Operation, machine: &str) -> String {
         Operation::Start => "Starting",
         Operation::Stop => "Stopping",
         Operation::Delete => "Deleting",
+        Operation::Rename => "Renaming",
+        Operation::Duplicate => "Duplicating",
+        Operation::Export => "Exporting",
+        Operation::Import => "Importing",
     };
     format!("{verb} {machine}")
 }

@@ -1,11 +1,32 @@
-//! The image that instances are created from.
+//! Images: the one that instances are created from, and those that an instance's root file system is in while it leaves
+//! the engine or comes in.
 
+use super::archive::{self, Upload};
 use super::reply::ApiError;
 use super::skeleton::{Skeleton, skeleton};
 use super::transport::{Body, Transport};
+use crate::types::InstanceName;
 use hyper::Method;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::sync::atomic::AtomicU32;
+use tokio::io::AsyncWrite;
+
+/// What the operation that made an image leaves.
+#[derive(Deserialize)]
+struct Made {
+    fingerprint: String,
+}
+
+fn url(fingerprint: &str) -> String {
+    format!("/1.0/images/{fingerprint}")
+}
+
+fn fingerprint(left: Value) -> Result<String, ApiError> {
+    let made: Result<Made, _> = serde_json::from_value(left);
+    made.map(|made| made.fingerprint).map_err(|error| ApiError::Protocol(error.to_string()))
+}
 
 impl Transport {
     /// Makes sure that the engine has the skeleton image, and gives its fingerprint. Any number of processes may do
@@ -19,15 +40,15 @@ impl Transport {
             skeleton(architecture).map_err(|error| ApiError::Protocol(format!("no image: {error}")))?;
 
         // GET /1.0/images/FINGERPRINT
-        match self.get::<IgnoredAny>(&format!("/1.0/images/{fingerprint}")).await {
+        match self.get::<IgnoredAny>(&url(&fingerprint)).await {
             Ok(_) => return Ok(fingerprint),
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error),
         }
-        match self.import(archive).await {
+        match self.post_image(Body::bytes(archive.into())).await {
             // Another process was faster with the same bytes.
             Err(error) if error.is_conflict() => {}
-            result => result?,
+            result => drop(result?),
         }
         // The alias is there for people who look at the engine's list of images; nothing of ours needs it.
         let alias = format!("codchi-skeleton-{}", &fingerprint[..8]);
@@ -37,9 +58,47 @@ impl Transport {
         Ok(fingerprint)
     }
 
-    /// `POST /1.0/images`.
-    async fn import(&self, archive: Vec<u8>) -> Result<(), ApiError> {
-        let answer = self.request(Method::POST, "/1.0/images", Body::bytes(archive.into())).await?;
+    /// `POST /1.0/images`: an image of the root file system of the stopped instance `name`; gives its fingerprint. It is
+    /// a new one, whatever other images there are.
+    pub(super) async fn publish(&self, name: &InstanceName) -> Result<String, ApiError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let body = json!({
+            "source": { "type": "instance", "name": name },
+            "compression_algorithm": "none",
+            "public": false,
+            // They are in the image, hence in its fingerprint.
+            "properties": {
+                "os": "codchi",
+                "description": format!("codchi, root file system of {name}"),
+                "serial": archive::unique(&NEXT),
+            },
+        });
+        self.post_image(Body::json(&body)).await
+    }
+
+    /// `POST /1.0/images`: an image that is the archive of `upload`; gives its fingerprint. It is a new one, too.
+    pub(super) async fn upload(&self, upload: Upload) -> Result<String, ApiError> {
+        let length = upload.length();
+        self.post_image(Body::stream(upload.pieces(), length)).await
+    }
+
+    async fn post_image(&self, body: Body) -> Result<String, ApiError> {
+        let answer = self.request(Method::POST, "/1.0/images", body).await?;
+        fingerprint(self.completed(answer).await?.metadata)
+    }
+
+    /// `GET /1.0/images/FINGERPRINT/export`: writes the image's archive to `archive`.
+    pub(super) async fn download_image(
+        &self,
+        fingerprint: &str,
+        archive: &mut (dyn AsyncWrite + Send + Unpin),
+    ) -> Result<(), ApiError> {
+        self.download(&format!("{}/export", url(fingerprint)), archive).await
+    }
+
+    /// `DELETE /1.0/images/FINGERPRINT`.
+    pub(super) async fn delete_image(&self, fingerprint: &str) -> Result<(), ApiError> {
+        let answer = self.request(Method::DELETE, &url(fingerprint), Body::default()).await?;
         self.completed(answer).await.map(drop)
     }
 

@@ -131,12 +131,48 @@ impl Transport {
         self.completed(answer).await.map(drop)
     }
 
-    /// `GET`, then `PUT /1.0/instances/NAME`: makes configuration and devices those of `spec`. Repeated where the
+    /// `POST /1.0/instances`: creates the stopped instance `to` with the root file system of `from`, which may run: the
+    /// engine then holds it for the moment that it needs.
+    ///
+    /// The engine would have configuration and devices of `from` as well. They are hidden, so that none of them stands
+    /// in the way; the hiding devices are left for [`mark::replace`] to remove.
+    pub(super) async fn copy_instance(
+        &self,
+        from: &InstanceName,
+        to: &InstanceName,
+        spec: &InstanceSpec,
+    ) -> Result<(), ApiError> {
+        let source: Changeable = self.get(&url(from)).await?;
+        let (mut config, mut devices) = (Config::new(), Devices::new());
+        mark::apply(spec, &mut config, &mut devices);
+        mark::hide(&source.config, &source.devices, &mut config, &mut devices);
+        let body = json!({
+            "name": to,
+            "type": "container",
+            "source": { "type": "copy", "source": from, "instance_only": true },
+            "profiles": ["default"],
+            "config": config,
+            "devices": devices,
+        });
+        let answer = self.request(Method::POST, "/1.0/instances", Body::json(&body)).await?;
+        self.completed(answer).await.map(drop)
+    }
+
+    /// `POST /1.0/instances/NAME`: gives a stopped instance another name.
+    pub(super) async fn rename_instance(
+        &self,
+        name: &InstanceName,
+        to: &InstanceName,
+    ) -> Result<(), ApiError> {
+        self.insist(Method::POST, &url(name), &json!({ "name": to })).await
+    }
+
+    /// `GET`, then `PUT /1.0/instances/NAME`: configuration and devices with `change` made to them. Repeated where the
     /// instance was changed in between, so nobody's change is lost.
     pub(super) async fn change_instance(
         &self,
         name: &InstanceName,
-        spec: &InstanceSpec,
+        change: impl Fn(&mut Config, &mut Devices),
     ) -> Result<(), ApiError> {
         let end = Instant::now() + BUSY_LIMIT;
         loop {
@@ -144,7 +180,7 @@ impl Transport {
             let etag = answer.etag.clone().unwrap_or_default();
             let mut instance: Changeable = answer.metadata()?;
             let (config, devices) = (instance.config.clone(), instance.devices.clone());
-            mark::apply(spec, &mut instance.config, &mut instance.devices);
+            change(&mut instance.config, &mut instance.devices);
             if (&config, &devices) == (&instance.config, &instance.devices) {
                 return Ok(());
             }

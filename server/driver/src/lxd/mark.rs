@@ -52,6 +52,35 @@ pub(super) fn apply(spec: &InstanceSpec, config: &mut Config, devices: &mut Devi
     config.insert(MARK_KEY.into(), serde_json::to_string(&mark).unwrap_or_default());
 }
 
+/// Makes `config` and `devices` say what `spec` says, with the mark, and nothing else of what people can set.
+pub(super) fn replace(spec: &InstanceSpec, config: &mut Config, devices: &mut Devices) {
+    config.retain(|key, _| is_engines(key));
+    devices.retain(|_, device| is_root(device));
+    apply(spec, config, devices);
+}
+
+/// Adds what is needed to `config` and `devices` of a copy so that it has nothing of the original's `from_config` and
+/// `from_devices`, which the engine would take over: an empty text for each key, and a device that is none.
+pub(super) fn hide(from_config: &Config, from_devices: &Devices, config: &mut Config, devices: &mut Devices) {
+    for key in from_config.keys().filter(|key| !is_engines(key)) {
+        config.entry(key.clone()).or_default();
+    }
+    for (name, _) in from_devices.iter().filter(|(_, device)| !is_root(device)) {
+        devices.entry(name.clone()).or_insert_with(|| BTreeMap::from([("type".into(), "none".into())]));
+    }
+}
+
+/// Whether the engine itself keeps this key: what it remembers of an instance, and of the image that it began with.
+fn is_engines(key: &str) -> bool {
+    key.starts_with("volatile.") || key.starts_with("image.")
+}
+
+/// Whether a device says where the root file system is, which cannot be changed by leaving it out.
+fn is_root(device: &BTreeMap<String, String>) -> bool {
+    let is = |key: &str, value: &str| device.get(key).is_some_and(|it| it == value);
+    is("type", "disk") && is("path", "/")
+}
+
 /// A device in the engine's words.
 fn keys(device: &Device) -> BTreeMap<String, String> {
     let (source, path, read_only, shift) = match device {
@@ -128,6 +157,35 @@ mod tests {
             config.keys().map(String::as_str).filter(|key| !key.starts_with(MARK_KEY)).collect();
         assert_eq!(others, ["limits.cpu", "raw.idmap", "volatile.uuid"]);
         assert_eq!(devices.keys().collect::<Vec<_>>(), ["b", "c", "usb"]);
+    }
+
+    #[test]
+    fn a_copy_has_nothing_of_the_original_but_what_is_the_engines() {
+        let from = spec(&[("user.codchi.machine", "x")], &[("raw.idmap", "both 1 1")], &["a", "b"]);
+        let mut from_config = map(&[("volatile.uuid", "1"), ("image.os", "codchi"), ("limits.cpu", "2")]);
+        let root = map(&[("type", "disk"), ("path", "/"), ("pool", "fast")]);
+        let mut from_devices = Devices::from([("root".into(), root.clone())]);
+        apply(&from, &mut from_config, &mut from_devices);
+
+        let to = spec(&[("user.codchi.machine", "y")], &[], &["b"]);
+        let (mut config, mut devices) = (Config::new(), Devices::new());
+        apply(&to, &mut config, &mut devices);
+        let asked_for = config.clone();
+        hide(&from_config, &from_devices, &mut config, &mut devices);
+        assert_eq!((&*config["raw.idmap"], &*config["limits.cpu"]), ("", ""));
+        assert_eq!(config[MARK_KEY], asked_for[MARK_KEY]);
+        assert_eq!(devices["a"], map(&[("type", "none")]));
+        assert_eq!(devices["b"]["source"], "/srv/b");
+        assert!(!devices.contains_key("root") && !config.contains_key("volatile.uuid"));
+
+        // What the engine makes of it.
+        let mut merged = from_config;
+        merged.extend(config);
+        devices.insert("root".into(), root);
+        replace(&to, &mut merged, &mut devices);
+        assert_eq!(devices.keys().collect::<Vec<_>>(), ["b", "root"]);
+        merged.retain(|key, _| !asked_for.contains_key(key));
+        assert_eq!(merged, map(&[("image.os", "codchi"), ("volatile.uuid", "1")]));
     }
 
     #[test]

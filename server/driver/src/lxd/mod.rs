@@ -5,6 +5,8 @@
 //! the mark, puts steps together and cleans up after a step that failed. Nothing here knows of nix.
 
 mod addresses;
+mod archive;
+mod copies;
 mod events;
 mod exec;
 mod files;
@@ -17,6 +19,7 @@ mod operations;
 mod reply;
 mod server;
 mod skeleton;
+mod temporary;
 mod transport;
 mod volumes;
 
@@ -32,8 +35,9 @@ use instances::{Change, Description};
 use reply::ApiError;
 use std::path::Path;
 use std::time::Duration;
+use temporary::Temporary;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use transport::Transport;
 
 /// Where an instance's init is.
@@ -91,32 +95,38 @@ impl Lxd {
         self.look(name, action).await?.ok_or_else(|| DriverError::NotFound { name: name.to_string() })
     }
 
-    async fn create_whole(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
-        const ACTION: &str = "creating";
+    async fn create_whole(self, name: InstanceName, spec: InstanceSpec) -> Result<Temporary, DriverError> {
         let image = self
             .transport
             .ensure_skeleton()
             .await
             .map_err(|error| error.while_doing("importing the image of an empty root file system"))?;
-        if let Err(error) = self.transport.create_instance(name, &image, spec).await {
+        self.create_from(&image, &name, &spec, "creating").await
+    }
+
+    /// A stopped instance with the root file system of the image `image`, whose init is that of `spec`. Leaves nothing
+    /// behind where it fails.
+    async fn create_from(
+        &self,
+        image: &str,
+        name: &InstanceName,
+        spec: &InstanceSpec,
+        action: &str,
+    ) -> Result<Temporary, DriverError> {
+        if let Err(error) = self.transport.create_instance(name, image, spec).await {
             if error.is_conflict() {
                 return Err(DriverError::NameTaken { name: name.to_string() });
             }
             // An engine that was never set up refuses in words that do not say so.
             self.server().await?;
-            return Err(error.explain(ACTION, name));
+            return Err(error.explain(action, name));
         }
+        let made = Temporary::instance(&self.transport, name);
         if let Err(error) = self.link_init(name, spec).await {
-            self.undo_create(name).await;
-            return Err(error.explain(ACTION, name));
+            made.remove().await;
+            return Err(error.explain(action, name));
         }
-        Ok(())
-    }
-
-    async fn undo_create(&self, name: &InstanceName) {
-        if let Err(error) = self.transport.delete_instance(name).await {
-            tracing::error!(%name, ?error, "an instance that was half made could not be deleted");
-        }
+        Ok(made)
     }
 
     async fn link_init(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), ApiError> {
@@ -152,23 +162,15 @@ impl Driver for Lxd {
     }
 
     async fn create(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
-        let (done, result) = oneshot::channel();
-        let (driver, instance, spec) = (self.clone(), name.clone(), spec.clone());
-        // The engine goes on with what it has begun when nobody waits any more: so the task does, and takes it back.
-        tokio::spawn(async move {
-            let result = driver.create_whole(&instance, &spec).await;
-            let created = result.is_ok();
-            if done.send(result).is_err() && created {
-                driver.undo_create(&instance).await;
-            }
-        });
-        result.await.unwrap_or_else(|error| Err(ApiError::Connection(error.into()).explain("creating", name)))
+        let whole = self.clone().create_whole(name.clone(), spec.clone());
+        temporary::make("creating", name, whole).await.map(Temporary::keep)
     }
 
     async fn reconfigure(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
         const ACTION: &str = "changing";
         self.require(name, ACTION).await?;
-        self.transport.change_instance(name, spec).await.map_err(|error| error.explain(ACTION, name))?;
+        let change = |config: &mut _, devices: &mut _| mark::apply(spec, config, devices);
+        self.transport.change_instance(name, change).await.map_err(|error| error.explain(ACTION, name))?;
         self.link_init(name, spec).await.map_err(|error| error.explain(ACTION, name))
     }
 
@@ -248,35 +250,39 @@ impl Driver for Lxd {
         }
     }
 
-    async fn rename(&self, _name: &InstanceName, _to: &InstanceName) -> Result<(), DriverError> {
-        Err(DriverError::Engine { action: "renaming".into(), message: "it cannot be done yet".into() })
+    async fn rename(&self, name: &InstanceName, to: &InstanceName) -> Result<(), DriverError> {
+        self.rename_whole(name, to).await
     }
 
     async fn copy(
         &self,
-        _from: &InstanceName,
-        _to: &InstanceName,
-        _spec: &InstanceSpec,
+        from: &InstanceName,
+        to: &InstanceName,
+        spec: &InstanceSpec,
     ) -> Result<(), DriverError> {
-        Err(DriverError::Engine { action: "copying".into(), message: "it cannot be done yet".into() })
+        let whole = self.clone().copy_whole(from.clone(), to.clone(), spec.clone());
+        temporary::make("copying", from, whole).await.map(Temporary::keep)
     }
 
     async fn export(
         &self,
-        _name: &InstanceName,
-        _archive: &mut (dyn AsyncWrite + Send + Unpin),
+        name: &InstanceName,
+        archive: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Result<(), DriverError> {
-        Err(DriverError::Engine { action: "exporting".into(), message: "it cannot be done yet".into() })
+        self.export_whole(name, archive).await
     }
 
     async fn import(
         &self,
-        _name: &InstanceName,
-        _spec: &InstanceSpec,
-        _archive: Box<dyn AsyncRead + Send + Unpin>,
-        _size: u64,
+        name: &InstanceName,
+        spec: &InstanceSpec,
+        archive: Box<dyn AsyncRead + Send + Unpin>,
+        size: u64,
     ) -> Result<(), DriverError> {
-        Err(DriverError::Engine { action: "importing".into(), message: "it cannot be done yet".into() })
+        let cancel = CancellationToken::new();
+        let _dropped = cancel.clone().drop_guard();
+        let whole = self.clone().import_whole(name.clone(), spec.clone(), archive, size, cancel);
+        temporary::make("importing", name, whole).await.map(Temporary::keep)
     }
 
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {

@@ -41,13 +41,23 @@ pub(super) enum ApiError {
     Protocol(String),
     /// The connection broke.
     Connection(Box<dyn std::error::Error + Send + Sync>),
+    /// An archive that was being sent or received could not be read or written.
+    Archive(std::io::Error),
     /// No connection could be made; already says all there is to say.
     Driver(DriverError),
 }
 
 impl From<hyper::Error> for ApiError {
     fn from(error: hyper::Error) -> Self {
-        Self::Connection(error.into())
+        // What a request's body could not go on with comes back from where it was sent.
+        let source =
+            std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        match source {
+            Some(source) if error.is_user() => {
+                Self::Archive(std::io::Error::new(source.kind(), source.to_string()))
+            }
+            _ => Self::Connection(error.into()),
+        }
     }
 }
 
@@ -135,6 +145,7 @@ impl ApiError {
             Self::Refused { message, .. } => DriverError::Engine { action, message },
             Self::Protocol(message) => DriverError::Protocol { action, message },
             Self::Connection(source) => DriverError::Connection { action, source },
+            Self::Archive(source) => DriverError::Archive { action, source },
             Self::Driver(error) => error,
         }
     }

@@ -51,7 +51,11 @@ impl Run<'_> {
         let mut missing = Vec::new();
         for (name, spec) in secrets.iter().filter(|(_, spec)| spec.required) {
             // The module may have got its pattern after the value, or the value have been stored before the module was known.
-            if !self.machines.vault().get(self.name, name)?.is_some_and(|value| has_form(&value, spec)) {
+            let value = match self.machines.vault().get(&self.name, name)? {
+                None => self.next.secrets.get(name).cloned(),
+                value => value,
+            };
+            if !value.is_some_and(|value| has_form(&value, spec)) {
                 missing.push((name, spec));
             }
         }
@@ -136,13 +140,13 @@ impl Run<'_> {
         if !remembered::ssh_config_allowed(paths, options)? {
             return Ok(Outcome::Skipped);
         }
-        ssh::add_host(paths, self.name, &options.program)?;
+        ssh::add_host(paths, &self.name, &options.program)?;
         Ok(Outcome::Done)
     }
 
     /// Undoes [`Self::ssh_config`].
     pub(crate) fn remove_ssh_config(&self) -> Result<Outcome, MachineError> {
-        ssh::remove_host(self.machines.paths(), self.name)?;
+        ssh::remove_host(self.machines.paths(), &self.name)?;
         Ok(Outcome::Done)
     }
 }

@@ -34,7 +34,7 @@ impl Run<'_> {
         let folder = self.folder.flake();
         make_folder(&folder)?;
         our_nix::write(&folder.join("codchi"))?;
-        write_atomic(&folder.join("flake.nix"), flake.render(self.name, user).as_bytes(), 0o600)?;
+        write_atomic(&folder.join("flake.nix"), flake.render(&self.name, user).as_bytes(), 0o600)?;
         let anew: Vec<&str> = flake
             .local_inputs()
             .into_iter()
@@ -50,11 +50,11 @@ impl Run<'_> {
         };
         nix.lock(&folder, &anew, self.cancel).await.map_err(|error| match error {
             NixError::Cancelled => MachineError::Cancelled,
-            error => explain_lock(localise(error, &self.next.copies), &self.definition, self.name),
+            error => explain_lock(localise(error, &self.next.copies), &self.definition, &self.name),
         })?;
         // Only now all inputs are known, and so what there is to choose from.
         if self.choose_outputs(&nix).await? {
-            let text = self.look_at_modules(&plain)?.render(self.name, user);
+            let text = self.look_at_modules(&plain)?.render(&self.name, user);
             write_atomic(&folder.join("flake.nix"), text.as_bytes(), 0o600)?;
         }
         self.next.user = Some(user);

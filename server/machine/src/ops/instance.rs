@@ -27,7 +27,7 @@ impl Run<'_> {
         Ok(self.own_instance().await?.is_some_and(|i| i.state == RunState::Running))
     }
 
-    async fn spec(&self) -> Result<(InstanceSpec, ServerInfo), MachineError> {
+    pub(super) async fn spec(&self) -> Result<(InstanceSpec, ServerInfo), MachineError> {
         if let Some(missing) = missing_sources(&self.definition) {
             return Err(MachineError::User {
                 message: format!("{} is not there, and the machine is to have it", missing.display()),
@@ -38,13 +38,13 @@ impl Run<'_> {
         let volume = match self.definition.store {
             StoreKind::Host => None,
             StoreKind::Instance => {
-                make_folder(&machine_roots(self.machines.paths(), self.name))?;
+                make_folder(&machine_roots(self.machines.paths(), &self.name))?;
                 Some(self.machines.store_volume().await?)
             }
         };
         let host = Host::this();
         let parts = Parts {
-            name: self.name,
+            name: &self.name,
             definition: &self.definition,
             generation: self.target()?,
             server: &server,
@@ -123,6 +123,10 @@ impl Run<'_> {
             // Another instance of this name is none of ours.
             Ok(_) | Err(MachineError::Driver(DriverError::NameTaken { .. })) => return Ok(Outcome::Skipped),
             Err(error) => return Err(error),
+        }
+        if self.stopped_for_a_while() {
+            self.journal.ran = true;
+            self.folder.write_journal(&self.journal)?;
         }
         self.driver().stop(&self.instance, GRACE).await?;
         Ok(Outcome::Done)

@@ -4,7 +4,13 @@
 mod ask;
 mod build;
 mod deliver;
+mod duplicate;
+mod export;
 mod failed;
+mod import;
 mod instance;
 mod outputs;
 mod remove;
+mod rename;
+
+pub(crate) use rename::Original;

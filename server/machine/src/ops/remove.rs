@@ -1,20 +1,26 @@
 //! The last step of a deletion.
 
+use crate::files::remove_folder;
 use crate::run::{Outcome, Run};
-use crate::{MachineError, Scope};
+use crate::{MachineError, Scope, fault};
 
 impl Run<'_> {
     /// [`Step::RemoveState`](crate::Step::RemoveState). The folder goes last: until then the journal in it says that the
     /// deletion goes on.
     pub(crate) fn remove_state(&mut self, secrets: bool) -> Result<Outcome, MachineError> {
         self.remove_ssh_config()?;
+        fault::point("delete/host-block")?;
         if secrets {
-            let scope = Scope::Machine(self.name.clone());
-            for name in self.machines.vault().names()?.remove(&scope).unwrap_or_default() {
-                self.machines.vault().remove(&scope, &name)?;
-            }
+            self.machines.vault().remove_all(&Scope::Machine(self.name.clone()))?;
         }
-        self.folder.remove()?;
+        fault::point("delete/secrets")?;
+        self.remove_folder()?;
         Ok(Outcome::Done)
+    }
+
+    /// Removes the machine's folder and what an import has laid elsewhere.
+    pub(crate) fn remove_folder(&self) -> Result<(), MachineError> {
+        remove_folder(&self.machines.paths().imported(&self.definition.id))?;
+        self.folder.remove()
     }
 }

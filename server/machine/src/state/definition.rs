@@ -53,6 +53,30 @@ impl Definition {
         }
     }
 
+    /// Reads the text of a `machine.toml`, also of an older format. `path` names it in errors.
+    ///
+    /// # Errors
+    /// Where it is damaged, or was written by a newer codchi.
+    pub(crate) fn parse(contents: Vec<u8>, path: &Path) -> Result<Self, MachineError> {
+        let invalid = |message: String| {
+            io_error("Reading", path, std::io::Error::new(std::io::ErrorKind::InvalidData, message))
+        };
+        let text = String::from_utf8(contents).map_err(|e| invalid(e.to_string()))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|e: toml::de::Error| invalid(e.message().into()))?;
+        let version = table.get("version").and_then(toml::Value::as_integer).unwrap_or(0);
+        if version > i64::from(Definition::VERSION) {
+            return Err(MachineError::User {
+                message: format!("{} was written by a newer codchi (format {version})", path.display()),
+                hint: Some("Update codchi.".into()),
+            });
+        }
+        if version == 1 {
+            from_first_format(&mut table);
+        }
+        table.try_into().map_err(|e: toml::de::Error| invalid(e.message().into()))
+    }
+
     /// An id that no other machine has. Not a secret: it only has to differ.
     pub(crate) fn new_id() -> String {
         let random = std::collections::hash_map::RandomState::new();
@@ -123,24 +147,7 @@ impl MachineFolder {
     /// Where it cannot be read, or was written by a newer codchi.
     pub(crate) fn definition(&self) -> Result<Option<Definition>, MachineError> {
         let path = self.definition_path();
-        let Some(contents) = read_optional(&path)? else { return Ok(None) };
-        let invalid = |message: String| {
-            io_error("Reading", &path, std::io::Error::new(std::io::ErrorKind::InvalidData, message))
-        };
-        let text = String::from_utf8(contents).map_err(|e| invalid(e.to_string()))?;
-        let mut table: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| invalid(e.message().into()))?;
-        let version = table.get("version").and_then(toml::Value::as_integer).unwrap_or(0);
-        if version > i64::from(Definition::VERSION) {
-            return Err(MachineError::User {
-                message: format!("{} was written by a newer codchi (format {version})", path.display()),
-                hint: Some("Update codchi.".into()),
-            });
-        }
-        if version == 1 {
-            from_first_format(&mut table);
-        }
-        table.try_into().map(Some).map_err(|e: toml::de::Error| invalid(e.message().into()))
+        read_optional(&path)?.map(|contents| Definition::parse(contents, &path)).transpose()
     }
 
     /// Writes `machine.toml`.

@@ -104,25 +104,33 @@ impl MachineFolder {
         std::fs::read_link(self.profile()).ok().and_then(|link| link_number(&link)).unwrap_or(0)
     }
 
+    /// Makes the profile that of the build `number`.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`].
+    pub(crate) fn point_profile(&self, number: u32) -> Result<(), MachineError> {
+        if self.profile_number() == number {
+            return Ok(());
+        }
+        let profile = self.profile();
+        let fresh = profile.with_file_name(".new-system");
+        remove_file(&fresh)?;
+        std::os::unix::fs::symlink(format!("system-{number}-link"), &fresh)
+            .and_then(|()| std::fs::rename(&fresh, &profile))
+            .map_err(|e| io_error("Writing", &profile, e))
+    }
+
     /// Points the profile back at `current` (nowhere for `None`) and removes the links of builds that never became
     /// current.
     ///
     /// # Errors
     /// [`MachineError::Io`].
     pub(crate) fn reset_profile(&self, current: Option<u32>) -> Result<(), MachineError> {
-        let profile = self.profile();
-        let folder = self.root().join("profile");
         match current {
-            Some(number) if self.profile_number() != number => {
-                let fresh = folder.join(".system-new");
-                remove_file(&fresh)?;
-                std::os::unix::fs::symlink(format!("system-{number}-link"), &fresh)
-                    .and_then(|()| std::fs::rename(&fresh, &profile))
-                    .map_err(|e| io_error("Writing", &profile, e))?;
-            }
-            Some(_) => {}
-            None => remove_file(&profile)?,
+            Some(number) => self.point_profile(number)?,
+            None => remove_file(&self.profile())?,
         }
+        let folder = self.root().join("profile");
         let known: Vec<u32> = self.generations()?.generations.iter().map(|g| g.number).collect();
         let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(()) };
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {

@@ -2,7 +2,8 @@
 
 use super::{Definition, MachineFolder};
 use crate::files::remove_file;
-use crate::{MachineError, Operation, Step};
+use crate::{MachineError, MachineName, Operation, Step};
+use std::path::PathBuf;
 
 /// The operation under way and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -30,6 +31,21 @@ pub(crate) struct Journal {
     /// The text of `flake.lock` before, where the operation may change that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lock: Option<String>,
+    /// For [`Operation::Rename`]: the name it had. For [`Operation::Duplicate`]: the machine it is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<MachineName>,
+    /// For [`Operation::Rename`]: the name it gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<MachineName>,
+    /// Whether the machine ran before; told where the operation stops it for a while.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) ran: bool,
+    /// For [`Operation::Export`]: the file that is being written, under its name of that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<PathBuf>,
+    /// The names of secrets that the operation puts into the vault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) secrets_kept: Vec<String>,
 }
 
 impl Journal {
@@ -44,6 +60,11 @@ impl Journal {
             update: Vec::new(),
             definition: None,
             lock: None,
+            from: None,
+            to: None,
+            ran: false,
+            file: None,
+            secrets_kept: Vec::new(),
         }
     }
 }

@@ -54,10 +54,11 @@ impl Lock {
             }
         }
         let text = format!("{operation} {}\n", std::process::id());
-        file.set_len(0)
-            .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| file.write_all(text.as_bytes()))
-            .map_err(failed)?;
+        // Only told to who comes next, and no reason to fail where a disk is full.
+        let written = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
+        if let Err(error) = written.and_then(|_| file.write_all(text.as_bytes())) {
+            tracing::debug!("who holds the lock of {name} is not written down: {error}");
+        }
         Ok(Self { _file: file })
     }
 

@@ -25,7 +25,7 @@ pub(crate) use lock::{FileLock, Lock};
 pub(crate) use modules::{Module, NixpkgsFrom, personal_sources};
 pub(crate) use runtime::Runtime;
 
-use crate::files::{io_error, read_optional, remove_folder, write_atomic};
+use crate::files::{io_error, read_optional, remove_file, remove_folder, sync_folder, write_atomic};
 use crate::{MachineError, MachineName, Paths};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
@@ -102,6 +102,16 @@ impl MachineFolder {
         remove_folder(&trash)
     }
 
+    /// Moves the folder, so that it is here or there at any time; gives it as it is there.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`], also where there is one already; then it is still here.
+    pub(crate) fn moved(&self, to: &Self) -> Result<Self, MachineError> {
+        std::fs::rename(&self.root, &to.root).map_err(|e| io_error("Moving", &self.root, e))?;
+        sync_folder(&to.root)?;
+        Ok(to.clone())
+    }
+
     fn read_json<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>, MachineError> {
         let path = self.root.join(file);
         let Some(contents) = read_optional(&path)? else { return Ok(None) };
@@ -131,6 +141,43 @@ pub(crate) fn machine_names(paths: &Paths) -> Result<Vec<MachineName>, MachineEr
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     names.sort();
     Ok(names)
+}
+
+/// Removes what processes have left that were killed while they wrote or removed something: of the machine `name`, whose
+/// lock is held, and of machines that nobody is at work on. What cannot be removed is left to the next time.
+pub(crate) fn sweep(paths: &Paths, name: &MachineName) {
+    let is_left = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        [".new-", ".old-"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    let folder = MachineFolder::new(paths, name);
+    // Only then: who merely enters a machine writes a file now and then, without its lock.
+    let own = match folder.root.join("journal.json").exists() {
+        true => vec![folder.root.clone(), folder.flake(), folder.modules(), folder.root.join("profile")],
+        false => Vec::new(),
+    };
+    for path in own.iter().flat_map(|folder| entries(folder)).filter(|path| is_left(path)) {
+        remove(&path);
+    }
+    for path in entries(&paths.data.join("machines")) {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let of = [".removed-", ".new-"].iter().find_map(|prefix| file.strip_prefix(prefix));
+        let Some(of) = of.and_then(|of| of.parse().ok()) else { continue };
+        if of == *name || !Lock::is_held(paths, &of) {
+            remove(&path);
+        }
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+fn remove(path: &Path) {
+    let removed = if path.is_dir() && !path.is_symlink() { remove_folder(path) } else { remove_file(path) };
+    if let Err(error) = removed {
+        tracing::debug!("what was left of an interrupted write stays: {error}");
+    }
 }
 
 /// Seconds since 1970.

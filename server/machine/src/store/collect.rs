@@ -2,7 +2,7 @@
 
 use super::Tell;
 use super::place::{Place, ROOTS, machine_roots};
-use crate::files::remove_file;
+use super::roots::forget_running;
 use crate::instance::{instance_name, own_instance};
 use crate::state::MachineFolder;
 use crate::{CancellationToken, MachineError, MachineName, Machines};
@@ -101,16 +101,6 @@ impl Machines {
             hint: Some(format!("Stop it with `codchi stop {name}`, then try again.")),
         })
     }
-}
-
-/// Removes what a machine has written down of its processes.
-fn forget_running(roots: &Path) -> Result<(), MachineError> {
-    for entry in std::fs::read_dir(roots).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with("running-") {
-            remove_file(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 impl Place<'_> {

@@ -30,7 +30,7 @@ impl Place<'_> {
     async fn fill_from(&self, unpacked: &Unpacked) -> Result<(), MachineError> {
         let bin = format!("{}/bin", unpacked.nix);
         self.write_system(&bin, None).await?;
-        self.driver().start(&self.name).await?;
+        self.boot().await?;
         let nix = |program: &str, arguments: &[&str]| {
             let mut exec: Exec = self.administer(program, arguments.iter().copied());
             exec.command[0] = format!("{bin}/{program}");

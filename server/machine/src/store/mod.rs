@@ -15,6 +15,7 @@ mod nix;
 mod place;
 mod remove;
 mod repair;
+mod roots;
 mod show;
 mod system;
 mod tarball;
@@ -25,6 +26,7 @@ pub use kind::{StoreChoice, StoreKind};
 pub use show::StoreStatus;
 
 pub(crate) use place::{ROOTS, machine_roots, shared_volume};
+pub(crate) use roots::copy_roots;
 
 /// Hears what is under way, e.g. `Starting the store instance`.
 pub(crate) type Tell<'a> = &'a (dyn Fn(&str) + Send + Sync);

@@ -75,6 +75,13 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Whether the owner is mapped, for want of mounts that can be shifted.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.idmap.is_some()
+    }
+}
+
 /// The store instance of a data folder.
 pub(super) struct Place<'a> {
     pub(super) machines: &'a Machines,
@@ -137,6 +144,8 @@ impl<'a> Place<'a> {
         spec.labels.extend([(DATA_LABEL.into(), data), (STATE_LABEL.into(), state.into())]);
         // Builds are shut off from each other and from what is mounted here, which takes namespaces in namespaces.
         spec.config.insert("security.nesting".into(), "true".into());
+        // The daemon does not hear that it is to shut down, and loses nothing where it is ended.
+        spec.config.insert("boot.host_shutdown_timeout".into(), "1".into());
         spec.config.extend(self.access.idmap.clone().map(|map| ("raw.idmap".into(), map)));
         spec
     }

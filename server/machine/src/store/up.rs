@@ -2,6 +2,7 @@
 
 use super::Tell;
 use super::place::{BIN, Place, is_ready};
+use crate::instance::Owner;
 use crate::state::FileLock;
 use crate::{CancellationToken, MachineError, Machines};
 use codchi_driver::{Driver, DriverError, Exec, Process, RunState, Volume};
@@ -159,7 +160,31 @@ impl Place<'_> {
         }
         self.driver().reconfigure(&self.name, &spec).await?;
         self.write_system(BIN, resolver.as_deref()).await?;
-        Ok(self.driver().start(&self.name).await?)
+        self.boot().await
+    }
+
+    /// Starts the instance as it is.
+    pub(super) async fn boot(&self) -> Result<(), MachineError> {
+        self.driver().start(&self.name).await.map_err(|error| self.explain(error))
+    }
+
+    /// The engine's refusal to map the data folder's owner, told so that the person can do something about it.
+    fn explain(&self, error: DriverError) -> MachineError {
+        let owner = Owner::of_data(&self.machines.paths().data);
+        match (&error, owner) {
+            (DriverError::Engine { message, .. }, Ok(owner))
+                if self.access.is_mapped() && owner.is_refused(message) =>
+            {
+                MachineError::User {
+                    message: format!(
+                        "The engine may not give the owner of {} to the store instance: {message}",
+                        self.machines.paths().data.display()
+                    ),
+                    hint: Some(format!("Add {} and restart the engine.", owner.subordinate_ids())),
+                }
+            }
+            _ => error.into(),
+        }
     }
 
     /// Waits until the daemon answers.

@@ -113,8 +113,8 @@ impl Fake {
 /// What stands for the root file system of every instance.
 const ARCHIVE: &[u8] = b"everything in it";
 
-fn failure(action: &str, error: &std::io::Error) -> DriverError {
-    DriverError::Engine { action: action.into(), message: error.to_string() }
+fn failure(action: &str, source: std::io::Error) -> DriverError {
+    DriverError::Archive { action: action.into(), source }
 }
 
 fn public(name: &str, instance: &FakeInstance) -> Instance {
@@ -194,7 +194,13 @@ impl Driver for Fake {
 
     async fn rename(&self, name: &InstanceName, to: &InstanceName) -> Result<(), DriverError> {
         self.call(&format!("rename {name} {to}")).await?;
+        if self.change(name, |i| i.state)? != RunState::Stopped {
+            return Err(DriverError::StillRunning { name: name.to_string() });
+        }
         let mut inner = self.inner.lock().unwrap();
+        if inner.instances.contains_key(to.as_str()) {
+            return Err(DriverError::NameTaken { name: to.to_string() });
+        }
         let instance = inner.instances.remove(name.as_str());
         let instance = instance.ok_or_else(|| DriverError::NotFound { name: name.to_string() })?;
         inner.instances.insert(to.to_string(), instance);
@@ -208,6 +214,9 @@ impl Driver for Fake {
         spec: &InstanceSpec,
     ) -> Result<(), DriverError> {
         self.change(from, |_| ())?;
+        if self.get(to.as_str()).is_some() {
+            return Err(DriverError::NameTaken { name: to.to_string() });
+        }
         self.create(to, spec).await
     }
 
@@ -217,7 +226,10 @@ impl Driver for Fake {
         archive: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Result<(), DriverError> {
         self.call(&format!("export {name}")).await?;
-        archive.write_all(ARCHIVE).await.map_err(|e| failure("export", &e))
+        if self.change(name, |i| i.state)? != RunState::Stopped {
+            return Err(DriverError::StillRunning { name: name.to_string() });
+        }
+        archive.write_all(ARCHIVE).await.map_err(|e| failure("export", e))
     }
 
     async fn import(
@@ -228,9 +240,12 @@ impl Driver for Fake {
         size: u64,
     ) -> Result<(), DriverError> {
         let mut bytes = Vec::new();
-        archive.read_to_end(&mut bytes).await.map_err(|e| failure("import", &e))?;
+        archive.read_to_end(&mut bytes).await.map_err(|e| failure("import", e))?;
         if bytes != ARCHIVE || size != ARCHIVE.len() as u64 {
-            return Err(failure("import", &std::io::Error::other("not what was exported")));
+            return Err(failure("import", std::io::Error::other("not what was exported")));
+        }
+        if self.get(name.as_str()).is_some() {
+            return Err(DriverError::NameTaken { name: name.to_string() });
         }
         self.create(name, spec).await
     }

@@ -5,7 +5,7 @@ use super::{Ears, paths};
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, NixpkgsFrom, Runtime};
 use crate::{
     CancellationToken, CreateRequest, Discard, Event, ExecRequest, MachineError, MachineName, MachineState,
-    Machines, ModuleSource, Operation, Options, SourceKind, Step, StepState,
+    Machines, ModuleSource, Operation, Options, Scope, Secret, SourceKind, Step, StepState,
 };
 use codchi_driver::{DriverKind, RunState, Stdio};
 use std::path::PathBuf;
@@ -340,6 +340,7 @@ async fn a_taken_name_is_refused_before_anything_is_made() {
 async fn an_interrupted_creation_is_undone_by_whatever_comes_next() {
     for next in ["start", "delete"] {
         let world = World::with_machine(RunState::Running);
+        std::fs::remove_file(world.state().root().join("generations.json")).unwrap();
         world.interrupted(Operation::Create, &[Step::Build, Step::CreateInstance, Step::StartInstance]);
         let (state, problems) = world.only_status().await;
         assert_eq!(state, MachineState::Interrupted);
@@ -348,6 +349,67 @@ async fn an_interrupted_creation_is_undone_by_whatever_comes_next() {
         assert_eq!(result.is_ok(), next == "delete");
         assert!(world.driver.get(A).is_none() && !world.state().exists());
     }
+}
+
+#[tokio::test]
+async fn a_creation_that_ended_before_its_journal_did_is_one() {
+    let world = World::with_machine(RunState::Running);
+    world.interrupted(Operation::Create, &[Step::Build, Step::CreateInstance, Step::SshConfig]);
+    world.start().await.unwrap();
+    assert!(world.driver.get(A).is_some());
+    assert_eq!(world.state().journal().unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_instance_that_an_interrupted_rebuild_may_have_made_stays() {
+    let world = World::with_machine(RunState::Stopped);
+    let journal = Journal {
+        current: Some(2),
+        begun: vec![Step::Lock, Step::Build, Step::CreateInstance],
+        ..Journal::new(Operation::Rebuild)
+    };
+    world.state().write_journal(&journal).unwrap();
+    world.start().await.unwrap();
+    assert_eq!(world.driver.get(A).unwrap().init, "/nix/store/2/init");
+}
+
+#[tokio::test]
+async fn a_deletion_with_secrets_takes_them_also_where_one_without_was_interrupted() {
+    let world = World::with_machine(RunState::Running);
+    let value = Secret::new("value").unwrap();
+    let scope = Scope::Machine(World::name());
+    world.machines.vault().set(&scope, "TOKEN", &value).unwrap();
+    world.driver.fail("delete");
+    world.delete().await.unwrap_err();
+    world.driver.heal();
+    world.machines.delete(&World::name(), true, &world.ears, &world.cancel).await.unwrap();
+    assert!(world.machines.vault().names().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_machine_of_a_newer_codchi_can_be_deleted_whatever_was_interrupted() {
+    let world = World::with_machine(RunState::Running);
+    std::fs::write(world.state().root().join("machine.toml"), "version = 99\n").unwrap();
+    world.interrupted(Operation::Rebuild, &[Step::Build]);
+    world.start().await.unwrap_err();
+    world.delete().await.unwrap();
+    assert!(world.driver.get(A).is_none() && !world.state().exists());
+}
+
+#[tokio::test]
+async fn what_killed_processes_have_left_goes_with_the_next_operation() {
+    let world = World::with_machine(RunState::Running);
+    let machines = world.machines.paths().data.join("machines");
+    for left in [".removed-b/flake", ".new-c", "a/.new-Xy", "a/profile/.new-system"] {
+        std::fs::create_dir_all(machines.join(left)).unwrap();
+    }
+    world.interrupted(Operation::Rebuild, &[Step::Lock]);
+    world.stop().await.unwrap();
+    let left = |folder: &std::path::Path| {
+        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with('.')).count()
+    };
+    assert_eq!([&machines, &machines.join("a"), &machines.join("a/profile")].map(|f| left(f)), [0, 0, 0]);
 }
 
 #[tokio::test]
