@@ -284,6 +284,18 @@ mod tests {
     }
 
     #[test]
+    fn only_the_store_of_a_store_instance_is_said() {
+        let text = |store| {
+            let definition = Definition { store, ..definition(Vec::new()) };
+            let (home, folder, pin) = (Path::new("/h"), Path::new("/m"), Path::new("/p"));
+            let flake = Flake::new(&definition, home, folder, pin, &|_| false).unwrap();
+            flake.render(&"hello".parse().unwrap(), User { uid: 1, gid: 1 })
+        };
+        assert!(text(StoreKind::Instance).contains("    store = \"instance\";\n"));
+        assert!(!text(StoreKind::Host).contains("store"));
+    }
+
+    #[test]
     fn nixpkgs_is_the_shared_one_or_that_of_a_module() {
         let mut definition = definition(vec![source(SourceKind::Git("git+https://host/a".into()), None)]);
         let name: MachineName = "hello".parse().unwrap();

@@ -405,6 +405,36 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_in_the_store_instance_has_its_volume_read_only_and_a_folder_to_write_down_what_it_uses() {
+        let data = tempfile::tempdir().unwrap();
+        let definition = Definition::new("7".into(), DriverKind::Lxd);
+        let generation = Generation { toplevel: "/nix/store/system".into(), ..Generation::default() };
+        let host = Host { root: data.path().into(), environment: BTreeMap::new() };
+        let volume = Volume { pool: "fast".into(), used: None };
+        for idmapped_mounts in [true, false] {
+            let (name, server) = ("a".parse().unwrap(), server(idmapped_mounts));
+            let parts = Parts {
+                name: &name,
+                definition: &definition,
+                generation: &generation,
+                server: &server,
+                host: &host,
+                data: data.path(),
+                volume: Some(&volume),
+            };
+            let spec = spec(&parts).unwrap();
+            let Device::Volume { pool, path, read_only, .. } = &spec.devices["nix-store"] else {
+                panic!("{:?}", spec.devices)
+            };
+            assert_eq!((pool.as_str(), path.as_str(), *read_only), ("fast", "/nix", true));
+            let Device::Disk { source, read_only, .. } = &spec.devices["store-roots"] else { panic!() };
+            assert_eq!((source, *read_only), (&data.path().join("machines/a/roots"), false));
+            // A volume that cannot be shifted is shared by those that map ids alike.
+            assert_eq!(spec.config.contains_key("raw.idmap"), !idmapped_mounts);
+        }
+    }
+
+    #[test]
     fn without_idmapped_mounts_the_owner_is_mapped() {
         let spec = spec_with(Manifest::default(), false, &[]);
         assert!(matches!(&spec.devices["project"], Device::Disk { read_only: false, shift: false, .. }));

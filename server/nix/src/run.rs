@@ -246,6 +246,49 @@ fn parse<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<T, NixError> {
 mod tests {
     use super::*;
 
+    /// A program that is given with its arguments, in order, what else is to be run: it says what that is.
+    fn elsewhere(folder: &Path, script: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = folder.join("elsewhere");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program
+    }
+
+    #[tokio::test]
+    async fn a_nix_that_is_somewhere_else_is_told_what_this_one_would_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "shift 2\ncase \"$*\" in\n'nix --version') echo 'nix (Nix) 2.24.9' ;;\n\
+                      *) printf '{\"said\":\"%s\"}' \"$1 ${9}\" ;;\nesac";
+        let nix = Nix::through(elsewhere(folder.path(), script), ["exec", "--"]).await.unwrap();
+        assert_eq!(nix.version(), Version(2, 24));
+        let said: serde_json::Value = nix.eval("path:/f#x", &CancellationToken::new()).await.unwrap();
+        assert_eq!(said["said"], "nix --no-write-lock-file");
+        let instantiate = nix.instantiate();
+        let words: Vec<_> = instantiate.as_std().get_args().collect();
+        assert_eq!(words, ["exec", "--", "nix-instantiate"]);
+    }
+
+    #[tokio::test]
+    async fn what_runs_somewhere_else_is_asked_to_end_where_the_run_is_cancelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let note = folder.path().join("ended");
+        let script = format!(
+            "shift 2\n[ \"$*\" != 'nix --version' ] || {{ echo 'nix (Nix) 2.24.9'; exit; }}\n\
+             trap 'echo >{}; exit 1' TERM\nsleep 60 & wait",
+            note.display()
+        );
+        let nix = Nix::through(elsewhere(folder.path(), &script), ["exec", "--"]).await.unwrap();
+        let cancel = CancellationToken::new();
+        let cancelled = cancel.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            cancelled.cancel();
+        });
+        let error = nix.eval::<serde_json::Value>("path:/f#x", &cancel).await.unwrap_err();
+        assert!(matches!(error, NixError::Cancelled) && note.exists(), "{error}");
+    }
+
     #[test]
     fn inputs_are_updated_in_the_way_that_the_version_knows() {
         let arguments =

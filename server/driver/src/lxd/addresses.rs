@@ -50,13 +50,17 @@ impl Subnet {
         (8..=30).contains(&subnet.prefix).then_some(subnet)
     }
 
-    /// The highest address that nobody has: what is given out on request begins with the lowest.
-    fn free(self, taken: &[Ipv4Addr]) -> Option<Ipv4Addr> {
+    /// An address that nobody has, of the upper half: what is given out on request begins with the lowest. `name` says where
+    /// to begin, so that two who look at once seldom find the same.
+    fn free(self, taken: &[Ipv4Addr], name: &str) -> Option<Ipv4Addr> {
         let hosts = u32::MAX >> self.prefix;
         let first = u32::from(self.gateway) & !hosts;
-        // The last address means all of them.
-        let candidates = (1..hosts).rev().map(|host| Ipv4Addr::from(first | host));
-        candidates.take(1000).find(|address| *address != self.gateway && !taken.contains(address))
+        // The first address is the network's, the last one means all.
+        let (low, count) = (hosts / 2 + 1, hosts - (hosts / 2 + 1));
+        let begin = name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let mut candidates =
+            (0..count.min(1000)).map(|step| Ipv4Addr::from(first | (low + begin.wrapping_add(step) % count)));
+        candidates.find(|address| *address != self.gateway && !taken.contains(address))
     }
 }
 
@@ -87,7 +91,7 @@ impl Transport {
         let address = |lease: &Lease| lease.address.parse::<Ipv4Addr>().ok();
         let own = leases.iter().filter(|lease| lease.hostname == name.as_str()).find_map(address);
         let taken: Vec<Ipv4Addr> = leases.iter().filter_map(address).collect();
-        let Some(address) = own.or_else(|| subnet.free(&taken)) else { return Ok(None) };
+        let Some(address) = own.or_else(|| subnet.free(&taken, name.as_str())) else { return Ok(None) };
         // So that nobody else gets it.
         keys.insert("ipv4.address".into(), address.to_string());
         let lxc = format!(
@@ -107,14 +111,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_address_that_nobody_has_is_given() {
+    fn an_address_that_nobody_has_is_given() {
         let subnet = Subnet::parse("10.1.2.1/24").unwrap();
         let address = |last| Ipv4Addr::new(10, 1, 2, last);
-        assert_eq!(subnet.free(&[]), Some(address(254)));
-        assert_eq!(subnet.free(&[address(254), address(253)]), Some(address(252)));
+        let found = subnet.free(&[], "codchi-store-1").unwrap();
+        assert_eq!(subnet.free(&[], "codchi-store-1"), Some(found));
+        assert_ne!(subnet.free(&[], "codchi-store-2"), Some(found));
+        assert!(found.octets()[3] >= 128);
+        // All of the upper half are found, and nothing else.
+        let mut taken = Vec::new();
+        while let Some(found) = subnet.free(&taken, "x") {
+            taken.push(found);
+        }
+        taken.sort();
+        assert_eq!(taken, (128..255).map(address).collect::<Vec<_>>());
         let small = Subnet::parse("10.1.2.2/30").unwrap();
-        assert_eq!(small.free(&[]), Some(address(1)), "not the bridge's own");
-        assert_eq!(small.free(&[address(1)]), None);
+        assert_eq!(small.free(&[], "x"), None, "not the bridge's own");
         for none in ["none", "auto", "10.1.2.1", "10.1.2.1/31", "fd42::1/64"] {
             assert_eq!(Subnet::parse(none), None, "{none}");
         }
