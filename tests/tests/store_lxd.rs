@@ -383,3 +383,48 @@ fn empty_tarball(path: &Path) -> String {
     archive.finish().unwrap();
     path.display().to_string()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_in_a_git_repository_is_fetched_in_the_store_instance() {
+    let world = World::new().await;
+    let machine = world.machine.as_str();
+    // Where the store instance sees it.
+    let repository = world.path("data/codchi/repository");
+    fs::create_dir_all(&repository).unwrap();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.current_dir(&repository).args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(arguments);
+        assert!(git.stdout(std::process::Stdio::null()).status().unwrap().success(), "{arguments:?}");
+    };
+    let module = "{ ... }: { environment.etc.greeting.text = \"from git\"; }\n";
+    fs::write(repository.join("codchi.nix"), module).unwrap();
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message=first"]);
+
+    let url = format!("git+file://{}?ref=main", repository.display());
+    world.codchi(&["create", &url, "--name", machine, "--yes"]);
+    assert_eq!(world.inside("cat /etc/greeting; pwd"), "from git/home/codchi");
+
+    // Its user works there, and Nix with it.
+    world.inside(&World::built("build -o kept", "first"));
+    world.kept("kept");
+
+    // What was fetched for Nix is kept as well.
+    world.codchi(&["store", "gc", "--yes"]);
+    fs::write(repository.join("codchi.nix"), module.replace("from git", "newer")).unwrap();
+    git(&["commit", "--quiet", "--all", "--message=second"]);
+    world.codchi(&["update", machine, "--rebuild", "--yes"]);
+    assert_eq!(world.inside("cat /etc/greeting; echo; ./kept/bin/busybox echo built"), "newer\nbuilt");
+
+    // Under another name, and as a copy, it keeps what it has.
+    let (renamed, copy) = (format!("{machine}-b"), format!("{machine}-c"));
+    world.codchi(&["rename", machine, &renamed]);
+    world.codchi(&["duplicate", &renamed, &copy]);
+    world.codchi(&["delete", &renamed, "--yes"]);
+    world.codchi(&["store", "gc", "--yes"]);
+    let printed =
+        world.run(&["exec", &copy, "--", "sh", "-c", "cat /etc/greeting; ./kept/bin/busybox echo built"]);
+    assert_eq!(text(&printed.stdout).trim(), "newerbuilt", "{}", text(&printed.stderr));
+    world.codchi(&["delete", &copy, "--yes"]);
+}

@@ -19,6 +19,7 @@ mod roots;
 mod show;
 mod system;
 mod tarball;
+mod tools;
 mod up;
 
 pub use collect::Collected;
@@ -27,6 +28,7 @@ pub use show::StoreStatus;
 
 pub(crate) use place::{ROOTS, machine_roots, shared_volume};
 pub(crate) use roots::copy_roots;
+pub(crate) use tools::needs_git;
 
 /// Hears what is under way, e.g. `Starting the store instance`.
 pub(crate) type Tell<'a> = &'a (dyn Fn(&str) + Send + Sync);

@@ -1,5 +1,6 @@
 //! Where the store instance is, what it is made of, and how programs run in it.
 
+use super::tools::programs;
 use crate::files::make_folder;
 use crate::instance::{Owner, can_be_shifted};
 use crate::{MachineError, MachineName, Machines, Paths};
@@ -162,7 +163,7 @@ impl<'a> Place<'a> {
             uid: self.access.uid,
             gid: self.access.gid,
             cwd: Some(HOME.into()),
-            environment: environment(),
+            environment: environment(self.machines.paths()),
             stdio: Stdio::Piped,
         }
     }
@@ -185,10 +186,11 @@ pub(super) fn is_ready(labels: &BTreeMap<String, String>) -> bool {
 }
 
 /// The environment of Nix in the store instance. Nothing of ours: it might hold a secret, and the engine sees it.
-fn environment() -> BTreeMap<String, String> {
+fn environment(paths: &Paths) -> BTreeMap<String, String> {
+    let path = format!("{BIN}:{}", programs(paths).display());
     let variables = [
         ("HOME", HOME),
-        ("PATH", BIN),
+        ("PATH", &path),
         ("NIX_REMOTE", "daemon"),
         ("GIT_TERMINAL_PROMPT", "0"),
         ("LANG", "C.UTF-8"),
