@@ -298,6 +298,12 @@ async fn a_store_that_was_damaged_is_repaired() {
     world.inside(&World::built("build --no-link", "third"));
     assert_eq!(world.driver.instance(&instance).await.unwrap().unwrap().state, RunState::Running);
 
+    // Another Nix (here the same) takes over, and all stays.
+    let updated = world.codchi(&["store", "update"]);
+    assert!(updated.contains("runs Nix 2."), "{updated}");
+    assert_eq!(world.inside("./kept/bin/busybox echo built"), "built");
+    world.inside(&World::built("build --no-link", "fifth"));
+
     // A path that is not what it was.
     let path = world.inside("readlink kept");
     let kind = FileKind::File(b"something else".to_vec().into());

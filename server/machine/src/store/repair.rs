@@ -33,6 +33,31 @@ impl Machines {
     }
 }
 
+impl Machines {
+    /// Takes the Nix that is configured, or that this codchi brings, in the place of the one that the store instance has. What
+    /// is in the store stays.
+    ///
+    /// # Errors
+    /// Any; the store instance then runs the Nix that it had as soon as something needs it.
+    pub async fn update_store(&self, tell: Tell<'_>, cancel: &CancellationToken) -> Result<(), MachineError> {
+        let place = Place::find(self).await?;
+        let _lock = self.store_lock(cancel).await?;
+        let updated = async {
+            let Some(volume) = self.driver().volume(&place.name).await? else {
+                return place.up(tell, cancel).await;
+            };
+            self.driver().delete(&place.name).await?;
+            place.fill(&volume, tell, cancel).await?;
+            place.make(&volume).await?;
+            place.answers().await
+        };
+        tokio::select! {
+            updated = updated => updated,
+            () = cancel.cancelled() => Err(MachineError::Cancelled),
+        }
+    }
+}
+
 impl Place<'_> {
     /// What is wrong with paths of the store.
     async fn verify(&self, replace: bool) -> Result<Vec<String>, MachineError> {

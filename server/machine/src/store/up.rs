@@ -142,7 +142,7 @@ impl Place<'_> {
     }
 
     /// Creates the instance around the volume, and starts it.
-    async fn make(&self, volume: &Volume) -> Result<(), MachineError> {
+    pub(super) async fn make(&self, volume: &Volume) -> Result<(), MachineError> {
         self.driver().create(&self.name, &self.spec(volume)).await?;
         self.start(volume).await
     }
@@ -181,6 +181,17 @@ impl Place<'_> {
                         self.machines.paths().data.display()
                     ),
                     hint: Some(format!("Add {} and restart the engine.", owner.subordinate_ids())),
+                }
+            }
+            // LXD's words; the kernel can do it, and the file system of the pool cannot.
+            (DriverError::Engine { message, .. }, _)
+                if !self.access.is_mapped() && message.contains("idmapping abilities") =>
+            {
+                MachineError::User {
+                    message: format!("The storage pool cannot hold a store that instances share: {message}"),
+                    hint: Some(
+                        "Let the root disk of the engine's default profile lie in a pool on btrfs, ext4 or xfs.".into(),
+                    ),
                 }
             }
             _ => error.into(),
