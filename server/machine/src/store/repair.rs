@@ -26,10 +26,7 @@ impl Machines {
             tell("Comparing all that is in the store with its digests");
             place.verify(replace).await
         };
-        tokio::select! {
-            repaired = repaired => repaired,
-            () = cancel.cancelled() => Err(MachineError::Cancelled),
-        }
+        place.unless_cancelled(repaired, cancel).await
     }
 }
 
@@ -51,10 +48,7 @@ impl Machines {
             place.make(&volume).await?;
             place.answers().await
         };
-        tokio::select! {
-            updated = updated => updated,
-            () = cancel.cancelled() => Err(MachineError::Cancelled),
-        }
+        place.unless_cancelled(updated, cancel).await
     }
 }
 
