@@ -21,6 +21,12 @@ pub struct Person {
 pub struct State(BTreeMap<String, String>);
 
 impl State {
+    /// Whether there is something at a place that begins with `prefix`.
+    #[must_use]
+    pub fn has(&self, prefix: &str) -> bool {
+        self.0.keys().any(|key| key.starts_with(prefix))
+    }
+
     /// Where this one differs from `other`, a line for each.
     #[must_use]
     pub fn difference(&self, other: &Self) -> String {
@@ -146,6 +152,16 @@ impl Person {
     pub fn says_unknown(&self, arguments: &[&str]) -> bool {
         let output = self.command(arguments).output().unwrap();
         String::from_utf8_lossy(&output.stderr).contains("There is no machine")
+    }
+
+    /// Whether an operation has left its journal.
+    ///
+    /// # Panics
+    /// Where that cannot be seen.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        let machines = fs::read_dir(self.data().join("machines")).into_iter().flatten();
+        machines.into_iter().any(|machine| machine.unwrap().path().join("journal.json").exists())
     }
 
     /// Sets the secret that the module requires.

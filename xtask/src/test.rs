@@ -56,6 +56,7 @@ fn prepare() -> Result<()> {
         apt::Program("chromium", "chromium"),
         apt::Program("rsync", "rsync"),
         apt::Program("busybox", "busybox-static"),
+        apt::Program("faketime", "faketime"),
         apt::Program("dbus-run-session", "dbus-daemon"),
         apt::Program("gnome-keyring-daemon", "gnome-keyring"),
     ])?;
