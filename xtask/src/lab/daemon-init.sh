@@ -1,6 +1,6 @@
 #!/bin/bash
 # Pid 1 of the lab daemon's namespaces. Needs DAEMON (the program), RUN (scratch folder), LOG (the daemon's log), SHIM
-# (library to preload) and OWNERS (host user ids that instances may map one to one) in its environment. Ends when the
+# (library to preload, or nothing) and OWNERS (host user ids that instances may map one to one) in its environment. Ends when the
 # daemon ends, and with it, being pid 1, everything the daemon ever started.
 
 # The network namespace is a new one, and only a sysfs mounted from inside shows its interfaces; the cgroups that are

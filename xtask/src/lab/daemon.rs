@@ -9,6 +9,7 @@
 //! one. Needs root and a Debian; what is missing is installed.
 
 use super::engine::{Engine, Running};
+use super::incus;
 use crate::process::output;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
@@ -40,8 +41,9 @@ impl Lab {
         let lab = std::path::absolute(lab)?;
         let folder = engine.words().folder;
         let (dir, conf) = (lab.join(folder), lab.join(format!("{folder}-conf")));
-        let running = Running { engine, dir, conf, programs: None };
-        Ok(Self { running, run: lab.join(format!("{folder}-run")) })
+        let run = lab.join(format!("{folder}-run"));
+        let programs = incus::programs_in(&run);
+        Ok(Self { running: Running { engine, dir, conf, programs }, run })
     }
 
     fn name(&self) -> &'static str {
@@ -136,7 +138,12 @@ pub(crate) fn up(lab: &Path, engine: Engine, cache: &Path) -> Result<Running> {
     reachable_for_everyone(&lab.run)?;
     let _lock = lab.lock()?;
 
-    lab.running.programs = engine.install(cache, if has_btrfs() { &["btrfs-progs"] } else { &[] })?;
+    let programs = engine.install(cache, if has_btrfs() { &["btrfs-progs"] } else { &[] })?;
+    if let Some(programs) = programs
+        && lab.running.programs.is_none()
+    {
+        lab.running.programs = Some(incus::within_reach(&programs, &lab.run)?);
+    }
     if lab.daemon().is_none() {
         start(&lab)?;
     }
@@ -151,14 +158,13 @@ pub(crate) fn up(lab: &Path, engine: Engine, cache: &Path) -> Result<Running> {
 
 /// Stops what [`up`] started of `engine` in `lab`, and removes its state; nothing running is fine. Fails where anything
 /// is left behind on the host.
-pub(crate) fn down(lab: &Path, engine: Engine, cache: &Path) -> Result<()> {
-    let mut lab = Lab::new(lab, engine)?;
+pub(crate) fn down(lab: &Path, engine: Engine) -> Result<()> {
+    let lab = Lab::new(lab, engine)?;
     if !lab.run.exists() {
         return Ok(());
     }
     let lock = lab.lock()?;
     if let Some(daemon) = lab.daemon() {
-        lab.running.programs = engine.install(cache, &[])?;
         let asked = output(&mut lab.admin(&["shutdown", "--timeout", "10"]));
         if asked.is_err() || !daemon.ended_within(Duration::from_secs(10)) {
             eprintln!("{} does not shut down by itself: killing process {}", lab.name(), daemon.pid);
@@ -203,7 +209,7 @@ fn has_btrfs() -> bool {
 }
 
 fn start(lab: &Lab) -> Result<()> {
-    let shim = build_shim(lab)?;
+    let shim = if lab.running.engine == Engine::Lxd { Some(build_shim(lab)?) } else { None };
     let init = lab.run.join("init");
     write_executable(&init, INIT)?;
     let log = lab.run.join("daemon.log");
@@ -218,7 +224,7 @@ fn start(lab: &Lab) -> Result<()> {
         .env("DAEMON", lab.running.engine.words().daemon)
         .env("RUN", &lab.run)
         .env("LOG", &log)
-        .env("SHIM", &shim)
+        .env("SHIM", shim.unwrap_or_default())
         .env("OWNERS", owners(lab)?)
         .stdout(printed.try_clone()?)
         .stderr(printed)

@@ -35,22 +35,38 @@ pub(crate) fn prepare(cache: &Path) -> Result<PathBuf> {
     if complete.exists() {
         return Ok(bin);
     }
-    apt::programs(&[Program("patchelf", "patchelf")])?;
     crate::say(format!("Unpacking the Incus of Debian {SUITE} (apt)"));
     let release = Release::new(&folder, SUITE)?;
     let mut packages = release.apt_get();
     quietly(packages.current_dir(folder.join("archives")).arg("download").args(PACKAGES))
         .context("fetching Incus")?;
     release.unpack(&root)?;
-    let daemon = root.join("usr/libexec/incus/incusd");
+    symlink("../libexec/incus/incusd", bin.join("incusd"))?;
+    fs::write(complete, "")?;
+    Ok(bin)
+}
+
+/// Copies what [`prepare`] gave into `folder`, with the way to its libraries: the daemon runs parts of itself as users of
+/// instances, who must get through to both. Gives what is there then.
+pub(super) fn within_reach(programs: &Path, folder: &Path) -> Result<PathBuf> {
+    let copy = folder.join("programs");
+    let usr = programs.parent().context("the programs are in no folder")?;
+    quietly(Command::new("cp").args(["--recursive", "--no-dereference"]).arg(usr).arg(&copy))?;
+    apt::programs(&[Program("patchelf", "patchelf")])?;
+    // An absolute path: one from where the program is does not count where a user gains rights.
     quietly(
         Command::new("patchelf")
             .args(["--force-rpath", "--set-rpath"])
-            .arg(root.join("usr/lib/x86_64-linux-gnu"))
-            .arg(&daemon),
+            .arg(copy.join("lib/x86_64-linux-gnu"))
+            .arg(copy.join("libexec/incus/incusd")),
     )?;
-    symlink(&daemon, bin.join("incusd"))?;
-    output(Command::new(bin.join("incusd")).arg("--version")).context("trying it")?;
-    fs::write(complete, "")?;
+    let bin = copy.join("bin");
+    output(Command::new(bin.join("incusd")).arg("--version")).context("trying Incus")?;
     Ok(bin)
+}
+
+/// What [`within_reach`] has put into `folder`.
+pub(super) fn programs_in(folder: &Path) -> Option<PathBuf> {
+    let bin = folder.join("programs/bin");
+    bin.exists().then_some(bin)
 }

@@ -52,7 +52,7 @@ impl Command {
             }
             Self::Down => {
                 for engine in Engine::ALL {
-                    daemon::down(&standing_folder(), engine, &cache())?;
+                    daemon::down(&standing_folder(), engine)?;
                 }
             }
         }
@@ -101,7 +101,7 @@ impl Lab {
         if !self.folder.exists() {
             return Ok(());
         }
-        daemon::down(&self.folder, self.engine, &cache())
+        daemon::down(&self.folder, self.engine)
             .with_context(|| format!("stopping {}", self.engine.words().name))
     }
 }
