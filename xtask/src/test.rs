@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold, each stage with its time, and one sum at the end.
 
-use crate::lab::{self, Lab, code_server};
+use crate::lab::{self, Engine, Lab, code_server};
 use crate::process::{cargo, each_line, quietly};
 use crate::{Done, apt, demo, package, repository, say};
 use anyhow::{Context as _, Result, bail};
@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
+
+/// The tests that run on LXD and on Incus.
+const ENGINE_TESTS: [&str; 6] = ["boot", "driver", "driver_copies", "generations", "main_job", "modules"];
 
 /// Checks and tests everything.
 #[derive(clap::Args)]
@@ -42,6 +45,7 @@ impl Test {
                 }
             });
             tally.stage("Real engines", real_engines);
+            tally.stage("Incus", incus);
         }
         println!("{} passed, {} failed", tally.passed, tally.failed);
         if tally.failed > 0 {
@@ -61,6 +65,7 @@ fn prepare() -> Result<()> {
         apt::Program("gnome-keyring-daemon", "gnome-keyring"),
     ])?;
     code_server::install(&lab::cache())?;
+    lab::incus::prepare(&lab::cache())?;
     lab::prepare_nix().map(drop)
 }
 
@@ -102,7 +107,7 @@ fn nix_files_parse() -> Result<()> {
 }
 
 fn real_engines(tally: &mut Tally) -> Result<()> {
-    let lab = Lab::new();
+    let lab = Lab::new(Engine::Lxd);
     let mut environment = lab.up()?;
     let binary = package::binary(false)?;
     environment.insert("CODCHI_BIN", binary.display().to_string());
@@ -115,6 +120,19 @@ fn real_engines(tally: &mut Tally) -> Result<()> {
         lab.down()?;
         no_process_left(&binary)
     });
+    Ok(())
+}
+
+/// The tests whose subject is the engine, once more: all that is different there is below the driver.
+fn incus(tally: &mut Tally) -> Result<()> {
+    let lab = Lab::new(Engine::Incus);
+    let environment = lab.up()?;
+    tally.stage("Rust tests with Incus", |tally| {
+        let mut arguments = vec!["--package", "codchi-tests", "--features", "lab"];
+        arguments.extend(ENGINE_TESTS.iter().flat_map(|test| ["--test", test]));
+        tally.cargo_test(&arguments, &environment)
+    });
+    tally.check("nothing is left of Incus", || lab.down());
     Ok(())
 }
 
