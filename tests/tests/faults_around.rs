@@ -4,38 +4,13 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_tests::person::Person;
-use rustix::process::{Pid, Signal, kill_process};
+use codchi_tests::person::{Person, Stopped};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A process that stopped itself at a fault point.
-struct Stopped(Child);
-
-impl Stopped {
-    fn at(person: &Person, arguments: &[&str], place: &str) -> Self {
-        let mut command = person.command(arguments);
-        command.env("CODCHI_FAULT", format!("stop:{place}")).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().unwrap();
-        let stat = PathBuf::from(format!("/proc/{}/stat", child.id()));
-        let end = Instant::now() + Duration::from_secs(60);
-        while !fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")) {
-            assert!(Instant::now() < end, "it does not come to {place}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Self(child)
-    }
-
-    fn go_on(self) -> Output {
-        kill_process(Pid::from_child(&self.0), Signal::CONT).unwrap();
-        self.0.wait_with_output().unwrap()
-    }
 }
 
 #[test]
@@ -44,7 +19,7 @@ fn of_two_processes_on_one_machine_the_second_is_told_who_is_at_work() {
     person.create();
     let before = person.state();
     let first = Stopped::at(&person, &["rebuild", "NAME"], "rebuild/Evaluate/begun");
-    let pid = first.0.id();
+    let pid = first.id();
     for second in [
         &["rebuild", "NAME"][..],
         &["stop", "NAME"],

@@ -18,12 +18,23 @@ pub(crate) struct Test {
     /// Only what needs no engine: formatting, lints, unit tests.
     #[arg(long)]
     fast: bool,
+    /// Only one suite, with all that it prints
+    suite: Option<Suite>,
+}
+
+/// What can be run alone.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Suite {
+    /// Kills and fails each operation at each of its steps; prints what came of it.
+    Faults,
 }
 
 impl Test {
     pub(crate) fn run(self) -> Done {
         let mut tally = Tally::default();
-        if self.fast {
+        if let Some(Suite::Faults) = self.suite {
+            tally.stage("Faults", faults);
+        } else if self.fast {
             static_stages(&mut tally);
             tally.stage("Rust tests without engines", |tally| {
                 tally.cargo_test(&["--workspace"], &BTreeMap::new())
@@ -121,6 +132,15 @@ fn real_engines(tally: &mut Tally) -> Result<()> {
         no_process_left(&binary)
     });
     Ok(())
+}
+
+fn faults(tally: &mut Tally) -> Result<()> {
+    lab::announce();
+    let lab = Lab::new(Engine::Lxd);
+    let environment = lab.up()?;
+    let test = ["--package", "codchi-tests", "--features", "lab", "--test", "faults", "--", "--nocapture"];
+    tally.cargo_test(&test, &environment)?;
+    lab.down()
 }
 
 /// The tests whose subject is the engine, once more: all that is different there is below the driver.

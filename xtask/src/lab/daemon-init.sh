@@ -22,8 +22,15 @@ for file in subuid subgid; do
 done
 
 ulimit -n 65536 2>/dev/null
-LD_PRELOAD=$SHIM "$DAEMON" --group root --logfile "$LOG" &
-daemon=$!
 trap 'kill -TERM $daemon' TERM
-# `wait` also returns when a trap ran, and this shell reaps orphans meanwhile: so until the daemon itself is gone.
-while kill -0 $daemon 2>/dev/null; do wait $daemon; done
+# One that was killed is started again, as a service manager does; its instances have run on meanwhile.
+status=137
+while [ "$status" = 137 ]; do
+  LD_PRELOAD=$SHIM "$DAEMON" --group root --logfile "$LOG" &
+  daemon=$!
+  # `wait` also returns when a trap ran, and this shell reaps orphans meanwhile: so until the daemon itself is gone.
+  while kill -0 $daemon 2>/dev/null; do
+    wait $daemon
+    status=$?
+  done
+done
