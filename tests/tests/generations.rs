@@ -137,6 +137,7 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
         modules: vec![ModuleSource::parse(".", world.project()).unwrap()],
         project: Some(world.project().into()),
         nixpkgs: None,
+        checkout: None,
     };
     world.machines.create(request, &world.ears, &world.cancel).await.unwrap();
     let first = world.is().await;

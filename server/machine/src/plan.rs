@@ -46,6 +46,7 @@ impl Operation {
                 CreateInstance,
                 StartInstance,
                 Deliver,
+                Clone,
                 InitScript,
                 SshConfig,
             ],
@@ -141,6 +142,8 @@ pub enum Step {
     Deliver,
     /// Switch the running system to the new generation.
     Switch,
+    /// Clone the repository that the machine is made for into it.
+    Clone,
     /// Run `codchi.initScript` as the user.
     InitScript,
     /// Make `ssh codchi-NAME` work.
@@ -184,6 +187,7 @@ impl Step {
             Self::StartInstance => "Starting",
             Self::Deliver => "Delivering secrets",
             Self::Switch => "Switching to the new generation",
+            Self::Clone => "Cloning the repository",
             Self::InitScript => "Running the init script",
             Self::SshConfig => "Setting up SSH",
             Self::StopInstance => "Stopping",

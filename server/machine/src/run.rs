@@ -257,6 +257,7 @@ impl<'a> Run<'a> {
             Step::StartInstance => self.start_instance().await,
             Step::Deliver => self.deliver().await,
             Step::Switch => self.switch().await,
+            Step::Clone => self.clone_repository().await,
             Step::InitScript => self.init_script().await,
             Step::SshConfig => self.ssh_config().await,
             Step::StopInstance => self.stop_instance().await,

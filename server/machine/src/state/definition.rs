@@ -2,7 +2,7 @@
 
 use super::{Journal, MachineFolder, Module, NixpkgsFrom};
 use crate::files::{io_error, make_folder, read_optional, remove_folder, write_atomic};
-use crate::{MachineError, ModuleSource, SourceKind};
+use crate::{MachineError, ModuleSource, Repository, SourceKind};
 use codchi_driver::DriverKind;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,9 @@ pub(crate) struct Definition {
     /// The folder of the host that is mounted in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<PathBuf>,
+    /// The repository that was cloned into it when it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checkout: Option<Repository>,
     /// When it was created, in seconds since 1970.
     pub(crate) created: u64,
     /// The number in the name of the next module's input. Names are never used again: what is locked under one is of
@@ -43,6 +46,7 @@ impl Definition {
             driver,
             nixpkgs: NixpkgsFrom::Pin,
             project: None,
+            checkout: None,
             created: 0,
             next_input: 0,
             modules: Vec::new(),
@@ -79,12 +83,13 @@ impl Definition {
         format!("{:016x}", random.build_hasher().finish())
     }
 
-    /// Where the project folder is in the machine; the home folder where there is none.
+    /// Where one works in the machine: the project folder, else the repository that was cloned, else the home folder.
     pub(crate) fn workspace(&self) -> String {
         let folder = self.project.as_deref().map(|p| p.file_name().unwrap_or("project".as_ref()));
-        match folder {
-            Some(folder) => format!("{HOME}/{}", folder.to_string_lossy()),
-            None => HOME.into(),
+        match (folder, &self.checkout) {
+            (Some(folder), _) => format!("{HOME}/{}", folder.to_string_lossy()),
+            (None, Some(repository)) => format!("{HOME}/{}", repository.folder()),
+            (None, None) => HOME.into(),
         }
     }
 
@@ -101,7 +106,7 @@ impl Definition {
 }
 
 /// The home folder of the machine's user.
-const HOME: &str = "/home/codchi";
+pub(crate) const HOME: &str = "/home/codchi";
 
 /// The local folder that a module needs copied: all of its git repository, since a module may import what is beside
 /// it, or else the folder it lives in. The home folder and the root are never taken as a whole.
@@ -186,6 +191,7 @@ mod tests {
             driver: DriverKind::Incus,
             nixpkgs: NixpkgsFrom::Url("github:NixOS/nixpkgs/nixos-unstable".into()),
             project: Some("/home/me/my app".into()),
+            checkout: None,
             created: 1_700_000_000,
             next_input: 3,
             modules: [

@@ -18,7 +18,7 @@ mod lock;
 mod modules;
 mod runtime;
 
-pub(crate) use definition::{Definition, snapshot_root};
+pub(crate) use definition::{Definition, HOME, snapshot_root};
 pub(crate) use generations::{Generation, Generations};
 pub(crate) use journal::Journal;
 pub(crate) use lock::{FileLock, Lock};

@@ -108,6 +108,7 @@ impl World {
             modules: vec![ModuleSource { kind: SourceKind::Folder(module), output: None }],
             project: None,
             nixpkgs: None,
+            checkout: None,
         };
         self.machines.create(request, &self.ears, &self.cancel).await
     }
