@@ -4,6 +4,7 @@
 //! have changed something, and `undo` puts each of them right, however far it got.
 
 use crate::export::{Export, Target};
+use crate::files::is_full;
 use crate::flake::{Copied, User};
 use crate::log::Reporter;
 use crate::ops::Original;
@@ -186,7 +187,7 @@ impl<'a> Run<'a> {
                 }
             }
             self.journal.begun.push(step);
-            self.folder.write_journal(&self.journal)?;
+            self.note()?;
             let done = match self.point(step, "begun") {
                 Ok(()) => self.cancellable(step).await,
                 Err(error) => Err(error),
@@ -207,6 +208,17 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Writes the journal. A deletion does without on a full disk, since it is what makes room.
+    fn note(&self) -> Result<(), MachineError> {
+        match self.folder.write_journal(&self.journal) {
+            Err(error) if self.journal.operation == Operation::Delete && is_full(&error) => {
+                self.report.info(&error.to_string());
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// See [`fault`].
