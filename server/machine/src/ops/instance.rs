@@ -133,7 +133,7 @@ impl Run<'_> {
         }
         if output.status.success() {
             // Owners that only the new system knows are there from now on.
-            return self.deliver_now().await.map(|()| Outcome::Done);
+            return self.deliver_again().await.map(|()| Outcome::Done);
         }
         let failed = self.failed_units().await;
         if !failed.is_empty() {
