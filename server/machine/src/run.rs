@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
             if self.cancel.is_cancelled() {
                 return Err(MachineError::Cancelled);
             }
-            self.report.step(index, step, StepState::Running);
+            self.report.looks(index, step);
             match self.is_done_already(step).await {
                 Ok(false) => {}
                 Ok(true) => {
@@ -163,6 +163,9 @@ impl<'a> Run<'a> {
                     self.report.step(index, step, StepState::Failed);
                     return Err(error);
                 }
+            }
+            if !step.may_find_nothing() {
+                self.report.works();
             }
             self.journal.begun.push(step);
             self.folder.write_journal(&self.journal)?;
@@ -228,6 +231,8 @@ impl<'a> Run<'a> {
             Step::StopInstance => self.stop_instance().await,
             Step::DeleteInstance => self.delete_instance().await,
             Step::RemoveState => self.remove_state(self.journal.secrets),
+            // Of a preview, which performs its steps itself.
+            Step::Compare => Ok(Outcome::Skipped),
         }
     }
 

@@ -21,6 +21,7 @@ impl Run<'_> {
         if !self.is_running().await? {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         let secrets = Some(self.deliver_now().await?);
         let failed_units = self.wait_until_up().await?;
         // Asked again: what was found out holds for the start that it was found out in.
@@ -111,6 +112,7 @@ impl Run<'_> {
         if script.trim().is_empty() {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         let exec = Exec {
             cwd: Some(self.definition.workspace()),
             ..Exec::root([target.path("sw/bin/codchi-session"), "bash".into(), "-s".into()])

@@ -69,6 +69,7 @@ impl Run<'_> {
         if self.operation() == Operation::Start && instance.state == RunState::Running {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         let (spec, server) = self.spec().await?;
         self.driver()
             .reconfigure(&self.instance, &spec)
@@ -102,6 +103,7 @@ impl Run<'_> {
             Ok(_) | Err(MachineError::Driver(DriverError::NameTaken { .. })) => return Ok(Outcome::Skipped),
             Err(error) => return Err(error),
         }
+        self.report.works();
         self.driver().stop(&self.instance, GRACE).await?;
         Ok(Outcome::Done)
     }
@@ -115,6 +117,7 @@ impl Run<'_> {
             }
             Err(error) => return Err(error),
         }
+        self.report.works();
         self.driver().delete(&self.instance).await?;
         Ok(Outcome::Done)
     }
@@ -124,6 +127,7 @@ impl Run<'_> {
         if !self.is_running().await? {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         let target = self.target()?;
         let program = target.path("bin/switch-to-configuration");
         let exec = Exec::root([program.as_str(), "switch"]);

@@ -321,6 +321,36 @@ async fn a_start_whose_delivery_fails_leaves_the_machine_stopped() {
 }
 
 #[tokio::test]
+async fn a_step_that_finds_nothing_to_do_never_appears_as_if_it_ran() {
+    let shown = |world: &World| -> Vec<(usize, StepState)> {
+        let events = world.ears.events();
+        let step = |event: &Event| match event {
+            Event::Step { index, state } => Some((*index, *state)),
+            _ => None,
+        };
+        events.iter().filter_map(step).collect()
+    };
+    use StepState::{Done, Running, Skipped};
+    let world = World::with_machine(RunState::Running);
+    world.start().await.unwrap();
+    assert_eq!(shown(&world), [(0, Skipped), (1, Skipped), (2, Running), (2, Done)]);
+    let log = std::fs::read_to_string(world.machines.log(&World::name()).unwrap()).unwrap();
+    assert!(log.contains("Starting: nothing to do\n") && log.contains("] Delivering secrets\n"), "{log}");
+
+    let world = World::with_machine(RunState::Stopped);
+    world.rollback(None).await.unwrap();
+    let skipped = [0, 1, 2].map(|index| (index, Skipped));
+    let after = [4, 5, 6].map(|index| (index, Skipped));
+    assert_eq!(shown(&world), [&skipped[..], &[(3, Running), (3, Done)], &after].concat());
+
+    // What fails while it looks has been at work.
+    let world = World::with_machine(RunState::Running);
+    world.driver.lose_next_look();
+    world.stop().await.unwrap_err();
+    assert_eq!(shown(&world), [(0, Running), (0, StepState::Failed)]);
+}
+
+#[tokio::test]
 async fn an_instance_that_cannot_be_configured_is_not_started() {
     let world = World::with_machine(RunState::Stopped);
     world.driver.fail("reconfigure");
