@@ -277,7 +277,9 @@ impl Machines {
         let result = async {
             match self.recover(name, &report, cancel, &lock).await {
                 // What cannot be read cannot be finished either, and what it left goes with the rest.
-                Err(error @ MachineError::Io { .. }) if operation == Operation::Delete => {
+                Err(error @ (MachineError::Io { .. } | MachineError::Damaged { .. }))
+                    if operation == Operation::Delete =>
+                {
                     report.info(&error.to_string());
                 }
                 recovered => recovered?,

@@ -23,7 +23,7 @@ impl MachineFolder {
     /// Reads `runtime.json`; `None` where nothing was delivered yet.
     ///
     /// # Errors
-    /// [`MachineError::Io`] where it is damaged.
+    /// [`MachineError::Io`]; [`MachineError::Damaged`].
     pub(crate) fn runtime(&self) -> Result<Option<Runtime>, MachineError> {
         self.read_json("runtime.json")
     }
