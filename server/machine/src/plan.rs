@@ -132,6 +132,8 @@ pub enum Step {
     AskSecrets,
     /// Build the system.
     Build,
+    /// Compare the system that would be built with the current one.
+    Compare,
     /// Create the instance.
     CreateInstance,
     /// Make the instance's devices, configuration and init equal to what the machine asks for.
@@ -173,6 +175,26 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether it finds out only while it is performed that there is nothing to do, and then says so.
+    pub(crate) fn may_find_nothing(self) -> bool {
+        use Step::*;
+        matches!(
+            self,
+            CheckCapabilities
+                | AskSecrets
+                | Configure
+                | Deliver
+                | Switch
+                | InitScript
+                | SshConfig
+                | StopInstance
+                | DeleteInstance
+                | Clone
+                | RenameInstance
+                | KeepSecrets
+        )
+    }
+
     /// What a person reads while it runs, e.g. `Building the system`.
     #[must_use]
     pub fn title(&self) -> &'static str {
@@ -182,6 +204,7 @@ impl Step {
             Self::CheckCapabilities => "Checking capabilities",
             Self::AskSecrets => "Asking for secrets",
             Self::Build => "Building the system",
+            Self::Compare => "Working out what would change",
             Self::CreateInstance => "Creating the instance",
             Self::Configure => "Configuring the instance",
             Self::StartInstance => "Starting",

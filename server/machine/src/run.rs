@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
             if self.cancel.is_cancelled() {
                 return Err(MachineError::Cancelled);
             }
-            self.report.step(index, step, StepState::Running);
+            self.report.looks(index, step);
             match self.is_done_already(step).await {
                 Ok(false) => {}
                 Ok(true) => {
@@ -185,6 +185,9 @@ impl<'a> Run<'a> {
                     self.report.step(index, step, StepState::Failed);
                     return Err(error);
                 }
+            }
+            if !step.may_find_nothing() {
+                self.report.works();
             }
             self.journal.begun.push(step);
             self.note()?;
@@ -283,6 +286,8 @@ impl<'a> Run<'a> {
             Step::Unpack => self.unpack().await,
             Step::ImportInstance => self.import_instance().await,
             Step::KeepSecrets => self.keep_secrets(),
+            // Of a preview, which performs its steps itself.
+            Step::Compare => Ok(Outcome::Skipped),
         }
     }
 

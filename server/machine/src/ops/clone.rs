@@ -18,6 +18,7 @@ impl Run<'_> {
     /// [`Step::Clone`](crate::Step::Clone).
     pub(crate) async fn clone_repository(&mut self) -> Result<Outcome, MachineError> {
         let Some(repository) = self.definition.checkout.clone() else { return Ok(Outcome::Skipped) };
+        self.report.works();
         let temporary =
             tempfile::tempdir().map_err(|e| io_error("Making a folder in", &std::env::temp_dir(), e))?;
         let clone = temporary.path().join(repository.folder());

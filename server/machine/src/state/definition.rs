@@ -1,9 +1,11 @@
 //! `machine.toml`: what a machine is made of.
 
 use super::{Journal, MachineFolder, Module, NixpkgsFrom};
-use crate::files::{io_error, make_folder, read_optional, remove_folder, write_atomic};
+use crate::files::{damaged, io_error, make_folder, read_optional, remove_folder, write_atomic};
 use crate::{MachineError, ModuleSource, Repository, SourceKind};
 use codchi_driver::DriverKind;
+use serde::de::Error as _;
+use serde::{Deserialize as _, Deserializer};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
@@ -57,24 +59,19 @@ impl Definition {
     ///
     /// # Errors
     /// Where it is damaged, or was written by a newer codchi.
-    pub(crate) fn parse(contents: Vec<u8>, path: &Path) -> Result<Self, MachineError> {
-        let invalid = |message: String| {
-            io_error("Reading", path, std::io::Error::new(std::io::ErrorKind::InvalidData, message))
+    pub(crate) fn parse(contents: &[u8], path: &Path) -> Result<Self, MachineError> {
+        let text = std::str::from_utf8(contents)
+            .map_err(|e| damaged(path, contents, Some(e.valid_up_to()), "this is not text (UTF-8)"))?;
+        let invalid = |error: toml::de::Error| {
+            damaged(path, contents, error.span().map(|span| span.start), error.message())
         };
-        let text = String::from_utf8(contents).map_err(|e| invalid(e.to_string()))?;
-        let mut table: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| invalid(e.message().into()))?;
-        let version = table.get("version").and_then(toml::Value::as_integer).unwrap_or(0);
-        if version > i64::from(Definition::VERSION) {
-            return Err(MachineError::User {
-                message: format!("{} was written by a newer codchi (format {version})", path.display()),
-                hint: Some("Update codchi.".into()),
-            });
+        let table: toml::Table = text.parse().map_err(invalid)?;
+        match version(&table) {
+            newer if newer > i64::from(Self::VERSION) => Err(newer_codchi(path)),
+            // Of the text itself, where it can be: a value of a table has no place.
+            1 => from_table(table).map_err(invalid),
+            _ => toml::from_str(text).map_err(invalid),
         }
-        if version == 1 {
-            from_first_format(&mut table);
-        }
-        table.try_into().map_err(|e: toml::de::Error| invalid(e.message().into()))
     }
 
     /// An id that no other machine has. Not a secret: it only has to differ.
@@ -148,7 +145,7 @@ impl MachineFolder {
     /// Where it cannot be read, or was written by a newer codchi.
     pub(crate) fn definition(&self) -> Result<Option<Definition>, MachineError> {
         let path = self.definition_path();
-        read_optional(&path)?.map(|contents| Definition::parse(contents, &path)).transpose()
+        read_optional(&path)?.map(|contents| Definition::parse(&contents, &path)).transpose()
     }
 
     /// Writes `machine.toml`.
@@ -161,6 +158,33 @@ impl MachineFolder {
             .map_err(|e| io_error("Writing", &path, std::io::Error::other(e.to_string())))?;
         write_atomic(&path, text.as_bytes(), 0o600)
     }
+}
+
+/// A file that says what this version does not know.
+pub(super) fn newer_codchi(path: &Path) -> MachineError {
+    MachineError::User {
+        message: format!("{} was written by a newer codchi", path.display()),
+        hint: Some("Update codchi.".into()),
+    }
+}
+
+/// Reads a definition of any format that this version knows, where there is one: a field of a journal.
+pub(super) fn of_any_format<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Definition>, D::Error> {
+    let table = Option::<toml::Table>::deserialize(deserializer)?;
+    table.map(from_table).transpose().map_err(|error| D::Error::custom(error.message()))
+}
+
+fn version(table: &toml::Table) -> i64 {
+    table.get("version").and_then(toml::Value::as_integer).unwrap_or(0)
+}
+
+fn from_table(mut table: toml::Table) -> Result<Definition, toml::de::Error> {
+    if version(&table) == 1 {
+        from_first_format(&mut table);
+    }
+    table.try_into()
 }
 
 /// Format 1 knew no names of inputs, since they were the modules' places, and no nixpkgs but a URL.
@@ -268,8 +292,23 @@ git = "git+https://host/path?ref=main"
         std::fs::write(folder.definition_path(), "version = 99\nunknown = []").unwrap();
         let error = folder.definition().unwrap_err();
         assert_eq!(error.hint().as_deref(), Some("Update codchi."));
-        std::fs::write(folder.definition_path(), "version = ").unwrap();
-        assert!(folder.definition().unwrap_err().to_string().contains("machine.toml"));
+        for (text, told) in [
+            ("version = ", ":1:11: "),
+            ("version = 2\nid = \"x\"\ndriver = \"vax\"\n", ":3:10: unknown variant `vax`"),
+            ("version = 2\nid = 7\n", ":2:6: invalid type: integer `7`, expected a string"),
+            // Columns are counted in characters, as an editor does.
+            ("version = 2\nid = \"ü\" x\n", ":2:10: "),
+            ("version = 2\n", ":1:1: missing field"),
+            ("version = 1\nid = 7\n", ": invalid type: integer `7`"),
+        ] {
+            std::fs::write(folder.definition_path(), text).unwrap();
+            let message = folder.definition().unwrap_err().to_string();
+            let at = format!("{}{told}", folder.definition_path().display());
+            assert!(message.starts_with(&at), "{message}\n{at}");
+        }
+        std::fs::write(folder.definition_path(), b"id = \"\xff\"").unwrap();
+        let message = folder.definition().unwrap_err().to_string();
+        assert!(message.ends_with("machine.toml:1:7: this is not text (UTF-8)"), "{message}");
     }
 
     #[test]
