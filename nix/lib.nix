@@ -8,7 +8,7 @@ rec {
   # evaluation, and for each module what else its flake has, as [ [ kind name ] ].
   #
   # `modules` is a list of what `module` takes.
-  codeMachine = { nixpkgs, system, name, driver, user, modules }:
+  codeMachine = { nixpkgs, system, name, driver, user, modules, store ? "host" }:
     let
       lib = nixpkgs.lib or (throw "codchi: the nixpkgs of this machine (${nixpkgs}) has no `lib': it must be a flake of nixpkgs, e.g. github:NixOS/nixpkgs/nixos-unstable.");
       nixosSystem = lib.nixosSystem or (throw "codchi: the nixpkgs of this machine (${nixpkgs}) cannot make NixOS systems (it has no `lib.nixosSystem'): a nixpkgs.lib alone is not enough.");
@@ -16,7 +16,7 @@ rec {
       machine = {
         _file = "codchi (the machine ${name})";
         codchi.machine = {
-          inherit name driver;
+          inherit name driver store;
           user =
             if user.uid > 0 then { inherit (user) uid gid; }
             else throw "codchi: the user of the machine ${quoted name} cannot have the id ${toString user.uid}: root is the machine's administrator. Map the project's owner to another id.";

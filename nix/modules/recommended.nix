@@ -21,7 +21,7 @@
       git.enable = lib.mkDefault true;
       direnv = {
         enable = lib.mkDefault true;
-        # It builds with the machine's own Nix, which the shared store does not have.
+        # It builds with the machine's own Nix, which NixOS knows of only where it runs the daemon.
         nix-direnv.enable = lib.mkDefault config.nix.enable;
       };
     };

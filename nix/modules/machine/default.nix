@@ -6,6 +6,7 @@
     ./remote.nix
     ./session.nix
     ./ssh.nix
+    ./store.nix
     ./units.nix
     ./user.nix
   ];

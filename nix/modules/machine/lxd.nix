@@ -11,8 +11,8 @@ lib.mkIf (config.codchi.machine.driver == "lxd") {
     else { readOnlyNixStore = mkForce false; }
   );
 
-  # The store's database and daemon are the host's, and no socket of theirs reaches into the machine: no `nix` of the
-  # machine's own could build or register anything. A rebuild on the host is how a machine's system changes.
+  # The store's database and daemon are not the machine's: no `nix` of its own could build or register anything. A rebuild on
+  # the host is how a machine's system changes; what else there is of Nix is in store.nix.
   nix.enable = false;
 
   networking = {

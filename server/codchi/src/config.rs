@@ -4,6 +4,9 @@
 //! nixpkgs = "github:NixOS/nixpkgs/nixos-25.11"   # that machines share; $CODCHI_NIXPKGS goes first
 //! personal-modules = [ "~/nix/me.nix" ]          # added to every new machine, after the project's
 //! evaluation = "lenient"                         # or "auto" (the default), "off": how modules are evaluated on save
+//! store = "instance"                             # or "host", "auto" (the default): whose store new machines share
+//! store-nix = "~/nix-2.24.9-x86_64-linux.tar.xz" # path or URL of the Nix of the store instance; codchi's without it
+//! store-settings = "http-connections = 8"        # lines for its nix.conf
 //! driver = "incus"                               # or "lxd"; without it the first that is there
 //! [ssh]
 //! config = true                                  # whether ~/.ssh/config may be touched; asked where it is not said
@@ -14,7 +17,7 @@
 use crate::evaluation::Mode;
 use crate::levels;
 use codchi_driver::DriverKind;
-use codchi_machine::{Options, Paths};
+use codchi_machine::{Options, Paths, StoreChoice, StoreOptions};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -29,6 +32,14 @@ pub(crate) struct Config {
     pub(crate) personal_modules: Vec<String>,
     /// What runs machines; the first that is there where it is not said.
     pub(crate) driver: Option<DriverKind>,
+    /// Whose store new machines share.
+    pub(crate) store: StoreChoice,
+    /// Where the Nix of the store instance comes from.
+    #[serde(rename = "store-nix")]
+    pub(crate) store_nix: Option<String>,
+    /// Lines for its `nix.conf`.
+    #[serde(rename = "store-settings")]
+    pub(crate) store_settings: String,
     /// How modules are evaluated while they are edited.
     pub(crate) evaluation: Mode,
     /// About SSH.
@@ -87,6 +98,11 @@ impl Config {
             personal_modules: self.personal_modules.clone(),
             program: std::env::current_exe().unwrap_or_else(|_| "codchi".into()),
             ssh_config: self.ssh.config,
+            store: StoreOptions {
+                choice: self.store,
+                nix: self.store_nix.clone(),
+                settings: self.store_settings.clone(),
+            },
         }
     }
 }
@@ -119,6 +135,17 @@ mod tests {
         assert_eq!(read("evaluation = \"lenient\"").unwrap(), Mode::Lenient);
         assert_eq!(read("evaluation = \"off\"").unwrap(), Mode::Off);
         assert!(read("evaluation = \"sometimes\"").is_err());
+    }
+
+    #[test]
+    fn the_store_is_chosen_by_one_of_three_words() {
+        let read = |text: &str| toml::from_str::<Config>(text).map(|config| config.options().store);
+        assert_eq!(read("").unwrap(), StoreOptions::default());
+        let store =
+            read("store = \"instance\"\nstore-nix = \"~/nix.tar\"\nstore-settings = \"a = b\"\n").unwrap();
+        assert_eq!((store.choice, store.nix.as_deref()), (StoreChoice::Instance, Some("~/nix.tar")));
+        assert_eq!(store.settings, "a = b");
+        assert!(read("store = \"machine\"").is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error;
 use codchi_driver::{Driver as _, ServerInfo};
 use codchi_host::Host;
+use codchi_machine::{StoreKind, StoreStatus};
 use codchi_nix::{Nix, Version};
 use std::path::Path;
 
@@ -39,8 +40,8 @@ impl Check {
 
 /// Looks at everything.
 pub(crate) async fn checks(context: &Context) -> Vec<Check> {
-    let (nix, server) = tokio::join!(nix(), context.driver.server());
-    let mut checks = vec![nix];
+    let (store, server) = tokio::join!(store(context), context.driver.server());
+    let mut checks = vec![store];
     match server {
         Ok(info) => {
             checks.push(Check::new("driver", true, Ok(driver(&info))));
@@ -76,6 +77,28 @@ fn told(failure: &(dyn std::error::Error + 'static)) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Whose store machines share: that of this computer's Nix, or the store instance's, which needs none here.
+async fn store(context: &Context) -> Check {
+    let machines = context.machines();
+    if machines.store_of_new().await == StoreKind::Host {
+        return nix().await;
+    }
+    let found = match machines.store_status().await {
+        Ok(status) if !status.problems.is_empty() => {
+            Err((format!("Store instance {}", status.instance), Some(status.problems.join(" "))))
+        }
+        Ok(StoreStatus { version: Some(version), instance, .. }) => {
+            Ok(format!("Nix {version} in the store instance {instance}"))
+        }
+        Ok(StoreStatus { exists: true, instance, .. }) => {
+            Ok(format!("Store instance {instance}; it is started when something needs it"))
+        }
+        Ok(_) => Ok("There is no Nix on this computer: the first machine comes with a store instance".into()),
+        Err(failure) => Err((format!("Store instance: {}", told(&failure)), error::hint(&failure))),
+    };
+    Check::new("store", true, found)
 }
 
 async fn nix() -> Check {

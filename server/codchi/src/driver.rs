@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use codchi_driver::{
-    Driver, DriverError, DriverKind, Event, Exec, FileSpec, Instance, InstanceName, InstanceSpec, Lxd,
-    Process, ServerInfo,
+    Driver, DriverError, DriverKind, Event, Exec, FileSpec, GivenAddress, Instance, InstanceName,
+    InstanceSpec, Lxd, Process, ServerInfo, Volume,
 };
 use futures_util::stream::BoxStream;
 use std::time::Duration;
@@ -103,6 +103,22 @@ impl Driver for Lazy {
 
     async fn exec(&self, name: &InstanceName, exec: &Exec) -> Result<Process, DriverError> {
         self.get().await?.exec(name, exec).await
+    }
+
+    async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError> {
+        self.get().await?.volume(name).await
+    }
+
+    async fn create_volume(&self, name: &InstanceName) -> Result<Volume, DriverError> {
+        self.get().await?.create_volume(name).await
+    }
+
+    async fn delete_volume(&self, name: &InstanceName) -> Result<(), DriverError> {
+        self.get().await?.delete_volume(name).await
+    }
+
+    async fn given_address(&self, name: &InstanceName) -> Result<Option<GivenAddress>, DriverError> {
+        self.get().await?.given_address(name).await
     }
 
     async fn events(&self) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError> {

@@ -5,7 +5,7 @@
 //! [`InstanceSpec`].
 //!
 //! Invariants:
-//! - A driver touches only instances that carry its mark ([`MARK_KEY`]); a foreign instance of the same name is
+//! - A driver touches only instances and volumes that carry its mark ([`MARK_KEY`]); a foreign instance of the same name is
 //!   [`DriverError::NameTaken`].
 //! - No bytes that a caller passes as a command's input or a file's contents are logged or put in an error.
 //! - Dropping a future or a [`Process`] stops what it was doing inside the instance.
@@ -17,8 +17,9 @@ mod types;
 pub use error::DriverError;
 pub use lxd::Lxd;
 pub use types::{
-    Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, Instance, InstanceName,
-    InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState, ServerInfo, Stdio,
+    Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Instance,
+    InstanceName, InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState, ServerInfo, Stdio,
+    Volume,
 };
 
 use async_trait::async_trait;
@@ -108,6 +109,20 @@ pub trait Driver: Send + Sync {
 
     /// Starts a command in a running instance.
     async fn exec(&self, name: &InstanceName, exec: &Exec) -> Result<Process, DriverError>;
+
+    /// A volume of ours; `None` where there is none of this name. A foreign one is [`DriverError::NameTaken`].
+    async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError>;
+
+    /// Creates an empty volume that instances can share, whatever their maps of ids are where the engine can do that.
+    /// [`DriverError::NameTaken`] where the name is in use.
+    async fn create_volume(&self, name: &InstanceName) -> Result<Volume, DriverError>;
+
+    /// Deletes a volume of ours, which no instance may have. One that does not exist is not an error.
+    async fn delete_volume(&self, name: &InstanceName) -> Result<(), DriverError>;
+
+    /// What to add to the specification of an instance in which no program asks for an address, so that it has one;
+    /// `None` where the default profile's network gives none that way.
+    async fn given_address(&self, name: &InstanceName) -> Result<Option<GivenAddress>, DriverError>;
 
     /// What happens to our instances from now on, until the stream is dropped. Ends when the connection does.
     async fn events(&self) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError>;

@@ -109,8 +109,39 @@ pub enum Device {
         /// Shift owners, so that the host's uid N is uid N inside (needs idmapped mounts).
         shift: bool,
     },
+    /// A volume of ours.
+    Volume {
+        /// The pool that it lies in.
+        pool: String,
+        /// Its name.
+        name: InstanceName,
+        /// In the instance.
+        path: String,
+        /// Not writable from inside.
+        read_only: bool,
+    },
     /// Any other device, by the engine's own keys (`type` among them).
     Raw(BTreeMap<String, String>),
+}
+
+/// A storage volume that instances can share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The pool that it lies in.
+    pub pool: String,
+    /// How many bytes are used, where the engine knows it.
+    pub used: Option<u64>,
+}
+
+/// An address for an instance that cannot ask for one: what to add to its specification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenAddress {
+    /// For [`InstanceSpec::config`].
+    pub config: BTreeMap<String, String>,
+    /// For [`InstanceSpec::devices`].
+    pub devices: BTreeMap<String, Device>,
+    /// The address of the name server.
+    pub resolver: String,
 }
 
 /// Whether an instance runs.

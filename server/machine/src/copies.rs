@@ -179,11 +179,12 @@ impl Machines {
             None => std::collections::BTreeMap::new(),
         };
         let project = self.project_of(&export, project)?;
+        let store = self.store_of_new().await;
         let make = || {
             let id = Definition::new_id();
             let imported = self.paths().imported(&id);
             let (definition, from_file) = export.definition(id, project, &imported);
-            let definition = Definition { created: now(), driver: self.driver().kind(), ..definition };
+            let definition = Definition { created: now(), driver: self.driver().kind(), store, ..definition };
             if !from_file.is_empty() {
                 let place = imported.display();
                 tracing::info!("modules that are not on this computer are taken from the file: {place}");

@@ -1,7 +1,7 @@
 //! The flake that Nix builds a machine from: generated text, pure but for looking at the module folders.
 
 use crate::state::{Definition, NixpkgsFrom, snapshot_root};
-use crate::{MachineError, MachineName, ModuleSource, SourceKind};
+use crate::{MachineError, MachineName, ModuleSource, SourceKind, StoreKind};
 use codchi_nix::path_url;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,7 @@ pub(crate) struct Flake {
     /// Modules, in order.
     pub(crate) inputs: Vec<Input>,
     nixpkgs: NixpkgsFrom,
+    store: StoreKind,
     pin: PathBuf,
 }
 
@@ -99,7 +100,13 @@ impl Flake {
             };
             inputs.push(local_input(name, source, &root, &copy)?);
         }
-        Ok(Self { copies, inputs, nixpkgs: definition.nixpkgs.clone(), pin: pin.to_owned() })
+        Ok(Self {
+            copies,
+            inputs,
+            nixpkgs: definition.nixpkgs.clone(),
+            store: definition.store,
+            pin: pin.to_owned(),
+        })
     }
 
     /// The names of the inputs that are read anew at each build.
@@ -139,6 +146,9 @@ impl Flake {
         let _ = writeln!(text, "    system = {};", quote(&format!("{}-linux", std::env::consts::ARCH)));
         let _ = writeln!(text, "    name = {};", quote(name.as_str()));
         text.push_str("    driver = \"lxd\";\n");
+        if !self.store.is_host() {
+            let _ = writeln!(text, "    store = {};", quote(self.store.as_str()));
+        }
         let _ = writeln!(text, "    user = {{ uid = {}; gid = {}; }};", user.uid, user.gid);
         text.push_str("    modules = [\n");
         for input in &self.inputs {
@@ -271,6 +281,18 @@ mod tests {
             definition.add(source, false);
         }
         definition
+    }
+
+    #[test]
+    fn only_the_store_of_a_store_instance_is_said() {
+        let text = |store| {
+            let definition = Definition { store, ..definition(Vec::new()) };
+            let (home, folder, pin) = (Path::new("/h"), Path::new("/m"), Path::new("/p"));
+            let flake = Flake::new(&definition, home, folder, pin, &|_| false).unwrap();
+            flake.render(&"hello".parse().unwrap(), User { uid: 1, gid: 1 })
+        };
+        assert!(text(StoreKind::Instance).contains("    store = \"instance\";\n"));
+        assert!(!text(StoreKind::Host).contains("store"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     CancellationToken, Input, InputChange, MachineError, MachineName, Machines, Operation, PackageChanges,
 };
 use codchi_driver::{Exec, RunState};
-use codchi_nix::{Closure, Nix};
+use codchi_nix::Closure;
 use std::path::PathBuf;
 
 /// A generation of a machine: the JSON of `codchi generations --json`.
@@ -79,7 +79,8 @@ impl Machines {
         }
         let generations = folder.generations()?;
         // A list without packages is still one.
-        let nix = Nix::find().await.ok();
+        let store = folder.definition()?.map(|definition| definition.store).unwrap_or_default();
+        let nix = self.nix_at_hand(store).await;
         let mut list = Vec::new();
         let mut before: Option<(&Generation, Option<Closure>)> = None;
         for generation in generations.all() {

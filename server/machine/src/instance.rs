@@ -2,8 +2,8 @@
 
 use crate::flake::User;
 use crate::state::{Definition, Generation};
-use crate::{MachineError, MachineName, Manifest};
-use codchi_driver::{Device, Driver, DriverError, Instance, InstanceName, InstanceSpec, ServerInfo};
+use crate::{MachineError, MachineName, Manifest, StoreKind, files, store};
+use codchi_driver::{Device, Driver, DriverError, Instance, InstanceName, InstanceSpec, ServerInfo, Volume};
 use codchi_host::{Capability, Host};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -84,6 +84,20 @@ impl Owner {
         Ok(Self { uid: metadata.uid(), gid: metadata.gid() })
     }
 
+    /// Who owns the data folder `data`.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`].
+    pub(crate) fn of_data(data: &Path) -> Result<Self, MachineError> {
+        let metadata = std::fs::metadata(data).map_err(|e| files::io_error("Reading", data, e))?;
+        Ok(Self { uid: metadata.uid(), gid: metadata.gid() })
+    }
+
+    /// User and group.
+    pub(crate) fn ids(self) -> (u32, u32) {
+        (self.uid, self.gid)
+    }
+
     /// The ids of the machine's user who stands for this owner: the same ones where they can be a person's inside.
     pub(crate) fn user(self) -> User {
         let person = |id| if id >= FIRST_PERSON { id } else { FIRST_PERSON };
@@ -97,7 +111,7 @@ impl Owner {
     }
 
     /// The value of `raw.idmap` that makes this owner the machine's user.
-    fn raw_idmap(self) -> String {
+    pub(crate) fn raw_idmap(self) -> String {
         let User { uid, gid } = self.user();
         format!("uid {} {uid}\ngid {} {gid}", self.uid, self.gid)
     }
@@ -108,8 +122,15 @@ impl Owner {
         allows("/etc/subuid", self.uid) && allows("/etc/subgid", self.gid)
     }
 
+    /// Whether `message` is an engine's refusal to map these ids.
+    pub(crate) fn is_refused(self, message: &str) -> bool {
+        ["idmap", "subuid", "subgid"].iter().any(|word| message.contains(word))
+            // All that LXD says when the kernel refuses a map; so the files have the word.
+            || message.contains("forkstart") && !self.may_be_mapped()
+    }
+
     /// What to do where the engine refuses [`Self::raw_idmap`].
-    fn subordinate_ids(self) -> String {
+    pub(crate) fn subordinate_ids(self) -> String {
         format!("`root:{}:1` to /etc/subuid and `root:{}:1` to /etc/subgid", self.uid, self.gid)
     }
 }
@@ -139,6 +160,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) host: &'a Host,
     /// The data folder, which holds the machine's state.
     pub(crate) data: &'a Path,
+    /// The volume with the store, where that is the store instance's.
+    pub(crate) volume: Option<&'a Volume>,
 }
 
 /// The whole specification of a machine's instance.
@@ -146,17 +169,22 @@ pub(crate) struct Parts<'a> {
 /// # Errors
 /// Where the project folder is gone.
 pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
-    let Parts { name, definition, generation, server, host, data } = *parts;
+    let Parts { name, definition, generation, server, host, data, volume } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
     spec.labels.insert(ID_LABEL.into(), definition.id.clone());
     spec.labels.insert(DATA_LABEL.into(), data.display().to_string());
-    // The store alone: the database, the profiles and the daemon's socket beside it are the host's. Where it can be
-    // shifted, its files belong to root inside, too, which `sudo` demands of its plugins; the rest does without.
-    let store = PathBuf::from("/nix/store");
-    let shift = server.idmapped_mounts && can_be_shifted(&store);
-    let store = Device::Disk { source: store, path: "/nix/store".into(), read_only: true, shift };
-    spec.devices.insert("nix-store".into(), store);
+    match volume {
+        None => {
+            // The store alone: the database, the profiles and the daemon's socket beside it are the host's. Where it can be
+            // shifted, its files belong to root inside, too, which `sudo` demands of its plugins; the rest does without.
+            let store = PathBuf::from("/nix/store");
+            let shift = server.idmapped_mounts && can_be_shifted(&store);
+            let store = Device::Disk { source: store, path: "/nix/store".into(), read_only: true, shift };
+            spec.devices.insert("nix-store".into(), store);
+        }
+        Some(volume) => add_shared_store(&mut spec, parts, volume)?,
+    }
     if let Some(project) = &definition.project {
         let owner = Owner::of(project)?;
         let shift = server.idmapped_mounts && owner.is_same() && can_be_shifted(project);
@@ -173,6 +201,22 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
     Ok(spec)
 }
 
+/// The store instance's volume, with the daemon's socket in it, and a folder in which the machine says what it uses of it.
+fn add_shared_store(spec: &mut InstanceSpec, parts: &Parts<'_>, volume: &Volume) -> Result<(), MachineError> {
+    let roots = parts.data.join("machines").join(parts.name.as_str()).join("roots");
+    let shift = parts.server.idmapped_mounts && can_be_shifted(parts.data);
+    if !parts.server.idmapped_mounts {
+        // Then a volume is shared only by instances that map ids in the same way.
+        spec.config.insert("raw.idmap".into(), Owner::of_data(parts.data)?.raw_idmap());
+    }
+    let roots = Device::Disk { source: roots, path: store::ROOTS.into(), read_only: false, shift };
+    spec.devices.extend([
+        ("nix-store".into(), store::shared_volume(volume, parts.data)?),
+        ("store-roots".into(), roots),
+    ]);
+    Ok(())
+}
+
 /// The engine's refusal to map the project's owner, told so that the person can do something about it.
 pub(crate) fn explain_refusal(
     error: DriverError,
@@ -182,12 +226,7 @@ pub(crate) fn explain_refusal(
     let DriverError::Engine { message, .. } = &error else { return error.into() };
     let owner = definition.project.as_deref().and_then(|project| Owner::of(project).ok());
     match owner {
-        Some(owner)
-            if !(server.idmapped_mounts && owner.is_same())
-                && (["idmap", "subuid", "subgid"].iter().any(|word| message.contains(word))
-                    // All that LXD says when the kernel refuses a map; so the files have the word.
-                    || message.contains("forkstart") && !owner.may_be_mapped()) =>
-        {
+        Some(owner) if !(server.idmapped_mounts && owner.is_same()) && owner.is_refused(message) => {
             let kind = server.kind;
             MachineError::User {
                 message: format!(
@@ -280,7 +319,7 @@ pub(crate) fn is_supported(capability: Capability) -> bool {
 /// Whether the file system of `path` supports idmapped mounts. Those that are not listed may or may not.
 ///
 /// Source: `FS_ALLOW_IDMAP` in the kernel's sources; magic numbers from `statfs(2)`.
-fn can_be_shifted(path: &Path) -> bool {
+pub(crate) fn can_be_shifted(path: &Path) -> bool {
     const EXT4: u64 = 0xef53;
     const XFS: u64 = 0x5846_5342;
     const BTRFS: u64 = 0x9123_683e;
@@ -290,8 +329,8 @@ fn can_be_shifted(path: &Path) -> bool {
 
 /// Host paths that must be there for an instance to start: the Nix store, and the project folder.
 pub(crate) fn missing_sources(definition: &Definition) -> Option<PathBuf> {
-    let store = PathBuf::from("/nix/store");
-    [Some(store), definition.project.clone()].into_iter().flatten().find(|path| !path.is_dir())
+    let store = (definition.store == StoreKind::Host).then(|| PathBuf::from("/nix/store"));
+    [store, definition.project.clone()].into_iter().flatten().find(|path| !path.is_dir())
 }
 
 #[cfg(test)]
@@ -333,6 +372,7 @@ mod tests {
             server: &server,
             host: &host,
             data: Path::new("/data"),
+            volume: None,
         };
         spec(&parts).unwrap()
     }
@@ -362,6 +402,36 @@ mod tests {
         assert_eq!(spec.init, "/nix/store/system/init");
         assert!(matches!(&spec.devices["nix-store"], Device::Disk { read_only: true, .. }));
         assert_eq!(spec.labels[ID_LABEL], "7");
+    }
+
+    #[test]
+    fn a_machine_in_the_store_instance_has_its_volume_read_only_and_a_folder_to_write_down_what_it_uses() {
+        let data = tempfile::tempdir().unwrap();
+        let definition = Definition::new("7".into(), DriverKind::Lxd);
+        let generation = Generation { toplevel: "/nix/store/system".into(), ..Generation::default() };
+        let host = Host { root: data.path().into(), environment: BTreeMap::new() };
+        let volume = Volume { pool: "fast".into(), used: None };
+        for idmapped_mounts in [true, false] {
+            let (name, server) = ("a".parse().unwrap(), server(idmapped_mounts));
+            let parts = Parts {
+                name: &name,
+                definition: &definition,
+                generation: &generation,
+                server: &server,
+                host: &host,
+                data: data.path(),
+                volume: Some(&volume),
+            };
+            let spec = spec(&parts).unwrap();
+            let Device::Volume { pool, path, read_only, .. } = &spec.devices["nix-store"] else {
+                panic!("{:?}", spec.devices)
+            };
+            assert_eq!((pool.as_str(), path.as_str(), *read_only), ("fast", "/nix", true));
+            let Device::Disk { source, read_only, .. } = &spec.devices["store-roots"] else { panic!() };
+            assert_eq!((source, *read_only), (&data.path().join("machines/a/roots"), false));
+            // A volume that cannot be shifted is shared by those that map ids alike.
+            assert_eq!(spec.config.contains_key("raw.idmap"), !idmapped_mounts);
+        }
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod source;
 mod ssh;
 mod state;
 mod status;
+mod store;
 #[cfg(test)]
 mod test;
 mod vault;
@@ -67,6 +68,7 @@ pub use preview::{PackageChange, PackageChanges, Preview, UnitChanges};
 pub use secret::Secret;
 pub use source::{InvalidSource, ModuleSource, Repository, SourceKind};
 pub use status::{MachineState, MachineStatus, SecretStatus};
+pub use store::{Collected, StoreChoice, StoreKind, StoreOptions, StoreStatus};
 pub use vault::{Scope, Vault, VaultError};
 
 pub use tokio_util::sync::CancellationToken;

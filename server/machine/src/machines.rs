@@ -5,7 +5,7 @@ use crate::operate::Prepared;
 use crate::state::{Definition, Generations, Journal, machine_names};
 use crate::{
     CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Operation, Paths,
-    Repository, Vault,
+    Repository, StoreOptions, Vault,
 };
 use codchi_driver::{Driver, Stdio};
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct Options {
     pub program: PathBuf,
     /// Whether the user's ssh config may be touched: `None` asks the first time and remembers.
     pub ssh_config: Option<bool>,
+    /// About the store that machines share.
+    pub store: StoreOptions,
 }
 
 /// What to create.
@@ -127,7 +129,11 @@ impl Machines {
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
-        let make = || Ok(Prepared::new(self.definition(&request)?, Journal::new(Operation::Create)));
+        let store = self.store_of_new().await;
+        let make = || {
+            let definition = Definition { store, ..self.definition(&request)? };
+            Ok(Prepared::new(definition, Journal::new(Operation::Create)))
+        };
         self.make(&request.name, Operation::Create, make, front, cancel).await
     }
 

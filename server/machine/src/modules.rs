@@ -10,7 +10,7 @@ use crate::{
     CancellationToken, CreateRequest, Front, InputChange, MachineError, MachineName, Machines, ModuleSource,
     NixpkgsChoice, Operation, SourceKind, files,
 };
-use codchi_nix::{Nix, Revision};
+use codchi_nix::Revision;
 use std::path::PathBuf;
 
 /// A module of a machine, as `codchi module ls` shows it.
@@ -220,7 +220,7 @@ impl Machines {
     pub async fn move_pin(&self, cancel: &CancellationToken) -> Result<InputChange, MachineError> {
         let pin = Pin::new(self.paths());
         let from = pin.revision();
-        let nix = Nix::find().await?;
+        let nix = self.nix_of(self.store_of_new().await, &|_| {}, cancel).await?;
         pin.hold(self.pinned_url(), true, &nix, cancel).await?;
         Ok(InputChange { name: NIXPKGS.into(), from, to: pin.revision() })
     }

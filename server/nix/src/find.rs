@@ -26,15 +26,15 @@ fn is_executable(program: &Path) -> bool {
     program.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
-/// Asks a `nix` for its version; it answers in a few milliseconds, unless it lies on a disk that does not.
-pub(crate) async fn version(program: &Path) -> Result<Version, NixError> {
-    version_within(program, Duration::from_secs(10)).await
+/// Asks a `nix`, which `command` starts, for its version; it answers in a few milliseconds, unless it lies on a disk that
+/// does not.
+pub(crate) async fn version(command: Command) -> Result<Version, NixError> {
+    version_within(command, Duration::from_secs(10)).await
 }
 
-async fn version_within(program: &Path, limit: Duration) -> Result<Version, NixError> {
+async fn version_within(mut command: Command, limit: Duration) -> Result<Version, NixError> {
     let failed = |source| NixError::Process { command: "nix --version".into(), source };
     // Our own standard input is not for others to read: the editor speaks to us there.
-    let mut command = Command::new(program);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
     let output = match tokio::time::timeout(limit, command.output()).await {
         Ok(output) => output.map_err(failed)?,
@@ -102,13 +102,16 @@ mod tests {
             program
         };
         let limit = Duration::from_millis(100);
-        let error = version_within(&program("exec sleep 300"), limit).await.unwrap_err();
+        let error = version_within(Command::new(program("exec sleep 300")), limit).await.unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(
             (error.to_string().as_str(), source.as_str()),
             ("Running `nix --version` failed", "it has not answered within 0.1 s")
         );
         let reads = program("cat; echo nix 2.18.1");
-        assert_eq!(version_within(&reads, Duration::from_secs(5)).await.unwrap(), Version(2, 18));
+        assert_eq!(
+            version_within(Command::new(reads), Duration::from_secs(5)).await.unwrap(),
+            Version(2, 18)
+        );
     }
 }

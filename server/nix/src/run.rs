@@ -13,6 +13,8 @@ use tokio::process::Command;
 #[derive(Debug, Clone)]
 pub struct Nix {
     program: PathBuf,
+    /// What `program` is told before the name of a program of Nix, where it is none itself and runs them elsewhere.
+    through: Option<Vec<OsString>>,
     version: Version,
     environment: Vec<(OsString, OsString)>,
 }
@@ -50,8 +52,24 @@ impl Nix {
     /// # Errors
     /// [`NixError::Process`] where it does not run, or is no Nix.
     pub async fn at(program: PathBuf) -> Result<Self, NixError> {
-        let version = find::version(&program).await?;
-        Ok(Self { program, version, environment: Vec::new() })
+        let version = find::version(Command::new(&program)).await?;
+        Ok(Self { program, through: None, version, environment: Vec::new() })
+    }
+
+    /// A Nix that is somewhere else: `program`, told `arguments` and then `nix` with its own arguments, runs it there, with its
+    /// streams, its exit code and signals passed on.
+    ///
+    /// # Errors
+    /// [`NixError::Process`] where it does not run, or is no Nix.
+    pub async fn through<A: Into<OsString>>(
+        program: PathBuf,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Self, NixError> {
+        let through: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        let mut command = Command::new(&program);
+        command.args(&through).arg("nix");
+        let version = find::version(command).await?;
+        Ok(Self { program, through: Some(through), version, environment: Vec::new() })
     }
 
     /// The same Nix, whose processes get these environment variables on top of this process's own.
@@ -145,7 +163,9 @@ impl Nix {
     /// `nix-instantiate`, which lies beside `nix`: the same program by another name.
     pub(crate) fn instantiate(&self) -> Command {
         let sibling = self.program.with_file_name("nix-instantiate");
-        let mut command = if sibling.exists() {
+        let mut command = if self.through.is_some() {
+            self.start("nix-instantiate")
+        } else if sibling.exists() {
             Command::new(sibling)
         } else {
             let mut command = Command::new(&self.program);
@@ -157,12 +177,21 @@ impl Nix {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = self.start("nix");
         command.args(["--extra-experimental-features", "nix-command flakes"]);
         command.args(["--log-format", "internal-json", "--show-trace"]).args(arguments);
         // Nobody answers a question on a terminal here: git and ssh shall fail, or ask in a window of their own.
         command.env("GIT_TERMINAL_PROMPT", "0").env("SSH_ASKPASS_REQUIRE", "force");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// `name`, a program of Nix, without arguments: elsewhere, or the `nix` that this is.
+    fn start(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(through) = &self.through {
+            command.args(through).arg(name);
+        }
         command
     }
 
@@ -216,6 +245,49 @@ fn parse<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<T, NixError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A program that is given with its arguments, in order, what else is to be run: it says what that is.
+    fn elsewhere(folder: &Path, script: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = folder.join("elsewhere");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program
+    }
+
+    #[tokio::test]
+    async fn a_nix_that_is_somewhere_else_is_told_what_this_one_would_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "shift 2\ncase \"$*\" in\n'nix --version') echo 'nix (Nix) 2.24.9' ;;\n\
+                      *) printf '{\"said\":\"%s\"}' \"$1 ${9}\" ;;\nesac";
+        let nix = Nix::through(elsewhere(folder.path(), script), ["exec", "--"]).await.unwrap();
+        assert_eq!(nix.version(), Version(2, 24));
+        let said: serde_json::Value = nix.eval("path:/f#x", &CancellationToken::new()).await.unwrap();
+        assert_eq!(said["said"], "nix --no-write-lock-file");
+        let instantiate = nix.instantiate();
+        let words: Vec<_> = instantiate.as_std().get_args().collect();
+        assert_eq!(words, ["exec", "--", "nix-instantiate"]);
+    }
+
+    #[tokio::test]
+    async fn what_runs_somewhere_else_is_asked_to_end_where_the_run_is_cancelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let note = folder.path().join("ended");
+        let script = format!(
+            "shift 2\n[ \"$*\" != 'nix --version' ] || {{ echo 'nix (Nix) 2.24.9'; exit; }}\n\
+             trap 'echo >{}; exit 1' TERM\nsleep 60 & wait",
+            note.display()
+        );
+        let nix = Nix::through(elsewhere(folder.path(), &script), ["exec", "--"]).await.unwrap();
+        let cancel = CancellationToken::new();
+        let cancelled = cancel.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            cancelled.cancel();
+        });
+        let error = nix.eval::<serde_json::Value>("path:/f#x", &cancel).await.unwrap_err();
+        assert!(matches!(error, NixError::Cancelled) && note.exists(), "{error}");
+    }
 
     #[test]
     fn inputs_are_updated_in_the_way_that_the_version_knows() {

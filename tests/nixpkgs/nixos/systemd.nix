@@ -84,6 +84,7 @@ let
     lib.mapAttrsToList (name: unit: { inherit unit; file = "${name}.service"; text = sections { Unit = unitSection unit; Service = serviceSection name unit; }; }) units.services
     ++ lib.mapAttrsToList (name: unit: { inherit unit; file = "${name}.timer"; text = sections { Unit = unitSection unit; Timer = unit.timerConfig; }; }) units.timers
     ++ lib.mapAttrsToList (name: unit: { inherit unit; file = "${name}.socket"; text = sections { Unit = unitSection unit; Socket = unit.socketConfig // nonEmpty { ListenStream = unit.listenStreams; }; }; }) units.sockets
+    ++ lib.mapAttrsToList (name: unit: { inherit unit; file = "${name}.path"; text = sections { Unit = unitSection unit; Path = unit.pathConfig; }; }) units.paths
     ++ lib.mapAttrsToList (name: unit: { inherit unit; file = "${name}.target"; text = sections { Unit = unitSection unit; }; }) units.targets;
   timed = services: lib.mapAttrs (_: service: { wantedBy = [ "timers.target" ]; timerConfig.OnCalendar = service.startAt; })
     (lib.filterAttrs (_: service: service.startAt != [ ]) services);
@@ -113,6 +114,7 @@ in
   options.systemd = {
     services = kind serviceOptions;
     timers = kind { timerConfig = section; };
+    paths = kind { pathConfig = section; };
     sockets = kind { socketConfig = section; listenStreams = strings "What it listens on."; };
     targets = kind { };
     user.services = kind serviceOptions;
@@ -131,7 +133,7 @@ in
     # sshd's folder for its unprivileged half, which Debian's ssh.service would make.
     systemd.tmpfiles.rules = [ "d /run/sshd 0755 root root -" ];
     environment.etc = {
-      "systemd/system".source = folder "system" { inherit (cfg) services timers sockets targets; } ''
+      "systemd/system".source = folder "system" { inherit (cfg) services timers paths sockets targets; } ''
         ln -s ${pkgs.debian}/lib/systemd/system/multi-user.target default.target
         mkdir -p multi-user.target.wants
         ${lib.concatMapStrings (unit: ''
@@ -141,7 +143,7 @@ in
           done
         '') cfg.distribution.enabled}
       '';
-      "systemd/user".source = folder "user" { inherit (cfg.user) services; timers = { }; sockets = { }; targets = { }; } "";
+      "systemd/user".source = folder "user" { inherit (cfg.user) services; timers = { }; paths = { }; sockets = { }; targets = { }; } "";
       "tmpfiles.d/00-nixos.conf".text = lib.concatLines cfg.tmpfiles.rules;
     };
   };

@@ -42,6 +42,20 @@ let
       mainProgram = "env";
     };
     findutils = fromDebian "findutils" { programs = [ "find" "xargs" ]; mainProgram = "find"; };
+    # Runs where nothing of Debian is in its place: what it starts of its own is found in the folder that it is told.
+    gitMinimal = builders.runCommand "git-minimal" { meta.mainProgram = "git"; } ''
+      mkdir -p $out/bin $out/libexec
+      ln -s ${tree}/usr/bin/busybox $out/bin/sh
+      cat >$out/libexec/git <<END
+      #!${tree}/usr/bin/busybox sh
+      case \''${0##*/} in git-*) set -- "\''${0##*/git-}" "\$@" ;; esac
+      export PATH=$out/bin:$out/libexec:\$PATH
+      exec ${tree}/lib64/ld-linux-x86-64.so.2 --library-path ${tree}/usr/lib/x86_64-linux-gnu ${tree}/usr/bin/git --exec-path=$out/libexec "\$@"
+      END
+      chmod +x $out/libexec/git
+      ln -s git $out/libexec/git-upload-pack
+      ln -s $out/libexec/git $out/bin/git
+    '';
     getent = fromDebian "getent" { };
     gnugrep = fromDebian "gnugrep" { programs = [ "grep" ]; mainProgram = "grep"; };
     gnused = fromDebian "gnused" { programs = [ "sed" ]; mainProgram = "sed"; };

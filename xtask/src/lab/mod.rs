@@ -10,6 +10,7 @@ mod debian;
 mod engine;
 pub(crate) mod incus;
 mod nixpkgs;
+mod store_nix;
 
 pub(crate) use engine::Engine;
 
@@ -84,6 +85,8 @@ impl Lab {
         let mut environment = BTreeMap::from([("NIX_CONFIG", nix_config(true))]);
         environment.extend(running.env().into_iter().map(|(name, value)| (name, shown(&value))));
         environment.insert("CODCHI_TEST_FLAKE_NIXPKGS", shown(&nixpkgs));
+        let store_nix = store_nix::prepare(&cache(), &nixpkgs::debian(&cache())?)?;
+        environment.insert("CODCHI_TEST_STORE_NIX", shown(&store_nix));
         environment.insert("CODCHI_TEST_CURRENT_NIX", shown(&current_nix::prepare(&cache())?));
         Ok(environment)
     }

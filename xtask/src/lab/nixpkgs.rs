@@ -77,6 +77,15 @@ pub(super) fn prepare(cache: &Path, repo: &Path) -> Result<PathBuf> {
     Ok(flake)
 }
 
+/// The path of the unpacked Debian in the store, once it was [`prepare`]d.
+///
+/// # Errors
+/// Where it was not.
+pub(super) fn debian(cache: &Path) -> Result<String> {
+    let text = fs::read_to_string(cache.join("debian/store")).context("looking for the unpacked Debian")?;
+    text.split_once(' ').map(|(path, _)| path.to_owned()).context("nothing is noted of the unpacked Debian")
+}
+
 /// The folder that holds the unpacked Debian as `debian`, the name that it has in the store.
 fn unpack(cache: &Path) -> Result<PathBuf> {
     let folder = cache.join("debian");

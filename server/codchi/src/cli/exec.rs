@@ -88,7 +88,7 @@ async fn on_terminal(process: Process, mut signals: Signals) -> anyhow::Result<u
 }
 
 /// Connects the command to our own three pipes until it ends. Signals are passed on; a second one ends us.
-async fn with_pipes(process: Process, mut signals: Signals) -> anyhow::Result<u8> {
+pub(super) async fn with_pipes(process: Process, mut signals: Signals) -> anyhow::Result<u8> {
     let Process { stdin, stdout, stderr, control, exit } = process;
     tokio::spawn(copy(tokio::io::stdin(), stdin));
     let done = async {
@@ -139,14 +139,15 @@ fn interrupted_by(signal: i32) -> u8 {
 }
 
 /// The signals that ask a process to end.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// Takes them over.
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -155,7 +156,7 @@ impl Signals {
     }
 
     /// The next one's number.
-    async fn next(&mut self) -> i32 {
+    pub(super) async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
             _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),

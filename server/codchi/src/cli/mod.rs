@@ -26,6 +26,7 @@ mod rollback;
 mod secret;
 mod ssh_proxy;
 mod status;
+mod store;
 mod terminal;
 mod update;
 
@@ -99,6 +100,8 @@ pub(crate) enum Command {
     Open(open::Open),
     /// Set, list and remove secrets
     Secret(secret::Secret),
+    /// Show the store that machines share, repair it, collect garbage in it
+    Store(store::Store),
     /// Say what is wrong in modules
     Check(check::Check),
     /// Say what works on this host, and what to do about what does not
@@ -158,6 +161,7 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
         Command::SshProxy(command) => command.run(&context).await,
         Command::Open(command) => command.run(&context).await,
         Command::Secret(command) => command.run(&context).await,
+        Command::Store(command) => command.run(&context).await,
         Command::Check(command) => command.run(&context).await,
         Command::Doctor(command) => command.run(&context).await,
         Command::Completions(_) | Command::Lsp => Ok(ExitCode::SUCCESS),

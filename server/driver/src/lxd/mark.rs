@@ -1,7 +1,7 @@
 //! The mark on an instance of ours: the configuration key [`MARK_KEY`], and in its value what else we have set, so that a
 //! later change can take back exactly that and leave alone what the user or the engine has set.
 
-use crate::types::{Device, InstanceSpec};
+use crate::types::{Device, InstanceName, InstanceSpec};
 use crate::{LABEL_PREFIX, MARK_KEY};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -118,6 +118,7 @@ fn digest(value: &impl Serialize) -> String {
 fn keys(device: &Device) -> BTreeMap<String, String> {
     let (source, path, read_only, shift) = match device {
         Device::Raw(keys) => return keys.clone(),
+        Device::Volume { pool, name, path, read_only } => return volume(pool, name, path, *read_only),
         Device::Disk { source, path, read_only, shift } => (source, path, read_only, shift),
     };
     let mut keys = BTreeMap::from([
@@ -131,6 +132,12 @@ fn keys(device: &Device) -> BTreeMap<String, String> {
         }
     }
     keys
+}
+
+fn volume(pool: &str, name: &InstanceName, path: &str, read_only: bool) -> BTreeMap<String, String> {
+    let keys = [("type", "disk"), ("pool", pool), ("source", name.as_str()), ("path", path)];
+    let read_only = read_only.then_some(("readonly", "true"));
+    keys.into_iter().chain(read_only).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! extends [`transport::Transport`] with that resource's requests, and [`Lxd`] makes the [`Driver`] of them: it checks
 //! the mark, puts steps together and cleans up after a step that failed. Nothing here knows of nix.
 
+mod addresses;
 mod archive;
 mod copies;
 mod events;
@@ -20,9 +21,11 @@ mod server;
 mod skeleton;
 mod temporary;
 mod transport;
+mod volumes;
 
 use crate::types::{
-    DriverKind, Event, Exec, FileKind, FileSpec, Instance, InstanceName, InstanceSpec, Process, ServerInfo,
+    DriverKind, Event, Exec, FileKind, FileSpec, GivenAddress, Instance, InstanceName, InstanceSpec, Process,
+    ServerInfo, Volume,
 };
 use crate::{Driver, DriverError};
 use async_trait::async_trait;
@@ -292,6 +295,27 @@ impl Driver for Lxd {
         const ACTION: &str = "running a command in";
         self.require(name, ACTION).await?;
         self.transport.execute(name, exec).await.map_err(|error| error.explain(ACTION, name))
+    }
+
+    async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError> {
+        let volume = self.transport.find_volume(name).await;
+        volume.map_err(|error| error.while_doing(&format!("looking for the volume {name}")))
+    }
+
+    async fn create_volume(&self, name: &InstanceName) -> Result<Volume, DriverError> {
+        let volume = self.transport.make_volume(name).await;
+        volume.map_err(|error| error.while_doing(&format!("creating the volume {name}")))
+    }
+
+    async fn delete_volume(&self, name: &InstanceName) -> Result<(), DriverError> {
+        let Some(volume) = self.volume(name).await? else { return Ok(()) };
+        let removed = self.transport.remove_volume(&volume, name).await;
+        removed.map_err(|error| error.while_doing(&format!("deleting the volume {name}")))
+    }
+
+    async fn given_address(&self, name: &InstanceName) -> Result<Option<GivenAddress>, DriverError> {
+        let address = self.transport.address_for(name).await;
+        address.map_err(|error| error.while_doing(&format!("looking for an address for {name}")))
     }
 
     async fn events(&self) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError> {

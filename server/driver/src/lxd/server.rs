@@ -43,10 +43,11 @@ struct Profile {
 }
 
 impl Profile {
-    fn has_root_disk(&self) -> bool {
-        self.devices.values().any(|device| {
+    /// The pool that its root disk is on.
+    fn root_pool(&self) -> Option<&String> {
+        self.devices.values().find_map(|device| {
             let is = |key: &str, value: &str| device.get(key).is_some_and(|it| it == value);
-            is("type", "disk") && is("path", "/") && device.contains_key("pool")
+            device.get("pool").filter(|_| is("type", "disk") && is("path", "/"))
         })
     }
 }
@@ -63,6 +64,19 @@ impl Transport {
         Ok(urls.iter().filter_map(|url| url.rsplit('/').next()).map(ToOwned::to_owned).collect())
     }
 
+    /// `GET /1.0/profiles/default`: the pool that new instances lie in.
+    ///
+    /// # Errors
+    /// [`DriverError::NotInitialised`] where there is none.
+    pub(super) async fn root_pool(&self) -> Result<String, ApiError> {
+        let profile: Profile = self.get("/1.0/profiles/default").await?;
+        if let Some(pool) = profile.root_pool() {
+            return Ok(pool.clone());
+        }
+        let pool = self.pools().await?.into_iter().next();
+        Err(DriverError::NotInitialised { kind: self.server().await?.environment.kind(), pool }.into())
+    }
+
     /// Who answers, once it is sure that instances can be created: there is a storage pool, and
     /// `GET /1.0/profiles/default` has a root disk on one.
     ///
@@ -75,7 +89,7 @@ impl Transport {
         if pools.is_empty() {
             return Err(DriverError::NotInitialised { kind, pool: None }.into());
         }
-        if !profile.has_root_disk() {
+        if profile.root_pool().is_none() {
             return Err(DriverError::NotInitialised { kind, pool: pools.into_iter().next() }.into());
         }
         Ok(ServerInfo {
@@ -158,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_profile_without_a_disk_at_the_root_cannot_hold_an_instance() {
-        let profile = |json: &str| serde_json::from_str::<Profile>(json).unwrap().has_root_disk();
+        let profile = |json: &str| serde_json::from_str::<Profile>(json).unwrap().root_pool().is_some();
         assert!(profile(r#"{"devices":{"root":{"type":"disk","path":"/","pool":"default"}}}"#));
         assert!(!profile(
             r#"{"devices":{"eth0":{"type":"nic"},"x":{"type":"disk","path":"/mnt","source":"/"}}}"#

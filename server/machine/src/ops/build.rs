@@ -8,7 +8,7 @@ use crate::locked::{Locked, explain_lock, moved_pin};
 use crate::nixpkgs::Pin;
 use crate::run::{Outcome, Run};
 use crate::state::{Generation, Module, NixpkgsFrom};
-use crate::{MachineError, SourceKind, drift, inputs, our_nix, snapshot};
+use crate::{MachineError, SourceKind, drift, inputs, our_nix, snapshot, store};
 use codchi_nix::{Nix, NixError, Progress, path_url};
 use std::sync::Arc;
 
@@ -16,6 +16,14 @@ impl Run<'_> {
     /// [`Step::Lock`](crate::Step::Lock).
     pub(crate) async fn lock_inputs(&mut self) -> Result<Outcome, MachineError> {
         let nix = self.nix().await?;
+        if store::needs_git(&self.definition) {
+            let report = self.report;
+            let tell = |what: &str| {
+                report.info(what);
+                report.progress(what.into(), None);
+            };
+            self.machines.store_git(&nix, &tell, self.cancel).await?;
+        }
         let user = match &self.definition.project {
             Some(project) => Owner::of(project)?.user(),
             None => User { uid: 1000, gid: 1000 },
@@ -113,7 +121,12 @@ impl Run<'_> {
         if let Some(nix) = &self.next.nix {
             return Ok(nix.clone());
         }
-        let nix = Nix::find().await?;
+        let report = self.report;
+        let tell = |what: &str| {
+            report.info(what);
+            report.progress(what.into(), None);
+        };
+        let nix = self.machines.nix_of(self.definition.store, &tell, self.cancel).await?;
         self.next.nix = Some(nix.clone());
         Ok(nix)
     }

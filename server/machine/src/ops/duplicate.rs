@@ -4,23 +4,28 @@ use super::Original;
 use crate::files::make_folder;
 use crate::instance::{explain_refusal, instance_name};
 use crate::run::{Outcome, Run};
-use crate::{MachineError, MachineName, Scope};
+use crate::{MachineError, MachineName, Scope, store};
 use std::collections::BTreeSet;
 
 impl Run<'_> {
     /// [`Step::CopyState`](crate::Step::CopyState).
     pub(crate) async fn copy_state(&mut self) -> Result<Outcome, MachineError> {
         let Some(Original { name, folder }) = &self.next.original else { return Ok(Outcome::Skipped) };
+        let name = name.clone();
         if let Some(lock) = folder.flake_lock()? {
             make_folder(&self.folder.flake())?;
             self.folder.write_flake_lock(&lock)?;
         }
-        self.next.secrets = self.machines.vault().own(name)?;
+        self.next.secrets = self.machines.vault().own(&name)?;
         self.generations = folder.generations()?;
         let current = self.target()?.number;
         let links = self.folder.profile();
         self.root(links.parent().unwrap_or(&links)).await?;
         self.folder.point_profile(current)?;
+        if !self.definition.store.is_host() {
+            let paths = self.machines.paths();
+            store::copy_roots(&store::machine_roots(paths, &name), &store::machine_roots(paths, &self.name))?;
+        }
         Ok(Outcome::Done)
     }
 

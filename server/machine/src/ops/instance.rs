@@ -1,8 +1,10 @@
 //! The instance: created, configured, started, stopped, deleted, switched.
 
+use crate::files::make_folder;
 use crate::instance::{Parts, explain_refusal, missing_sources, own_instance, spec};
 use crate::run::{Outcome, Run};
-use crate::{MachineError, Operation};
+use crate::store::machine_roots;
+use crate::{MachineError, Operation, StoreKind};
 use codchi_driver::{
     Driver, DriverError, Exec, FileKind, FileSpec, Instance, InstanceSpec, RunState, ServerInfo,
 };
@@ -33,6 +35,13 @@ impl Run<'_> {
             });
         }
         let server = self.driver().server().await?;
+        let volume = match self.definition.store {
+            StoreKind::Host => None,
+            StoreKind::Instance => {
+                make_folder(&machine_roots(self.machines.paths(), &self.name))?;
+                Some(self.machines.store_volume().await?)
+            }
+        };
         let host = Host::this();
         let parts = Parts {
             name: &self.name,
@@ -41,6 +50,7 @@ impl Run<'_> {
             server: &server,
             host: &host,
             data: &self.machines.paths().data,
+            volume: volume.as_ref(),
         };
         Ok((spec(&parts)?, server))
     }
@@ -66,6 +76,7 @@ impl Run<'_> {
             }
             return Ok(Outcome::Skipped);
         };
+        self.start_store().await;
         if self.operation() == Operation::Start && instance.state == RunState::Running {
             return Ok(Outcome::Skipped);
         }
@@ -93,6 +104,17 @@ impl Run<'_> {
             return Err(explain_refusal(error, &self.definition, &server));
         }
         Ok(Outcome::Done)
+    }
+
+    /// Starts the store instance, so that Nix works in the machine. The machine's system works without.
+    async fn start_store(&self) {
+        if self.definition.store == StoreKind::Host {
+            return;
+        }
+        if let Err(error) = self.machines.store_up(&|what| self.report.info(what), self.cancel).await {
+            let hint = error.hint().unwrap_or_default();
+            self.report.warning(&format!("Nix will not work in `{}`: {error}. {hint}", self.name));
+        }
     }
 
     /// [`Step::StopInstance`](crate::Step::StopInstance).

@@ -95,7 +95,8 @@ impl Run<'_> {
     /// Makes a link in `folder` to the system of each generation, and tells Nix that it keeps that. One that Nix has no
     /// longer cannot be kept.
     pub(super) async fn root(&self, folder: &Path) -> Result<(), MachineError> {
-        let nix = codchi_nix::Nix::find().await?;
+        let tell = |what: &str| self.report.info(what);
+        let nix = self.machines.nix_of(self.definition.store, &tell, self.cancel).await?;
         crate::files::make_folder(folder)?;
         for generation in self.generations.all() {
             let link = folder.join(format!("system-{}-link", generation.number));

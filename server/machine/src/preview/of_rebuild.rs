@@ -10,8 +10,10 @@ use crate::instance::instance_name;
 use crate::locked::Locked;
 use crate::log::Reporter;
 use crate::run::Run;
-use crate::state::{Generation, Journal, Lock, MachineFolder};
-use crate::{CancellationToken, Front, MachineError, MachineName, Machines, Operation, Paths, Step};
+use crate::state::{Definition, Generation, Journal, Lock, MachineFolder};
+use crate::{
+    CancellationToken, Front, MachineError, MachineName, Machines, Operation, Paths, Step, StoreKind,
+};
 use codchi_driver::Exec;
 use codchi_nix::path_url;
 use std::collections::BTreeSet;
@@ -47,8 +49,7 @@ impl Machines {
             });
         }
         let Some(definition) = machine.definition()? else { return Err(self.unknown(name)) };
-        let temporary =
-            tempfile::tempdir().map_err(|e| io_error("Making a folder in", &std::env::temp_dir(), e))?;
+        let temporary = temporary_folder(&definition, self.paths())?;
         let paths = Paths {
             data: temporary.path().join("data"),
             state: temporary.path().join("state"),
@@ -176,6 +177,16 @@ impl Run<'_> {
         let text = String::from_utf8_lossy(&output.stdout);
         Some(text.lines().filter_map(|line| line.split_whitespace().next()).map(Into::into).collect())
     }
+}
+
+/// A folder that the machine's Nix sees.
+fn temporary_folder(definition: &Definition, paths: &Paths) -> Result<tempfile::TempDir, MachineError> {
+    let folder = match definition.store {
+        StoreKind::Host => std::env::temp_dir(),
+        StoreKind::Instance => paths.data.join("previews"),
+    };
+    make_folder(&folder)?;
+    tempfile::tempdir_in(&folder).map_err(|e| io_error("Making a folder in", &folder, e))
 }
 
 /// What takes effect only when the instance starts.

@@ -2,7 +2,7 @@
 
 use super::{Journal, MachineFolder, Module, NixpkgsFrom};
 use crate::files::{damaged, io_error, make_folder, read_optional, remove_folder, write_atomic};
-use crate::{MachineError, ModuleSource, Repository, SourceKind};
+use crate::{MachineError, ModuleSource, Repository, SourceKind, StoreKind};
 use codchi_driver::DriverKind;
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer};
@@ -19,6 +19,9 @@ pub(crate) struct Definition {
     pub(crate) id: String,
     /// What runs it.
     pub(crate) driver: DriverKind,
+    /// Which store its systems lie in.
+    #[serde(default, skip_serializing_if = "StoreKind::is_host")]
+    pub(crate) store: StoreKind,
     /// Where its nixpkgs comes from.
     pub(crate) nixpkgs: NixpkgsFrom,
     /// The folder of the host that is mounted in it.
@@ -46,6 +49,7 @@ impl Definition {
             version: Self::VERSION,
             id,
             driver,
+            store: StoreKind::Host,
             nixpkgs: NixpkgsFrom::Pin,
             project: None,
             checkout: None,
@@ -213,6 +217,7 @@ mod tests {
             version: Definition::VERSION,
             id: Definition::new_id(),
             driver: DriverKind::Incus,
+            store: StoreKind::Instance,
             nixpkgs: NixpkgsFrom::Url("github:NixOS/nixpkgs/nixos-unstable".into()),
             project: Some("/home/me/my app".into()),
             checkout: None,
@@ -260,7 +265,7 @@ git = "git+https://host/path?ref=main"
 "#;
         std::fs::write(folder.definition_path(), text).unwrap();
         let read = folder.definition().unwrap().unwrap();
-        assert_eq!(read, Definition { id: "x".into(), ..definition() });
+        assert_eq!(read, Definition { id: "x".into(), store: StoreKind::Host, ..definition() });
         folder.write_definition(&read).unwrap();
         assert_eq!(folder.definition().unwrap().unwrap(), read);
     }

@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use codchi_driver::{
-    Driver, DriverError, DriverKind, Event, Exec, ExitStatus, FileKind, FileSpec, Instance, InstanceName,
-    InstanceSpec, Process, PtySize, Resizer, RunState, ServerInfo,
+    Driver, DriverError, DriverKind, Event, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Instance,
+    InstanceName, InstanceSpec, Process, PtySize, Resizer, RunState, ServerInfo, Volume,
 };
 use futures_util::stream::BoxStream;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,7 @@ pub(crate) struct Fake {
 #[derive(Default)]
 struct Inner {
     instances: BTreeMap<String, FakeInstance>,
+    volumes: BTreeSet<String>,
     starts: u32,
     /// What was called, in order: `start codchi-a`, `exec codchi-a codchi-receive`.
     calls: Vec<String>,
@@ -281,6 +282,27 @@ impl Driver for Fake {
             control: Arc::new(Nobody),
             exit: Box::pin(std::future::ready(Ok(ExitStatus { code }))),
         })
+    }
+
+    async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError> {
+        let is_there = self.inner.lock().unwrap().volumes.contains(name.as_str());
+        Ok(is_there.then(|| Volume { pool: "default".into(), used: None }))
+    }
+
+    async fn create_volume(&self, name: &InstanceName) -> Result<Volume, DriverError> {
+        self.call(&format!("create-volume {name}")).await?;
+        self.inner.lock().unwrap().volumes.insert(name.to_string());
+        Ok(Volume { pool: "default".into(), used: None })
+    }
+
+    async fn delete_volume(&self, name: &InstanceName) -> Result<(), DriverError> {
+        self.call(&format!("delete-volume {name}")).await?;
+        self.inner.lock().unwrap().volumes.remove(name.as_str());
+        Ok(())
+    }
+
+    async fn given_address(&self, _name: &InstanceName) -> Result<Option<GivenAddress>, DriverError> {
+        Ok(None)
     }
 
     async fn events(&self) -> Result<BoxStream<'static, Result<Event, DriverError>>, DriverError> {
