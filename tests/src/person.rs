@@ -3,11 +3,13 @@
 
 use crate::binary::codchi;
 use codchi_driver::{Driver as _, Instance, InstanceName, Lxd, RunState};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// The person.
 pub struct Person {
@@ -21,6 +23,12 @@ pub struct Person {
 pub struct State(BTreeMap<String, String>);
 
 impl State {
+    /// Whether there is something at a place that begins with `prefix`.
+    #[must_use]
+    pub fn has(&self, prefix: &str) -> bool {
+        self.0.keys().any(|key| key.starts_with(prefix))
+    }
+
     /// Where this one differs from `other`, a line for each.
     #[must_use]
     pub fn difference(&self, other: &Self) -> String {
@@ -146,6 +154,16 @@ impl Person {
     pub fn says_unknown(&self, arguments: &[&str]) -> bool {
         let output = self.command(arguments).output().unwrap();
         String::from_utf8_lossy(&output.stderr).contains("There is no machine")
+    }
+
+    /// Whether an operation has left its journal.
+    ///
+    /// # Panics
+    /// Where that cannot be seen.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        let machines = fs::read_dir(self.data().join("machines")).into_iter().flatten();
+        machines.into_iter().any(|machine| machine.unwrap().path().join("journal.json").exists())
     }
 
     /// Sets the secret that the module requires.
@@ -333,6 +351,45 @@ fn on_engine<T: Send>(work: impl AsyncFnOnce(Lxd) -> T + Send) -> T {
         });
         thread.join().unwrap()
     })
+}
+
+/// A process that stopped itself at a fault point.
+pub struct Stopped(Child);
+
+impl Stopped {
+    /// Runs `codchi` and waits until it comes to `place`.
+    ///
+    /// # Panics
+    /// Where it does not come there within a minute.
+    #[must_use]
+    pub fn at(person: &Person, arguments: &[&str], place: &str) -> Self {
+        let mut command = person.command(arguments);
+        command.env("CODCHI_FAULT", format!("stop:{place}")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let stat = PathBuf::from(format!("/proc/{}/stat", child.id()));
+        let end = Instant::now() + Duration::from_secs(60);
+        while !fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")) {
+            assert!(Instant::now() < end, "it does not come to {place}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self(child)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Lets it go on, and waits for its end.
+    ///
+    /// # Panics
+    /// Where it is gone.
+    #[must_use]
+    pub fn go_on(self) -> Output {
+        kill_process(Pid::from_child(&self.0), Signal::CONT).unwrap();
+        self.0.wait_with_output().unwrap()
+    }
 }
 
 /// The fingerprints of the engine's images, but for the one of an empty root file system, which stays.

@@ -289,15 +289,16 @@ async fn everything_that_can_be_in_a_root_file_system_goes_out_and_comes_in() {
     assert_eq!(machine.state().await, Some(RunState::Stopped));
     machine.boot().await;
     let seen = machine
-        .sh("cd /opt; stat -c '%n %u %g %a %h %F' file setuid sticky pipe hard whiteout; cat hard; readlink dangling")
+        .sh("cd /opt; stat -c '%n %u %g %a %F' file setuid sticky pipe hard whiteout; stat -c %h hard; cat hard; readlink dangling")
         .await;
     let expected = [
-        "file 1234 5678 640 2 regular file",
-        "setuid 0 0 4755 1 regular file",
-        "sticky 65534 65534 1777 1 directory",
-        "pipe 0 0 600 1 fifo",
-        "hard 1234 5678 640 2 regular file",
-        "whiteout 0 0 600 1 character special file",
+        "file 1234 5678 640 regular file",
+        "setuid 0 0 4755 regular file",
+        "sticky 65534 65534 1777 directory",
+        "pipe 0 0 600 fifo",
+        "hard 1234 5678 640 regular file",
+        "whiteout 0 0 600 character special file",
+        "2",
         "what is in it",
         "/no/such/file",
     ];

@@ -81,6 +81,7 @@ impl World {
             modules: vec![ModuleSource::parse(module, self.project()).unwrap()],
             project: Some(self.project().into()),
             nixpkgs: None,
+            checkout: None,
         }
     }
 

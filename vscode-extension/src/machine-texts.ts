@@ -1,7 +1,7 @@
 // What a machine's state is called and looks like, the same in the tree, the status bar and the pick lists.
 
 import * as vscode from "vscode";
-import type { MachineStatus } from "./protocol";
+import type { Drift, MachineStatus } from "./protocol";
 
 const operations = {
   create: "creating",
@@ -32,13 +32,15 @@ export function stateText({ state, operation }: MachineStatus): string {
   return state === "busy" && operation !== null ? operations[operation] : state;
 }
 
-/** State and generation, e.g. `running · generation 3`; and that a module has changed since. */
+/** State and generation, e.g. `running · generation 3`; and what has changed since. */
 export function description(machine: MachineStatus): string {
   if (machine.generation === 0) {
     return stateText(machine);
   }
-  const isOutdated = machine.drift.some(({ kind }) => kind === "module-changed");
-  return `${stateText(machine)} · ${isOutdated ? "module changed since " : ""}generation ${machine.generation}`;
+  const told = (drift: Drift["kind"], text: string) => (machine.drift.some(({ kind }) => kind === drift) ? text : "");
+  const generation = `${told("module-changed", "module changed since ")}generation ${machine.generation}`;
+  const others = told("secrets-changed", " · secrets changed") + told("instance-changed", " · instance changed");
+  return `${stateText(machine)} · ${generation}${others}`;
 }
 
 export function icon(machine: MachineStatus): vscode.ThemeIcon {

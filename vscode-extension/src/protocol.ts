@@ -103,11 +103,11 @@ export interface MachineStatus {
 
 /** A difference between a machine and what it would be if it was made now. */
 export interface Drift {
-  kind: "module-changed" | "capability-lost";
+  kind: "module-changed" | "capability-lost" | "secrets-changed" | "instance-changed";
   /** What differs and what to do about it. */
   message: string;
   /** The operation that mends it. */
-  cure: "rebuild" | null;
+  cure: "rebuild" | "start" | null;
 }
 
 /** A module of a machine and what is locked of it. */

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold, each stage with its time, and one sum at the end.
 
-use crate::lab::{self, Lab, code_server};
+use crate::lab::{self, Engine, Lab, code_server};
 use crate::process::{cargo, each_line, quietly};
 use crate::{Done, apt, demo, package, repository, say};
 use anyhow::{Context as _, Result, bail};
@@ -9,18 +9,32 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+/// The tests that run on LXD and on Incus.
+const ENGINE_TESTS: [&str; 6] = ["boot", "driver", "driver_copies", "generations", "main_job", "modules"];
+
 /// Checks and tests everything.
 #[derive(clap::Args)]
 pub(crate) struct Test {
     /// Only what needs no engine: formatting, lints, unit tests.
     #[arg(long)]
     fast: bool,
+    /// Only one suite, with all that it prints
+    suite: Option<Suite>,
+}
+
+/// What can be run alone.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Suite {
+    /// Kills and fails each operation at each of its steps; prints what came of it.
+    Faults,
 }
 
 impl Test {
     pub(crate) fn run(self) -> Done {
         let mut tally = Tally::default();
-        if self.fast {
+        if let Some(Suite::Faults) = self.suite {
+            tally.stage("Faults", faults);
+        } else if self.fast {
             static_stages(&mut tally);
             tally.stage("Rust tests without engines", |tally| {
                 tally.cargo_test(&["--workspace"], &BTreeMap::new())
@@ -42,6 +56,7 @@ impl Test {
                 }
             });
             tally.stage("Real engines", real_engines);
+            tally.stage("Incus", incus);
         }
         println!("{} passed, {} failed", tally.passed, tally.failed);
         if tally.failed > 0 {
@@ -56,10 +71,12 @@ fn prepare() -> Result<()> {
         apt::Program("chromium", "chromium"),
         apt::Program("rsync", "rsync"),
         apt::Program("busybox", "busybox-static"),
+        apt::Program("faketime", "faketime"),
         apt::Program("dbus-run-session", "dbus-daemon"),
         apt::Program("gnome-keyring-daemon", "gnome-keyring"),
     ])?;
     code_server::install(&lab::cache())?;
+    lab::incus::prepare(&lab::cache())?;
     lab::prepare_nix().map(drop)
 }
 
@@ -101,7 +118,7 @@ fn nix_files_parse() -> Result<()> {
 }
 
 fn real_engines(tally: &mut Tally) -> Result<()> {
-    let lab = Lab::new();
+    let lab = Lab::new(Engine::Lxd);
     let mut environment = lab.up()?;
     let binary = package::binary(false)?;
     environment.insert("CODCHI_BIN", binary.display().to_string());
@@ -114,6 +131,28 @@ fn real_engines(tally: &mut Tally) -> Result<()> {
         lab.down()?;
         no_process_left(&binary)
     });
+    Ok(())
+}
+
+fn faults(tally: &mut Tally) -> Result<()> {
+    lab::announce();
+    let lab = Lab::new(Engine::Lxd);
+    let environment = lab.up()?;
+    let test = ["--package", "codchi-tests", "--features", "lab", "--test", "faults", "--", "--nocapture"];
+    tally.cargo_test(&test, &environment)?;
+    lab.down()
+}
+
+/// The tests whose subject is the engine, once more: all that is different there is below the driver.
+fn incus(tally: &mut Tally) -> Result<()> {
+    let lab = Lab::new(Engine::Incus);
+    let environment = lab.up()?;
+    tally.stage("Rust tests with Incus", |tally| {
+        let mut arguments = vec!["--package", "codchi-tests", "--features", "lab"];
+        arguments.extend(ENGINE_TESTS.iter().flat_map(|test| ["--test", test]));
+        tally.cargo_test(&arguments, &environment)
+    });
+    tally.check("nothing is left of Incus", || lab.down());
     Ok(())
 }
 

@@ -167,6 +167,8 @@ pub struct Instance {
     pub state: RunState,
     /// Our labels (`user.codchi.*`).
     pub labels: BTreeMap<String, String>,
+    /// What a specification has set of it and others have changed since: `raw.idmap`, `device project`.
+    pub changed: Vec<String>,
     /// Names its last start: another text after each start (LXD and Incus: `last_used_at`).
     pub started: String,
 }

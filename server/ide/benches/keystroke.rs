@@ -224,7 +224,7 @@ fn world() -> World {
             modules: vec![MachineModule { path: FOLDER.into(), output: None }],
             secrets: (0..60).map(|n| format!("TOKEN_{n}")).collect(),
             generation: 3,
-            is_outdated: false,
+            drift: Vec::new(),
         }],
         ..World::default()
     }

@@ -45,7 +45,7 @@ mod tests {
             modules: vec![MachineModule { path: "/made".into(), output: None }],
             secrets: BTreeSet::new(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         };
         let world = World { secrets: Some(BTreeSet::new()), machines: vec![machine], ..World::default() };
         expected.assert_eq(&Fixture::new(text).with(world).actions());

@@ -135,7 +135,7 @@ mod tests {
             modules: vec![MachineModule { path: "/project".into(), output: None }],
             secrets: ["OWN".to_owned()].into(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         };
         let world = World {
             capabilities: Some([("gpu".to_owned(), gpu), ("kvm".to_owned(), kvm)].into()),

@@ -96,7 +96,7 @@ mod tests {
             modules: vec![MachineModule { path: "/project".into(), output: None }],
             secrets: ["A".to_owned()].into(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         };
         let mut world = World {
             capabilities: Some([("gpu".into(), capability(true)), ("kvm".into(), capability(false))].into()),

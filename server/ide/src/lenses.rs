@@ -5,7 +5,7 @@
 //! modules have them that a machine would be made of, not the parts and libraries that such a module imports.
 
 use crate::modules::{Modules, Source};
-use crate::{Command, Facts, Files, Lens, Machine, MachineState, TextRange, TextSize, World};
+use crate::{Command, Drift, Facts, Files, Lens, Machine, MachineState, TextRange, TextSize, World};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -88,7 +88,12 @@ fn of_machine(machine: &Machine, range: TextRange) -> Vec<Lens> {
     let rebuild = || lens("Rebuild", Command::Rebuild { machine: name() });
     match machine.state {
         MachineState::Running => {
-            lenses.extend([open(), rebuild(), lens("Stop", Command::Stop { machine: name() })]);
+            lenses.extend([open(), rebuild()]);
+            // A start delivers to a machine that runs already.
+            if machine.drift.contains(&Drift::SecretsChanged) {
+                lenses.push(lens("Deliver Secrets", Command::Start { machine: name() }));
+            }
+            lenses.push(lens("Stop", Command::Stop { machine: name() }));
         }
         MachineState::Stopped => {
             lenses.extend([open(), rebuild(), lens("Start", Command::Start { machine: name() })]);
@@ -108,29 +113,34 @@ fn state_title(machine: &Machine) -> String {
         MachineState::Broken => "broken",
         MachineState::Unknown => "state unknown",
     };
-    match machine.generation {
-        0 => format!("{} · {state}", machine.name),
-        generation if machine.is_outdated => {
-            format!("{} · {state} · module changed since generation {generation}", machine.name)
-        }
-        generation => format!("{} · {state} · generation {generation}", machine.name),
+    if machine.generation == 0 {
+        return format!("{} · {state}", machine.name);
     }
+    let told = |drift, text| if machine.drift.contains(&drift) { text } else { "" };
+    format!(
+        "{} · {state} · {}generation {}{}{}",
+        machine.name,
+        told(Drift::ModuleChanged, "module changed since "),
+        machine.generation,
+        told(Drift::SecretsChanged, " · secrets changed"),
+        told(Drift::InstanceChanged, " · instance changed"),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use crate::fixture::Fixture;
-    use crate::{Machine, MachineModule, MachineState, World};
+    use crate::{Drift, Machine, MachineModule, MachineState, World};
     use expect_test::{Expect, expect};
     use std::collections::BTreeSet;
     use std::path::Path;
 
     fn check(machines: &[(&str, MachineState, &str)], text: &str, expected: Expect) {
-        check_where(false, machines, text, expected);
+        check_where(&[], machines, text, expected);
     }
 
-    /// Of machines of which a module has changed, where `is_outdated`.
-    fn check_where(is_outdated: bool, machines: &[(&str, MachineState, &str)], text: &str, expected: Expect) {
+    /// Of machines that have drifted so.
+    fn check_where(drift: &[Drift], machines: &[(&str, MachineState, &str)], text: &str, expected: Expect) {
         let machine = |&(name, state, module): &(&str, MachineState, &str)| {
             let (path, output) =
                 module.split_once('#').map_or((module, None), |(path, output)| (path, Some(output)));
@@ -140,7 +150,7 @@ mod tests {
                 modules: vec![MachineModule { path: path.into(), output: output.map(str::to_owned) }],
                 secrets: BTreeSet::new(),
                 generation: 3,
-                is_outdated,
+                drift: drift.to_vec(),
             }
         };
         let world = World { machines: machines.iter().map(machine).collect(), ..World::default() };
@@ -217,7 +227,7 @@ mod tests {
     #[test]
     fn a_machine_says_that_its_module_has_changed() {
         check_where(
-            true,
+            &[Drift::ModuleChanged],
             &[("hello", MachineState::Running, "/project")],
             "{ codchi.gpu.enable = true; }",
             expect![[r#"
@@ -225,6 +235,34 @@ mod tests {
                 /project/codchi.nix codchi: Open = Open { machine: "hello" }
                 /project/codchi.nix codchi: Rebuild = Rebuild { machine: "hello" }
                 /project/codchi.nix codchi: Stop = Stop { machine: "hello" }
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_machine_says_what_else_has_drifted_and_offers_what_mends_it() {
+        let text = "{ codchi.gpu.enable = true; }";
+        check_where(
+            &[Drift::SecretsChanged],
+            &[("hello", MachineState::Running, "/project")],
+            text,
+            expect![[r#"
+                /project/codchi.nix codchi: hello · running · generation 3 · secrets changed = None
+                /project/codchi.nix codchi: Open = Open { machine: "hello" }
+                /project/codchi.nix codchi: Rebuild = Rebuild { machine: "hello" }
+                /project/codchi.nix codchi: Deliver Secrets = Start { machine: "hello" }
+                /project/codchi.nix codchi: Stop = Stop { machine: "hello" }
+            "#]],
+        );
+        check_where(
+            &[Drift::InstanceChanged, Drift::ModuleChanged],
+            &[("hello", MachineState::Stopped, "/project")],
+            text,
+            expect![[r#"
+                /project/codchi.nix codchi: hello · stopped · module changed since generation 3 · instance changed = None
+                /project/codchi.nix codchi: Open = Open { machine: "hello" }
+                /project/codchi.nix codchi: Rebuild = Rebuild { machine: "hello" }
+                /project/codchi.nix codchi: Start = Start { machine: "hello" }
             "#]],
         );
     }

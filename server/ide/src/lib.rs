@@ -55,8 +55,9 @@ pub use types::{
     Symbol, SymbolKind, Tag, Target, WorkspaceSymbol,
 };
 pub use world::{
-    Capability, Catalogue, CatalogueEntry, CatalogueOption, Evaluated, EvaluatedManifest, EvaluatedSecret,
-    EvaluationError, Level, Machine, MachineModule, MachineState, Mentions, ModuleKey, Place, Rules, World,
+    Capability, Catalogue, CatalogueEntry, CatalogueOption, Drift, Evaluated, EvaluatedManifest,
+    EvaluatedSecret, EvaluationError, Level, Machine, MachineModule, MachineState, Mentions, ModuleKey,
+    Place, Rules, World,
 };
 
 pub use codchi_module::{Document, Facts, TextRange, TextSize};

@@ -87,7 +87,7 @@ fn world() -> World {
             modules: vec![MachineModule { path: "/project".into(), output: None }],
             secrets: ["TOKEN".to_owned(), "KEY".to_owned()].into(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         }],
         catalogues: [(("/project".into(), None), Arc::new(Table::new(CATALOGUE)) as _)].into(),
         evaluations: [(("/project".into(), None), Arc::new(evaluated()))].into(),
@@ -357,7 +357,7 @@ fn the_documentation_has_a_section_for_each_code_with_an_example_that_raises_it(
             modules: vec![MachineModule { path: "/project".into(), output: None }],
             secrets: BTreeSet::new(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         }],
         ..World::default()
     };

@@ -192,8 +192,19 @@ pub struct Machine {
     pub secrets: BTreeSet<String>,
     /// Its current generation.
     pub generation: u32,
-    /// Whether a module of it has changed since.
-    pub is_outdated: bool,
+    /// What differs from what would be made now.
+    pub drift: Vec<Drift>,
+}
+
+/// What differs between a machine and what it would be if it was made now, as far as that can be mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drift {
+    /// A module of it has changed since its generation.
+    ModuleChanged,
+    /// The vault has other secrets than those it runs with.
+    SecretsChanged,
+    /// Its instance was changed with the engine's own tools.
+    InstanceChanged,
 }
 
 /// A local module that a machine is made of.

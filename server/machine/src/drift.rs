@@ -1,7 +1,9 @@
 //! What differs between a machine and what it would be if it was made now.
 
 use crate::state::Generation;
+use crate::vault::Opened;
 use crate::{MachineName, ModuleSource, Operation, SourceKind};
+use codchi_driver::{Instance, RunState};
 use codchi_host::{Capability, Host};
 use codchi_module::{normalise, relative_paths};
 use sha2::{Digest as _, Sha256};
@@ -30,13 +32,17 @@ pub enum DriftKind {
     ModuleChanged,
     /// The computer offers a required capability no longer.
     CapabilityLost,
+    /// The vault has other values than those that the machine runs with.
+    SecretsChanged,
+    /// Somebody has changed of the instance what codchi has set.
+    InstanceChanged,
 }
 
 /// No more files of a module are looked at, and no larger ones.
 const MOST: usize = 2_000;
 const LARGEST: u64 = 4 << 20;
 
-/// What differs for a machine of these modules that runs `generation`. Blocking: reads the files of local modules.
+/// What differs of a machine of these modules that runs `generation`. Blocking: reads the files of local modules.
 pub(crate) fn of<'m>(
     name: &MachineName,
     modules: impl Iterator<Item = &'m ModuleSource>,
@@ -72,6 +78,45 @@ pub(crate) fn of<'m>(
         }
     }
     found
+}
+
+/// What differs between the vault and what was `delivered` to a machine since it was started.
+pub(crate) fn of_secrets(
+    name: &MachineName,
+    generation: &Generation,
+    delivered: &BTreeMap<String, String>,
+    vault: &Opened,
+) -> Option<Drift> {
+    let secrets = || generation.manifest.secrets.keys();
+    let now = vault.digests(name, secrets());
+    let change = |secret: &String| match (delivered.get(secret), now.get(secret)) {
+        (None, Some(_)) => Some(format!("{secret} (added)")),
+        (Some(_), None) => Some(format!("{secret} (removed)")),
+        (Some(before), Some(now)) if before != now => Some(format!("{secret} (changed)")),
+        _ => None,
+    };
+    let changes: Vec<String> = secrets().filter_map(change).collect();
+    (!changes.is_empty()).then(|| Drift {
+        kind: DriftKind::SecretsChanged,
+        message: format!(
+            "The vault has other secrets than those it runs with: {}. `codchi start {name}` delivers them.",
+            changes.join(", ")
+        ),
+        cure: Some(Operation::Start),
+    })
+}
+
+/// What somebody has changed of a machine's instance. A start makes a stopped one what it is to be, a rebuild any.
+pub(crate) fn of_instance(name: &MachineName, instance: &Instance) -> Option<Drift> {
+    let cure = if instance.state == RunState::Stopped { Operation::Start } else { Operation::Rebuild };
+    (!instance.changed.is_empty()).then(|| Drift {
+        kind: DriftKind::InstanceChanged,
+        message: format!(
+            "Its instance was changed with the engine's own tools: {}. `codchi {cure} {name}` puts that back.",
+            instance.changed.join(", ")
+        ),
+        cure: Some(cure),
+    })
 }
 
 /// The digests of the files of those modules that are local.

@@ -56,6 +56,16 @@ pub enum MachineError {
         #[source]
         source: std::io::Error,
     },
+    /// A file of codchi's state does not say what it should.
+    #[error("{at}: {message}")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// The file with line and column, counted from 1, as far as they are known.
+        at: String,
+        /// What is wrong there.
+        message: String,
+    },
     /// Units failed when the machine switched to another generation.
     #[error("Switching to the new generation failed in `{name}`: {message}")]
     Activation {
@@ -89,6 +99,7 @@ impl MachineError {
                 std::iter::once(message).chain(log).find_map(|text| explain::hint(text)).map(Into::into)
             }
             Self::Nix(e) => e.hint(),
+            Self::Damaged { .. } => Some(format!("Correct it, or restore it from a backup. {}", DELETABLE)),
             Self::Io { source, path, .. } => known_cause(source).or_else(|| next_step(source, path)),
             Self::Vault(e) => e.hint(),
             Self::User { hint, .. } => hint.clone(),
@@ -103,13 +114,14 @@ impl MachineError {
     }
 }
 
+/// What can be done where all is lost.
+const DELETABLE: &str = "A machine whose files are damaged can still be deleted with `codchi delete` and created again: its \
+                         project folder and its secrets stay.";
+
 fn next_step(source: &std::io::Error, path: &str) -> Option<String> {
     use std::io::ErrorKind::{InvalidData, PermissionDenied, ReadOnlyFilesystem, UnexpectedEof};
     match source.kind() {
-        InvalidData | UnexpectedEof => Some(format!(
-            "Restore {path} from a backup. A machine whose files are damaged can still be deleted with `codchi delete` \
-             and created again: its project folder and its secrets stay."
-        )),
+        InvalidData | UnexpectedEof => Some(format!("Restore {path} from a backup. {DELETABLE}")),
         PermissionDenied | ReadOnlyFilesystem => Some(
             "codchi must be able to write below the data, state and configuration folders; `XDG_DATA_HOME`, \
              `XDG_STATE_HOME` and `XDG_CONFIG_HOME` choose others."

@@ -84,6 +84,24 @@ pub(crate) fn is_full(error: &MachineError) -> bool {
     matches!(error, MachineError::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
 }
 
+/// A [`MachineError::Damaged`] about `path`, at a byte of its text where that is known.
+pub(crate) fn damaged(path: &Path, text: &[u8], offset: Option<usize>, message: &str) -> MachineError {
+    let place = |offset: usize| {
+        let before = String::from_utf8_lossy(&text[..offset.min(text.len())]).into_owned();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    };
+    let message = message.trim_end().to_owned();
+    damaged_at(path, offset.map(place), message)
+}
+
+/// The same at a line and column.
+pub(crate) fn damaged_at(path: &Path, place: Option<(usize, usize)>, message: String) -> MachineError {
+    let path = path.display().to_string();
+    let at = place.map_or_else(|| path.clone(), |(line, column)| format!("{path}:{line}:{column}"));
+    MachineError::Damaged { path, at, message }
+}
+
 /// An [`MachineError::Io`] about `path`.
 pub(crate) fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> MachineError {
     MachineError::Io { action, path: path.display().to_string(), source }

@@ -66,7 +66,7 @@ pub use paths::Paths;
 pub use plan::{Operation, Step};
 pub use preview::{PackageChange, PackageChanges, Preview, UnitChanges};
 pub use secret::Secret;
-pub use source::{InvalidSource, ModuleSource, SourceKind};
+pub use source::{InvalidSource, ModuleSource, Repository, SourceKind};
 pub use status::{MachineState, MachineStatus, SecretStatus};
 pub use store::{Collected, StoreChoice, StoreKind, StoreOptions, StoreStatus};
 pub use vault::{Scope, Vault, VaultError};

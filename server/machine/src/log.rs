@@ -8,7 +8,7 @@ use crate::{
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// How many logs of a machine are kept.
@@ -20,6 +20,8 @@ pub(crate) struct Reporter<'a> {
     file: Mutex<File>,
     begun: Instant,
     secrets: Mutex<Vec<Secret>>,
+    /// The step that looks whether it has something to do.
+    looking: Mutex<Option<(usize, Step)>>,
 }
 
 impl<'a> Reporter<'a> {
@@ -42,8 +44,13 @@ impl<'a> Reporter<'a> {
         for (_, old) in logs.iter().rev().skip(KEPT - 1) {
             remove_file(old)?;
         }
-        let reporter =
-            Self { front, file: Mutex::new(file), begun: Instant::now(), secrets: Mutex::new(Vec::new()) };
+        let reporter = Self {
+            front,
+            file: Mutex::new(file),
+            begun: Instant::now(),
+            secrets: Mutex::default(),
+            looking: Mutex::default(),
+        };
         reporter.write(&format!("codchi {}: {operation} {name}", env!("CARGO_PKG_VERSION")));
         Ok(reporter)
     }
@@ -58,12 +65,35 @@ impl<'a> Reporter<'a> {
         self.front.event(Event::Began { machine: machine.clone(), operation, steps });
     }
 
+    /// A step looks whether it has something to do: nobody hears of it before it [works](Self::works).
+    pub(crate) fn looks(&self, index: usize, step: Step) {
+        *self.looking() = Some((index, step));
+    }
+
+    /// The step that looked has something to do.
+    pub(crate) fn works(&self) {
+        // Let go of before the step is told, which looks at it, too.
+        let looked = self.looking().take();
+        if let Some((index, step)) = looked {
+            self.step(index, step, StepState::Running);
+        }
+    }
+
+    fn looking(&self) -> MutexGuard<'_, Option<(usize, Step)>> {
+        self.looking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A step changes its state.
     pub(crate) fn step(&self, index: usize, step: Step, state: StepState) {
+        if state == StepState::Skipped {
+            *self.looking() = None;
+        } else {
+            self.works();
+        }
         match state {
             StepState::Running => self.write(step.title()),
             StepState::Done => {}
-            StepState::Skipped => self.write("  nothing to do"),
+            StepState::Skipped => self.write(&format!("{}: nothing to do", step.title())),
             StepState::Failed => self.write("  failed"),
             StepState::Undone => self.write(&format!("{}: undone", step.title())),
         }
@@ -72,6 +102,7 @@ impl<'a> Reporter<'a> {
 
     /// The step under way tells how far it is.
     pub(crate) fn progress(&self, message: String, percent: Option<u8>) {
+        self.works();
         self.front.event(Event::Progress { message, percent });
     }
 
@@ -117,6 +148,7 @@ impl<'a> Reporter<'a> {
         question: Question,
         cancel: &CancellationToken,
     ) -> Result<Answer, MachineError> {
+        self.works();
         let answer = tokio::select! {
             answer = self.front.ask(question) => answer,
             () = cancel.cancelled() => Answer::Cancelled,
@@ -125,6 +157,7 @@ impl<'a> Reporter<'a> {
     }
 
     fn line(&self, level: LogLevel, line: &str) {
+        self.works();
         let line = self.concealed(line);
         self.write(&match level {
             LogLevel::Info => format!("  {line}"),

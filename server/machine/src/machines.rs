@@ -5,7 +5,7 @@ use crate::operate::Prepared;
 use crate::state::{Definition, Generations, Journal, machine_names};
 use crate::{
     CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Operation, Paths,
-    StoreOptions, Vault,
+    Repository, StoreOptions, Vault,
 };
 use codchi_driver::{Driver, Stdio};
 use std::collections::BTreeMap;
@@ -47,6 +47,8 @@ pub struct CreateRequest {
     pub project: Option<PathBuf>,
     /// Its nixpkgs; the one that machines share where `None`.
     pub nixpkgs: Option<NixpkgsChoice>,
+    /// The repository to clone into it, which is then where one works.
+    pub checkout: Option<Repository>,
 }
 
 /// What to run in a machine.

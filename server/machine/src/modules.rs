@@ -63,6 +63,7 @@ impl Machines {
                 folder.canonicalize().map_err(|e| files::io_error("Reading the project folder", &folder, e))
             })
             .transpose()?;
+        definition.checkout.clone_from(&request.checkout);
         Ok(definition)
     }
 

@@ -46,6 +46,7 @@ impl Operation {
                 CreateInstance,
                 StartInstance,
                 Deliver,
+                Clone,
                 InitScript,
                 SshConfig,
             ],
@@ -131,6 +132,8 @@ pub enum Step {
     AskSecrets,
     /// Build the system.
     Build,
+    /// Compare the system that would be built with the current one.
+    Compare,
     /// Create the instance.
     CreateInstance,
     /// Make the instance's devices, configuration and init equal to what the machine asks for.
@@ -141,6 +144,8 @@ pub enum Step {
     Deliver,
     /// Switch the running system to the new generation.
     Switch,
+    /// Clone the repository that the machine is made for into it.
+    Clone,
     /// Run `codchi.initScript` as the user.
     InitScript,
     /// Make `ssh codchi-NAME` work.
@@ -170,6 +175,26 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether it finds out only while it is performed that there is nothing to do, and then says so.
+    pub(crate) fn may_find_nothing(self) -> bool {
+        use Step::*;
+        matches!(
+            self,
+            CheckCapabilities
+                | AskSecrets
+                | Configure
+                | Deliver
+                | Switch
+                | InitScript
+                | SshConfig
+                | StopInstance
+                | DeleteInstance
+                | Clone
+                | RenameInstance
+                | KeepSecrets
+        )
+    }
+
     /// What a person reads while it runs, e.g. `Building the system`.
     #[must_use]
     pub fn title(&self) -> &'static str {
@@ -179,11 +204,13 @@ impl Step {
             Self::CheckCapabilities => "Checking capabilities",
             Self::AskSecrets => "Asking for secrets",
             Self::Build => "Building the system",
+            Self::Compare => "Working out what would change",
             Self::CreateInstance => "Creating the instance",
             Self::Configure => "Configuring the instance",
             Self::StartInstance => "Starting",
             Self::Deliver => "Delivering secrets",
             Self::Switch => "Switching to the new generation",
+            Self::Clone => "Cloning the repository",
             Self::InitScript => "Running the init script",
             Self::SshConfig => "Setting up SSH",
             Self::StopInstance => "Stopping",

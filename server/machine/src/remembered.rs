@@ -1,7 +1,7 @@
 //! What the person answered once and is not asked again: `remembered.toml` in the data folder. What they configure
 //! themselves is the front's, comes as [`Options`], and goes first.
 
-use crate::files::{io_error, make_folder, read_optional, write_atomic};
+use crate::files::{damaged, make_folder, read_optional, write_atomic};
 use crate::{MachineError, Options, Paths, ssh};
 
 /// The key of the answer to whether the ssh config may be touched.
@@ -44,11 +44,10 @@ fn file(paths: &Paths) -> std::path::PathBuf {
 fn read(paths: &Paths) -> Result<toml::Table, MachineError> {
     let path = file(paths);
     let Some(contents) = read_optional(&path)? else { return Ok(toml::Table::new()) };
-    let invalid = |message: String| {
-        io_error("Reading", &path, std::io::Error::new(std::io::ErrorKind::InvalidData, message))
-    };
-    let text = String::from_utf8(contents).map_err(|e| invalid(e.to_string()))?;
-    text.parse().map_err(|e: toml::de::Error| invalid(e.message().into()))
+    let text = std::str::from_utf8(&contents)
+        .map_err(|e| damaged(&path, &contents, Some(e.valid_up_to()), "this is not text (UTF-8)"))?;
+    text.parse()
+        .map_err(|e: toml::de::Error| damaged(&path, &contents, e.span().map(|span| span.start), e.message()))
 }
 
 #[cfg(test)]

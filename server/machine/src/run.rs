@@ -4,6 +4,7 @@
 //! have changed something, and `undo` puts each of them right, however far it got.
 
 use crate::export::{Export, Target};
+use crate::files::is_full;
 use crate::flake::{Copied, User};
 use crate::log::Reporter;
 use crate::ops::Original;
@@ -173,7 +174,7 @@ impl<'a> Run<'a> {
             if self.cancel.is_cancelled() {
                 return Err(MachineError::Cancelled);
             }
-            self.report.step(index, step, StepState::Running);
+            self.report.looks(index, step);
             match self.is_done_already(step).await {
                 Ok(false) => {}
                 Ok(true) => {
@@ -185,8 +186,11 @@ impl<'a> Run<'a> {
                     return Err(error);
                 }
             }
+            if !step.may_find_nothing() {
+                self.report.works();
+            }
             self.journal.begun.push(step);
-            self.folder.write_journal(&self.journal)?;
+            self.note()?;
             let done = match self.point(step, "begun") {
                 Ok(()) => self.cancellable(step).await,
                 Err(error) => Err(error),
@@ -207,6 +211,17 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Writes the journal. A deletion does without on a full disk, since it is what makes room.
+    fn note(&self) -> Result<(), MachineError> {
+        match self.folder.write_journal(&self.journal) {
+            Err(error) if self.journal.operation == Operation::Delete && is_full(&error) => {
+                self.report.info(&error.to_string());
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// See [`fault`].
@@ -257,6 +272,7 @@ impl<'a> Run<'a> {
             Step::StartInstance => self.start_instance().await,
             Step::Deliver => self.deliver().await,
             Step::Switch => self.switch().await,
+            Step::Clone => self.clone_repository().await,
             Step::InitScript => self.init_script().await,
             Step::SshConfig => self.ssh_config().await,
             Step::StopInstance => self.stop_instance().await,
@@ -270,6 +286,8 @@ impl<'a> Run<'a> {
             Step::Unpack => self.unpack().await,
             Step::ImportInstance => self.import_instance().await,
             Step::KeepSecrets => self.keep_secrets(),
+            // Of a preview, which performs its steps itself.
+            Step::Compare => Ok(Outcome::Skipped),
         }
     }
 

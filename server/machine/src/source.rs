@@ -1,6 +1,9 @@
 //! Where a machine's module comes from.
 
 mod git;
+mod repository;
+
+pub use repository::Repository;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

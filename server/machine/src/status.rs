@@ -4,10 +4,10 @@ use crate::drift::{self, Drift};
 use crate::files::io_error;
 use crate::instance::{is_own, machine_of};
 use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
-use crate::{MachineError, MachineName, Machines, Manifest, Operation, Scope, VaultError};
+use crate::vault::Opened;
+use crate::{MachineError, MachineName, Machines, Manifest, Operation, VaultError};
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
 use codchi_host::Host;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A machine and how it is.
@@ -97,8 +97,8 @@ impl Machines {
         let machines = self.clone();
         // Files are read, many where modules have changed.
         let work = tokio::task::spawn_blocking(move || {
-            let (secrets, host) = (machines.vault().names(), Host::this());
-            let status = |name| machines.status_of(name, &instances, &secrets, &host);
+            let (vault, host) = (machines.vault().open(), Host::this());
+            let status = |name| machines.status_of(name, &instances, &vault, &host);
             let orphans = machines.orphans(&names, &instances);
             let mut all: Vec<MachineStatus> = names.into_iter().map(status).chain(orphans).collect();
             all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -147,7 +147,7 @@ impl Machines {
         &self,
         name: MachineName,
         instances: &Result<Vec<Instance>, DriverError>,
-        secrets: &Result<BTreeMap<Scope, Vec<String>>, VaultError>,
+        vault: &Result<Opened, VaultError>,
         host: &Host,
     ) -> MachineStatus {
         let folder = MachineFolder::new(self.paths(), &name);
@@ -159,15 +159,15 @@ impl Machines {
         let generation = generations.current();
 
         let of_files = problems.len();
+        let alias = name.host_alias();
+        let instance = instances.iter().flatten().find(|instance| instance.name.as_str() == alias);
         let mut state = match (instances, &definition) {
             (Err(error), _) => {
                 problems.push(sentence(error, error.hint().as_deref()));
                 MachineState::Unknown
             }
             (Ok(_), None) => MachineState::Unknown,
-            (Ok(instances), Some(definition)) => {
-                let alias = name.host_alias();
-                let instance = instances.iter().find(|i| i.name.as_str() == alias);
+            (Ok(_), Some(definition)) => {
                 instance_state(&name, definition, instance, runtime.as_ref(), &mut problems)
             }
         };
@@ -186,18 +186,31 @@ impl Machines {
                 problems.push(interrupted(&name, operation));
             }
         }
-        let secrets = match secrets {
-            Ok(names) => generation.map(|g| secret_status(&g.manifest, &name, names)).unwrap_or_default(),
+        let secrets = match vault {
+            Ok(vault) => generation.map(|g| secret_status(&g.manifest, &name, vault)).unwrap_or_default(),
             Err(error) => {
                 problems.push(sentence(error, None));
                 Vec::new()
             }
         };
         let is_settled = !matches!(state, MachineState::Busy | MachineState::Interrupted);
-        let modules = definition.iter().flat_map(|d| &d.modules).map(|module| &module.source);
-        let drift = generation.filter(|_| is_settled).map(|g| drift::of(&name, modules, g, host));
+        let mut drift = Vec::new();
+        if let (Some(generation), Some(definition), true) = (generation, &definition, is_settled) {
+            let modules = definition.modules.iter().map(|module| &module.source);
+            drift.extend(drift::of(&name, modules, generation, host));
+            let own = instance.filter(|instance| is_own(instance, definition));
+            let delivered = own.zip(runtime.as_ref()).and_then(|(instance, runtime)| {
+                let is_of_this_start =
+                    instance.state == RunState::Running && runtime.start == instance.started;
+                runtime.secrets.as_ref().filter(|_| is_of_this_start)
+            });
+            if let (Some(delivered), Ok(vault)) = (delivered, vault) {
+                drift.extend(drift::of_secrets(&name, generation, delivered, vault));
+            }
+            drift.extend(own.and_then(|instance| drift::of_instance(&name, instance)));
+        }
         MachineStatus {
-            drift: drift.unwrap_or_default(),
+            drift,
             state,
             operation,
             driver: definition.as_ref().map_or_else(|| self.driver().kind(), |d| d.driver),
@@ -321,13 +334,7 @@ fn interrupted(name: &MachineName, operation: Operation) -> String {
     }
 }
 
-fn secret_status(
-    manifest: &Manifest,
-    machine: &MachineName,
-    names: &BTreeMap<Scope, Vec<String>>,
-) -> Vec<SecretStatus> {
-    let has = |scope: &Scope, name: &String| names.get(scope).is_some_and(|names| names.contains(name));
-    let own = Scope::Machine(machine.clone());
+fn secret_status(manifest: &Manifest, machine: &MachineName, vault: &Opened) -> Vec<SecretStatus> {
     manifest
         .secrets
         .iter()
@@ -335,7 +342,7 @@ fn secret_status(
             name: name.clone(),
             description: spec.description.clone(),
             required: spec.required,
-            set: has(&own, name) || has(&Scope::All, name),
+            set: vault.value(machine, name).is_some(),
         })
         .collect()
 }

@@ -3,12 +3,14 @@
 mod format;
 mod key;
 mod keyring;
+mod opened;
 
 use crate::{MachineName, Paths, Secret, files};
 use age::x25519::Identity;
 use format::Values;
 use key::KeyStore;
 use keyring::Keyring;
+pub(crate) use opened::Opened;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{DirBuilder, File, Permissions};
@@ -101,9 +103,7 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read.
     pub fn get(&self, machine: &MachineName, name: &str) -> Result<Option<Secret>, VaultError> {
-        let mut values = self.read()?;
-        let own = values.get_mut(&Scope::Machine(machine.clone())).and_then(|values| values.remove(name));
-        Ok(own.or_else(|| values.get_mut(&Scope::All)?.remove(name)))
+        Ok(self.open()?.value(machine, name).cloned())
     }
 
     /// Which names have a value, by scope. Values are not looked at.
@@ -191,14 +191,22 @@ impl Vault {
         Ok(())
     }
 
-    /// Without a lock: the file is only ever replaced as a whole.
-    fn read(&self) -> Result<Values, VaultError> {
+    /// All that is in it now. Without a lock: the file is only ever replaced as a whole.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read.
+    pub(crate) fn open(&self) -> Result<Opened, VaultError> {
         let encrypted = match std::fs::read(&self.file) {
             Ok(encrypted) => encrypted,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Values::new()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Opened::default()),
             Err(e) => return Err(io_error("Reading", &self.file, e)),
         };
-        self.decrypt(&encrypted, &self.keys.existing()?)
+        let key = self.keys.existing()?;
+        Ok(Opened::new(self.decrypt(&encrypted, &key)?, &key))
+    }
+
+    fn read(&self) -> Result<Values, VaultError> {
+        Ok(self.open()?.into_values())
     }
 
     /// Changes the values; `change` says whether it did. Gives what it said.

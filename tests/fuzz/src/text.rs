@@ -100,7 +100,7 @@ fn world() -> World {
             modules: vec![MachineModule { path: "/project".into(), output: None }],
             secrets: ["TOKEN".to_owned(), "KEY".to_owned()].into(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         }],
         ..World::default()
     }

@@ -3,7 +3,8 @@
 import * as assert from "node:assert/strict";
 import * as vscode from "vscode";
 import type { Node } from "../../../vscode-extension/src/machines-view";
-import { machine, setMachines, until, workspaceFolder } from "./world";
+import type { Drift } from "../../../vscode-extension/src/protocol";
+import { commandsSent, forget, machine, setMachines, until, workspaceFolder } from "./world";
 
 describe("view", () => {
   it("shows each machine's state, generation and icon", async () => {
@@ -29,7 +30,11 @@ describe("view", () => {
     const { view } = await setMachines([
       machine("alpha", {
         problems: ["Its instance is gone. Rebuild it."],
-        drift: [{ kind: "module-changed", message: "The module has changed.", cure: "rebuild" }],
+        drift: [
+          { kind: "module-changed", message: "The module has changed.", cure: "rebuild" },
+          { kind: "secrets-changed", message: "The vault has other secrets.", cure: "start" },
+          { kind: "capability-lost", message: "There is no gpu.", cure: null },
+        ],
         modules: [workspaceFolder(), "https://example.org/team/project#tools", "https://example.org/me"],
         personalModules: ["https://example.org/me"],
         secrets: [
@@ -45,6 +50,8 @@ describe("view", () => {
       [
         ["Its instance is gone. Rebuild it.", ""],
         ["The module has changed.", ""],
+        ["The vault has other secrets.", ""],
+        ["There is no gpu.", ""],
         ["sample", workspaceFolder()],
         ["project#tools", "https://example.org/team/project"],
         ["me", "https://example.org/me · personal"],
@@ -53,9 +60,41 @@ describe("view", () => {
         ["Generations", "current: 1"],
       ],
     );
-    assert.equal(children[1]?.contextValue, "drift.rebuild", "what the button that rebuilds is shown by");
-    const opened = children[2]?.command?.arguments?.[0] as vscode.Uri;
+    const shownBy = children.slice(1, 4).map((item) => item.contextValue);
+    assert.deepEqual(shownBy, ["drift.rebuild", "drift.start", "drift"], "what the buttons that mend are shown by");
+    const opened = children[4]?.command?.arguments?.[0] as vscode.Uri;
     assert.equal(opened.fsPath, `${workspaceFolder()}/codchi.nix`);
+  });
+
+  it("says beside a machine what has changed, with a button for each change that can be mended", async () => {
+    const drifted = (kind: Drift["kind"], cure: Drift["cure"]) => ({ kind, message: `${kind}.`, cure });
+    const { view } = await setMachines([
+      machine("alpha", { drift: [drifted("secrets-changed", "start")] }),
+      machine("beta", { state: "stopped", drift: [drifted("module-changed", "rebuild"), drifted("instance-changed", "start")] }),
+    ]);
+    const descriptions = view.getChildren().map((node) => view.getTreeItem(node).description);
+    assert.deepEqual(descriptions, [
+      "running · generation 1 · secrets changed",
+      "stopped · module changed since generation 1 · instance changed",
+    ]);
+    const { menus } = vscode.extensions.getExtension("codchi.codchi")?.packageJSON.contributes;
+    const buttons: { command: string; when: string; group: string }[] = menus["view/item/context"];
+    for (const [cure, command] of [
+      ["rebuild", "codchi.rebuildMachine"],
+      ["start", "codchi.startMachine"],
+    ]) {
+      const shown = buttons.filter(({ when }) => when.endsWith(`viewItem == drift.${cure}`));
+      assert.deepEqual(
+        shown.map((button) => [button.command, button.group]),
+        [[command, "inline"]],
+      );
+    }
+    // The button is pressed on what drifted, and the command is about its machine.
+    const [node] = view.getChildren();
+    const [drift] = await view.getChildren(node);
+    forget();
+    await vscode.commands.executeCommand("codchi.startMachine", drift);
+    assert.deepEqual(commandsSent()[0]?.argument, { name: "alpha" });
   });
 
   it("shows names and problems in tooltips as they are, not as Markdown", async () => {

@@ -3,7 +3,7 @@
  *
  * To learn whether the kernel has them, LXD clones a child into a user namespace that has no id map and tries a mount with
  * that namespace. Newer kernels refuse an empty map with EINVAL, and LXD concludes that idmapped mounts do not exist.
- * This gives exactly that child a map. Instances are not affected: they are cloned with more flags, or by clone3.
+ * This gives exactly that child a map. Incus does so itself, and would fail where there is one already. Instances are not affected: they are cloned with more flags, or by clone3.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,13 +1,18 @@
-//! The lab: a real LXD, Nix, nixpkgs stand-in and VS Code for tests and the demo, on a machine that has none of them.
+//! The lab: a real LXD or Incus, Nix, nixpkgs stand-in and VS Code for tests and the demo, on a machine that has none of them.
 //!
 //! What is downloaded or unpacked is kept in a cache outside the repository; what runs has a folder of its own per
 //! run, and is stopped and removed with it.
 
 pub(crate) mod code_server;
 mod current_nix;
-mod lxd;
+mod daemon;
+mod debian;
+mod engine;
+pub(crate) mod incus;
 mod nixpkgs;
 mod store_nix;
+
+pub(crate) use engine::Engine;
 
 use crate::apt::{self, Program};
 use crate::process::which;
@@ -20,8 +25,11 @@ use std::path::{Path, PathBuf};
 /// What `cargo xtask lab` does.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Starts LXD, prepares Nix and nixpkgs, and prints the environment that tests need, for `eval`.
+    /// Starts an engine, prepares Nix and nixpkgs, and prints the environment that tests need, for `eval`.
     Up {
+        /// The engine. Each may run beside the other.
+        #[arg(long, value_enum, default_value_t = Engine::Lxd)]
+        engine: Engine,
         /// Installs a VS Code for the browser too.
         #[arg(long)]
         vscode: bool,
@@ -33,8 +41,8 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self) -> Done {
         match self {
-            Self::Up { vscode } => {
-                let lab = Lab { folder: standing_folder(), keep: true };
+            Self::Up { engine, vscode } => {
+                let lab = Lab { folder: standing_folder(), engine, keep: true };
                 let mut environment = lab.up()?;
                 if vscode {
                     environment.extend(code_server::install(&cache())?.environment());
@@ -43,31 +51,39 @@ impl Command {
                     println!("export {name}={}", quoted(&value));
                 }
             }
-            Self::Down => lxd::down(&standing_folder(), true)?,
+            Self::Down => {
+                for engine in Engine::ALL {
+                    daemon::down(&standing_folder(), engine)?;
+                }
+            }
         }
         Ok(())
     }
 }
 
-/// Engines of one run; dropping it stops them and removes their state.
+/// The engine of one run; dropping it stops it and removes its state.
 pub(crate) struct Lab {
     folder: PathBuf,
+    engine: Engine,
     keep: bool,
 }
 
 impl Lab {
     /// A lab of its own for one run; nothing is started yet.
-    pub(crate) fn new() -> Self {
-        Self { folder: std::env::temp_dir().join(format!("codchi-lab-{}", std::process::id())), keep: false }
+    pub(crate) fn new(engine: Engine) -> Self {
+        let folder = std::env::temp_dir().join(format!("codchi-lab-{}", std::process::id()));
+        Self { folder, engine, keep: false }
     }
 
-    /// Starts LXD and prepares Nix and nixpkgs; gives the environment in which codchi and its tests find them.
+    /// Starts the engine and prepares Nix and nixpkgs; gives the environment in which codchi and its tests find them.
     pub(crate) fn up(&self) -> Result<BTreeMap<&'static str, String>> {
         need_root()?;
         let nixpkgs = prepare_nix()?;
-        let lxd = lxd::up(&self.folder).context("starting LXD")?;
+        let name = self.engine.words().name;
+        let running =
+            daemon::up(&self.folder, self.engine, &cache()).with_context(|| format!("starting {name}"))?;
         let mut environment = BTreeMap::from([("NIX_CONFIG", nix_config(true))]);
-        environment.extend(lxd.env().map(|(name, path)| (name, shown(path))));
+        environment.extend(running.env().into_iter().map(|(name, value)| (name, shown(&value))));
         environment.insert("CODCHI_TEST_FLAKE_NIXPKGS", shown(&nixpkgs));
         let store_nix = store_nix::prepare(&cache(), &nixpkgs::debian(&cache())?)?;
         environment.insert("CODCHI_TEST_STORE_NIX", shown(&store_nix));
@@ -88,7 +104,8 @@ impl Lab {
         if !self.folder.exists() {
             return Ok(());
         }
-        lxd::down(&self.folder, true).context("stopping LXD")
+        daemon::down(&self.folder, self.engine)
+            .with_context(|| format!("stopping {}", self.engine.words().name))
     }
 }
 
@@ -130,7 +147,7 @@ fn need_root() -> Result<()> {
     let root = crate::process::output(std::process::Command::new("id").arg("-u"))?.trim() == "0";
     if !root {
         bail!(
-            "starting an LXD of its own needs root: run this as root (a container or virtual machine will do), \
+            "starting an engine of its own needs root: run this as root (a container or virtual machine will do), \
              or use the LXD or Incus of this computer with `cargo xtask install`"
         );
     }

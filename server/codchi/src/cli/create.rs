@@ -38,7 +38,13 @@ impl Create {
             Some(name) => name,
             None => ask_name(&context.machines(), &sources, talk).await?,
         };
-        let request = CreateRequest { name: name.clone(), modules: sources, project, nixpkgs: Some(nixpkgs) };
+        let request = CreateRequest {
+            name: name.clone(),
+            modules: sources,
+            project,
+            nixpkgs: Some(nixpkgs),
+            checkout: None,
+        };
         operation::run(context, talk, async |machines, front, cancel| {
             machines.create(request, front, cancel).await
         })
@@ -50,7 +56,11 @@ impl Create {
     }
 }
 
-async fn ask_name(machines: &Machines, sources: &[ModuleSource], talk: Talk) -> anyhow::Result<MachineName> {
+pub(super) async fn ask_name(
+    machines: &Machines,
+    sources: &[ModuleSource],
+    talk: Talk,
+) -> anyhow::Result<MachineName> {
     let taken: Vec<_> = machines.status().await?.into_iter().map(|machine| machine.name).collect();
     let first = sources.first().context("no module is named")?;
     let suggested = names::suggest(first, &taken);

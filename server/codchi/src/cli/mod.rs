@@ -1,6 +1,7 @@
 //! The command line: one file per command, each thin over `machine` and `ide`.
 
 mod check;
+mod clone;
 mod completions;
 mod create;
 mod delete;
@@ -57,6 +58,8 @@ Configuration: config.toml in codchi's configuration folder (~/.config/codchi), 
 pub(crate) enum Command {
     /// Create a code machine of a codchi module, and start it
     Create(create::Create),
+    /// Create a code machine of a repository's module, and clone the repository into it
+    Clone(clone::Clone),
     /// Build a machine's modules anew and switch to the result
     Rebuild(machine::Rebuild),
     /// Switch a machine to another of its generations; one that does not run boots it at its next start
@@ -138,6 +141,7 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
     let context = Context::load(paths)?;
     match command {
         Command::Create(command) => command.run(&context).await,
+        Command::Clone(command) => command.run(&context).await,
         Command::Rebuild(command) => command.run(&context).await,
         Command::Update(command) => command.run(&context).await,
         Command::Module(command) => command.run(&context).await,

@@ -419,7 +419,8 @@ async fn create(
         Some(name) => name,
         None => ask_name(machines, &module, front.person()).await?,
     };
-    let request = CreateRequest { name: name.clone(), modules: vec![module], project, nixpkgs };
+    let request =
+        CreateRequest { name: name.clone(), modules: vec![module], project, nixpkgs, checkout: None };
     let done = machines.create(request, front, cancel).await;
     with_log(machines, &name, done)?;
     Ok(name)

@@ -9,7 +9,7 @@ use super::shared::Shared;
 use super::watch::Watch;
 use codchi_driver::Driver;
 use codchi_host::Host;
-use codchi_ide::{Capability, Machine, MachineModule, MachineState, World};
+use codchi_ide::{Capability, Drift, Machine, MachineModule, MachineState, World};
 use codchi_machine::{DriftKind, MachineStatus, Scope, VaultError};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,7 +172,7 @@ pub(crate) fn world(
                 .chain(names(&Scope::Machine(status.name.clone())))
                 .collect(),
             generation: status.generation,
-            is_outdated: status.drift.iter().any(|drift| drift.kind == DriftKind::ModuleChanged),
+            drift: status.drift.iter().filter_map(|drift| mendable(drift.kind)).collect(),
         }
     };
     let projects =
@@ -186,6 +186,16 @@ pub(crate) fn world(
         secrets: secrets.map(|_| for_all.clone()),
         machines: machines.iter().map(machine).collect(),
         ..World::default()
+    }
+}
+
+/// What an editor offers to mend.
+fn mendable(kind: DriftKind) -> Option<Drift> {
+    match kind {
+        DriftKind::ModuleChanged => Some(Drift::ModuleChanged),
+        DriftKind::SecretsChanged => Some(Drift::SecretsChanged),
+        DriftKind::InstanceChanged => Some(Drift::InstanceChanged),
+        DriftKind::CapabilityLost => None,
     }
 }
 

@@ -21,7 +21,7 @@ fn machine(name: &str, path: &Path, output: Option<&str>) -> Machine {
         modules: vec![MachineModule { path: path.into(), output: output.map(Into::into) }],
         secrets: [].into(),
         generation: 1,
-        is_outdated: false,
+        drift: Vec::new(),
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Description {
     status_code: u16,
     config: Config,
     #[serde(default)]
+    devices: Devices,
+    #[serde(default)]
     last_used_at: String,
 }
 
@@ -63,6 +65,7 @@ impl Description {
             name: InstanceName::new(self.name).ok()?,
             state: run_state(self.status_code),
             labels,
+            changed: mark::changed(&self.config, &self.devices),
             started: self.last_used_at,
         })
     }

@@ -4,6 +4,7 @@
 use crate::types::{Device, InstanceName, InstanceSpec};
 use crate::{LABEL_PREFIX, MARK_KEY};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The engine's form of an instance's configuration.
@@ -16,6 +17,9 @@ pub(super) type Devices = BTreeMap<String, BTreeMap<String, String>>;
 struct Mark {
     config: BTreeSet<String>,
     devices: BTreeSet<String>,
+    /// Digests of what each was set to, by the name that [`changed`] gives it; none where an earlier version has set it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    values: BTreeMap<String, String>,
 }
 
 /// Whether a configuration is that of an instance of ours.
@@ -32,11 +36,18 @@ pub(super) fn labels(config: &Config) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What we have set and others have changed or removed since: `raw.idmap`, `device project`. Sorted.
+pub(super) fn changed(config: &Config, devices: &Devices) -> Vec<String> {
+    let mark = read(config);
+    let now = values(&mark, config, devices);
+    let changed = mark.values.into_iter().filter(|(name, set)| now.get(name) != Some(set));
+    changed.map(|(name, _)| name).collect()
+}
+
 /// Makes `config` and `devices` say what `spec` says, with the mark. What an earlier call has set and `spec` no longer
 /// has goes; keys of others stay.
 pub(super) fn apply(spec: &InstanceSpec, config: &mut Config, devices: &mut Devices) {
-    // A mark that we cannot read is from a version that wrote another one, or edited by hand: then nothing is known to be ours.
-    let old: Mark = config.get(MARK_KEY).and_then(|mark| serde_json::from_str(mark).ok()).unwrap_or_default();
+    let old = read(config);
     config.retain(|key, _| !key.starts_with(LABEL_PREFIX) && !old.config.contains(key));
     devices.retain(|name, _| !old.devices.contains(name));
 
@@ -44,11 +55,13 @@ pub(super) fn apply(spec: &InstanceSpec, config: &mut Config, devices: &mut Devi
     config.extend(spec.config.clone());
     devices.extend(spec.devices.iter().map(|(name, device)| (name.clone(), keys(device))));
 
-    let mark = Mark {
+    let mut mark = Mark {
         config: spec.config.keys().cloned().collect(),
         devices: spec.devices.keys().cloned().collect(),
+        values: BTreeMap::new(),
     };
-    // Two sets of texts always have a JSON form; without one the mark would still be a mark.
+    mark.values = values(&mark, config, devices);
+    // Sets and maps of texts always have a JSON form; without one the mark would still be a mark.
     config.insert(MARK_KEY.into(), serde_json::to_string(&mark).unwrap_or_default());
 }
 
@@ -79,6 +92,26 @@ fn is_engines(key: &str) -> bool {
 fn is_root(device: &BTreeMap<String, String>) -> bool {
     let is = |key: &str, value: &str| device.get(key).is_some_and(|it| it == value);
     is("type", "disk") && is("path", "/")
+}
+
+/// The mark in a configuration. One that we cannot read is from a version that wrote another one, or edited by hand: then
+/// nothing is known to be ours.
+fn read(config: &Config) -> Mark {
+    config.get(MARK_KEY).and_then(|mark| serde_json::from_str(mark).ok()).unwrap_or_default()
+}
+
+/// Digests of what there is of that which `mark` names: a configuration may be long, and is a mark's value itself.
+fn values(mark: &Mark, config: &Config, devices: &Devices) -> BTreeMap<String, String> {
+    let config = mark.config.iter().filter_map(|key| Some((key.clone(), digest(config.get(key)?))));
+    let devices =
+        mark.devices.iter().filter_map(|name| Some((format!("device {name}"), digest(devices.get(name)?))));
+    config.chain(devices).collect()
+}
+
+/// Enough of a digest to tell one value from another.
+fn digest(value: &impl Serialize) -> String {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A device in the engine's words.
@@ -196,6 +229,33 @@ mod tests {
         let before = (config.clone(), devices.clone());
         apply(&spec, &mut config, &mut devices);
         assert_eq!((config, devices), before);
+    }
+
+    #[test]
+    fn what_others_change_of_ours_is_told_and_what_they_add_is_not() {
+        let (mut config, mut devices) = (Config::new(), Devices::new());
+        let spec = spec(&[], &[("security.nesting", "true"), ("raw.idmap", "both 1 1")], &["a", "b"]);
+        apply(&spec, &mut config, &mut devices);
+        config.insert("limits.cpu".into(), "2".into());
+        devices.insert("usb".into(), map(&[("type", "usb")]));
+        assert_eq!(changed(&config, &devices), [""; 0]);
+        config.insert("raw.idmap".into(), "both 2 2".into());
+        config.remove("security.nesting");
+        devices.remove("a");
+        devices.get_mut("b").unwrap().insert("readonly".into(), "false".into());
+        assert_eq!(changed(&config, &devices), ["device a", "device b", "raw.idmap", "security.nesting"]);
+        apply(&spec, &mut config, &mut devices);
+        assert_eq!(changed(&config, &devices), [""; 0]);
+    }
+
+    #[test]
+    fn the_mark_of_an_earlier_version_says_nothing_of_values() {
+        let mark = r#"{"config":["raw.idmap"],"devices":["a"]}"#;
+        let mut config = map(&[("user.codchi", mark), ("raw.idmap", "x")]);
+        let mut devices = Devices::new();
+        assert_eq!(changed(&config, &devices), [""; 0]);
+        apply(&spec(&[], &[], &[]), &mut config, &mut devices);
+        assert!(!config.contains_key("raw.idmap"), "it is still ours");
     }
 
     #[test]

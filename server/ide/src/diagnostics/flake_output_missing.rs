@@ -77,7 +77,7 @@ mod tests {
             modules: vec![MachineModule { path: "/project".into(), output: output.map(Into::into) }],
             secrets: [].into(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         };
         let world =
             World { machines: vec![machine("a", None), machine("b", Some("dev"))], ..World::default() };
@@ -111,7 +111,7 @@ mod tests {
             modules: vec![MachineModule { path: "/project".into(), output: Some("backend".into()) }],
             secrets: [].into(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         };
         let text = "//- /project/flake.nix\n{ out$0puts = _: { nixosModules = { backends = ./m.nix; default = ./m.nix; }; }; }\n//- /project/m.nix\n{ }";
         let world = World { machines: vec![machine], ..World::default() };

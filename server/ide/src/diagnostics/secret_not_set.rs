@@ -90,7 +90,7 @@ mod tests {
             modules: vec![MachineModule { path: path.into(), output: None }],
             secrets: secrets.iter().map(|&secret| secret.to_owned()).collect(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         };
         let machines = vec![
             machine("on", MachineState::Running, "/running", &["SET", "OWN"]),

@@ -327,7 +327,7 @@ mod tests {
             modules: vec![module("/a"), module("/b")],
             secrets: BTreeSet::new(),
             generation: 1,
-            is_outdated: false,
+            drift: Vec::new(),
         };
         let world = World { machines: vec![machine], ..World::default() };
         assert_eq!(Fixture::new(text).with(world).diagnostics(), "");

@@ -59,7 +59,7 @@ impl Export {
         }
         let root = parts.root.ok_or_else(|| lacks(ROOT))?;
         Ok(Self {
-            definition: Definition::parse(definition, &path.join(DEFINITION))?,
+            definition: Definition::parse(&definition, &path.join(DEFINITION))?,
             lock: parts.small.remove(LOCK).and_then(|lock| String::from_utf8(lock).ok()),
             secrets: parts.small.remove(SECRETS),
             path: path.to_owned(),

@@ -16,6 +16,7 @@ impl Run<'_> {
         if required.is_empty() {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         let host = Host::this();
         let (mut reasons, mut remedies) = (Vec::new(), Vec::new());
         for name in required {
@@ -140,6 +141,7 @@ impl Run<'_> {
         if !remembered::ssh_config_allowed(paths, options)? {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         ssh::add_host(paths, &self.name, &options.program)?;
         Ok(Outcome::Done)
     }

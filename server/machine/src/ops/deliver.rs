@@ -21,32 +21,40 @@ impl Run<'_> {
         if !self.is_running().await? {
             return Ok(Outcome::Skipped);
         }
-        self.deliver_now().await?;
+        self.report.works();
+        let secrets = Some(self.deliver_now().await?);
         let failed_units = self.wait_until_up().await?;
         // Asked again: what was found out holds for the start that it was found out in.
         let Some(instance) = self.own_instance().await? else { return Ok(Outcome::Done) };
-        self.folder.write_runtime(&Runtime { start: instance.started, failed_units })?;
+        self.folder.write_runtime(&Runtime { start: instance.started, failed_units, secrets })?;
         Ok(Outcome::Done)
     }
 
-    /// Hands in the archive of secrets and keys.
-    pub(super) async fn deliver_now(&self) -> Result<(), MachineError> {
+    /// Delivers anew to a machine that was delivered to since its start.
+    pub(super) async fn deliver_again(&self) -> Result<(), MachineError> {
+        let secrets = Some(self.deliver_now().await?);
+        match self.folder.runtime()? {
+            Some(runtime) => self.folder.write_runtime(&Runtime { secrets, ..runtime }),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands in the archive of secrets and keys; gives what tells the values that went from others.
+    async fn deliver_now(&self) -> Result<BTreeMap<String, String>, MachineError> {
         let target = self.target()?;
         let (vault, paths, name) =
             (self.machines.vault().clone(), self.machines.paths().clone(), self.name.clone());
         let manifest = target.manifest.clone();
         // Vault and keys are files, and the key may come from a keyring that takes its time.
         let gathered = tokio::task::spawn_blocking(move || -> Result<_, MachineError> {
-            let mut values = BTreeMap::new();
-            for secret in manifest.secrets.keys() {
-                if let Some(value) = vault.get(&name, secret)? {
-                    values.insert(secret.clone(), value);
-                }
-            }
+            let vault = vault.open()?;
+            let value = |secret: &String| Some((secret.clone(), vault.value(&name, secret)?.clone()));
+            let values: BTreeMap<String, Secret> = manifest.secrets.keys().filter_map(value).collect();
             let archive = delivery::archive(&manifest, &values, &ssh::keys(&paths, &name)?)?;
-            Ok((values.into_values().collect::<Vec<Secret>>(), archive))
+            let digests = vault.digests(&name, values.keys());
+            Ok((values.into_values().collect::<Vec<Secret>>(), archive, digests))
         });
-        let (values, archive) =
+        let (values, archive, digests) =
             gathered.await.map_err(|e| self.inside("Delivering secrets", &e.to_string()))??;
         self.report.conceal(values);
         let exec = Exec::root([target.path("sw/bin/codchi-receive")]);
@@ -54,7 +62,7 @@ impl Run<'_> {
         let output = loop {
             let output = self.driver().run(&self.instance, &exec, &archive).await?;
             if output.status.success() {
-                return Ok(());
+                return Ok(digests);
             }
             // An init that has only just begun may not have made yet what the program itself needs to run.
             let cannot_run = matches!(output.status.code, 126 | 127);
@@ -104,6 +112,7 @@ impl Run<'_> {
         if script.trim().is_empty() {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         let exec = Exec {
             cwd: Some(self.definition.workspace()),
             ..Exec::root([target.path("sw/bin/codchi-session"), "bash".into(), "-s".into()])

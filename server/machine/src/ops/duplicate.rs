@@ -59,6 +59,7 @@ impl Run<'_> {
         if kept.is_empty() {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         self.journal.secrets_kept = kept;
         self.folder.write_journal(&self.journal)?;
         vault.add(&self.name, &self.next.secrets)?;

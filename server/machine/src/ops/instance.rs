@@ -80,6 +80,7 @@ impl Run<'_> {
         if self.operation() == Operation::Start && instance.state == RunState::Running {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         let (spec, server) = self.spec().await?;
         self.driver()
             .reconfigure(&self.instance, &spec)
@@ -124,6 +125,7 @@ impl Run<'_> {
             Ok(_) | Err(MachineError::Driver(DriverError::NameTaken { .. })) => return Ok(Outcome::Skipped),
             Err(error) => return Err(error),
         }
+        self.report.works();
         if self.stopped_for_a_while() {
             self.journal.ran = true;
             self.folder.write_journal(&self.journal)?;
@@ -141,6 +143,7 @@ impl Run<'_> {
             }
             Err(error) => return Err(error),
         }
+        self.report.works();
         self.driver().delete(&self.instance).await?;
         Ok(Outcome::Done)
     }
@@ -150,6 +153,7 @@ impl Run<'_> {
         if !self.is_running().await? {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         let target = self.target()?;
         let program = target.path("bin/switch-to-configuration");
         let exec = Exec::root([program.as_str(), "switch"]);
@@ -159,7 +163,7 @@ impl Run<'_> {
         }
         if output.status.success() {
             // Owners that only the new system knows are there from now on.
-            return self.deliver_now().await.map(|()| Outcome::Done);
+            return self.deliver_again().await.map(|()| Outcome::Done);
         }
         let failed = self.failed_units().await;
         if !failed.is_empty() {

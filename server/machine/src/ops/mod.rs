@@ -3,6 +3,7 @@
 
 mod ask;
 mod build;
+mod clone;
 mod deliver;
 mod duplicate;
 mod export;

@@ -8,6 +8,9 @@ impl Run<'_> {
     /// [`Step::RemoveState`](crate::Step::RemoveState). The folder goes last: until then the journal in it says that the
     /// deletion goes on.
     pub(crate) fn remove_state(&mut self, secrets: bool) -> Result<Outcome, MachineError> {
+        // What each build makes anew goes first: on a full disk that is the room for what is to be written.
+        remove_folder(&self.folder.flake())?;
+        remove_folder(&self.folder.modules())?;
         self.remove_ssh_config()?;
         fault::point("delete/host-block")?;
         if secrets {

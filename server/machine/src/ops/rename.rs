@@ -16,6 +16,7 @@ impl Run<'_> {
         if self.own_instance().await?.is_none() {
             return Ok(Outcome::Skipped);
         }
+        self.report.works();
         self.driver().rename(&self.instance, &instance_name(&to)?).await?;
         Ok(Outcome::Done)
     }

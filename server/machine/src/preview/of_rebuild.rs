@@ -65,7 +65,8 @@ impl Machines {
         let mut run = Run::new(self, name, instance_name(name)?, definition, journal, &report, cancel, lock)?;
         run.folder = folder;
 
-        let plan = [Step::Lock, Step::Evaluate, Step::Build];
+        let last = if build { Step::Build } else { Step::Compare };
+        let plan = [Step::Lock, Step::Evaluate, last];
         report.began(name, Operation::Rebuild, plan.to_vec());
         for (index, step) in plan.into_iter().take(2).enumerate() {
             report.step(index, step, StepState::Running);
@@ -73,9 +74,9 @@ impl Machines {
             report.step(index, step, if done.is_ok() { StepState::Done } else { StepState::Failed });
             done?;
         }
-        report.step(2, Step::Build, StepState::Running);
+        report.step(2, last, StepState::Running);
         let preview = run.preview(build, temporary.path()).await;
-        report.step(2, Step::Build, if preview.is_ok() { StepState::Done } else { StepState::Failed });
+        report.step(2, last, if preview.is_ok() { StepState::Done } else { StepState::Failed });
         preview
     }
 }

@@ -1,9 +1,11 @@
 //! `machine.toml`: what a machine is made of.
 
 use super::{Journal, MachineFolder, Module, NixpkgsFrom};
-use crate::files::{io_error, make_folder, read_optional, remove_folder, write_atomic};
-use crate::{MachineError, ModuleSource, SourceKind, StoreKind};
+use crate::files::{damaged, io_error, make_folder, read_optional, remove_folder, write_atomic};
+use crate::{MachineError, ModuleSource, Repository, SourceKind, StoreKind};
 use codchi_driver::DriverKind;
+use serde::de::Error as _;
+use serde::{Deserialize as _, Deserializer};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,9 @@ pub(crate) struct Definition {
     /// The folder of the host that is mounted in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<PathBuf>,
+    /// The repository that was cloned into it when it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checkout: Option<Repository>,
     /// When it was created, in seconds since 1970.
     pub(crate) created: u64,
     /// The number in the name of the next module's input. Names are never used again: what is locked under one is of
@@ -47,6 +52,7 @@ impl Definition {
             store: StoreKind::Host,
             nixpkgs: NixpkgsFrom::Pin,
             project: None,
+            checkout: None,
             created: 0,
             next_input: 0,
             modules: Vec::new(),
@@ -57,24 +63,19 @@ impl Definition {
     ///
     /// # Errors
     /// Where it is damaged, or was written by a newer codchi.
-    pub(crate) fn parse(contents: Vec<u8>, path: &Path) -> Result<Self, MachineError> {
-        let invalid = |message: String| {
-            io_error("Reading", path, std::io::Error::new(std::io::ErrorKind::InvalidData, message))
+    pub(crate) fn parse(contents: &[u8], path: &Path) -> Result<Self, MachineError> {
+        let text = std::str::from_utf8(contents)
+            .map_err(|e| damaged(path, contents, Some(e.valid_up_to()), "this is not text (UTF-8)"))?;
+        let invalid = |error: toml::de::Error| {
+            damaged(path, contents, error.span().map(|span| span.start), error.message())
         };
-        let text = String::from_utf8(contents).map_err(|e| invalid(e.to_string()))?;
-        let mut table: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| invalid(e.message().into()))?;
-        let version = table.get("version").and_then(toml::Value::as_integer).unwrap_or(0);
-        if version > i64::from(Definition::VERSION) {
-            return Err(MachineError::User {
-                message: format!("{} was written by a newer codchi (format {version})", path.display()),
-                hint: Some("Update codchi.".into()),
-            });
+        let table: toml::Table = text.parse().map_err(invalid)?;
+        match version(&table) {
+            newer if newer > i64::from(Self::VERSION) => Err(newer_codchi(path)),
+            // Of the text itself, where it can be: a value of a table has no place.
+            1 => from_table(table).map_err(invalid),
+            _ => toml::from_str(text).map_err(invalid),
         }
-        if version == 1 {
-            from_first_format(&mut table);
-        }
-        table.try_into().map_err(|e: toml::de::Error| invalid(e.message().into()))
     }
 
     /// An id that no other machine has. Not a secret: it only has to differ.
@@ -83,12 +84,13 @@ impl Definition {
         format!("{:016x}", random.build_hasher().finish())
     }
 
-    /// Where the project folder is in the machine; the home folder where there is none.
+    /// Where one works in the machine: the project folder, else the repository that was cloned, else the home folder.
     pub(crate) fn workspace(&self) -> String {
         let folder = self.project.as_deref().map(|p| p.file_name().unwrap_or("project".as_ref()));
-        match folder {
-            Some(folder) => format!("{HOME}/{}", folder.to_string_lossy()),
-            None => HOME.into(),
+        match (folder, &self.checkout) {
+            (Some(folder), _) => format!("{HOME}/{}", folder.to_string_lossy()),
+            (None, Some(repository)) => format!("{HOME}/{}", repository.folder()),
+            (None, None) => HOME.into(),
         }
     }
 
@@ -105,7 +107,7 @@ impl Definition {
 }
 
 /// The home folder of the machine's user.
-const HOME: &str = "/home/codchi";
+pub(crate) const HOME: &str = "/home/codchi";
 
 /// The local folder that a module needs copied: all of its git repository, since a module may import what is beside
 /// it, or else the folder it lives in. The home folder and the root are never taken as a whole.
@@ -147,7 +149,7 @@ impl MachineFolder {
     /// Where it cannot be read, or was written by a newer codchi.
     pub(crate) fn definition(&self) -> Result<Option<Definition>, MachineError> {
         let path = self.definition_path();
-        read_optional(&path)?.map(|contents| Definition::parse(contents, &path)).transpose()
+        read_optional(&path)?.map(|contents| Definition::parse(&contents, &path)).transpose()
     }
 
     /// Writes `machine.toml`.
@@ -160,6 +162,33 @@ impl MachineFolder {
             .map_err(|e| io_error("Writing", &path, std::io::Error::other(e.to_string())))?;
         write_atomic(&path, text.as_bytes(), 0o600)
     }
+}
+
+/// A file that says what this version does not know.
+pub(super) fn newer_codchi(path: &Path) -> MachineError {
+    MachineError::User {
+        message: format!("{} was written by a newer codchi", path.display()),
+        hint: Some("Update codchi.".into()),
+    }
+}
+
+/// Reads a definition of any format that this version knows, where there is one: a field of a journal.
+pub(super) fn of_any_format<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Definition>, D::Error> {
+    let table = Option::<toml::Table>::deserialize(deserializer)?;
+    table.map(from_table).transpose().map_err(|error| D::Error::custom(error.message()))
+}
+
+fn version(table: &toml::Table) -> i64 {
+    table.get("version").and_then(toml::Value::as_integer).unwrap_or(0)
+}
+
+fn from_table(mut table: toml::Table) -> Result<Definition, toml::de::Error> {
+    if version(&table) == 1 {
+        from_first_format(&mut table);
+    }
+    table.try_into()
 }
 
 /// Format 1 knew no names of inputs, since they were the modules' places, and no nixpkgs but a URL.
@@ -191,6 +220,7 @@ mod tests {
             store: StoreKind::Instance,
             nixpkgs: NixpkgsFrom::Url("github:NixOS/nixpkgs/nixos-unstable".into()),
             project: Some("/home/me/my app".into()),
+            checkout: None,
             created: 1_700_000_000,
             next_input: 3,
             modules: [
@@ -267,8 +297,23 @@ git = "git+https://host/path?ref=main"
         std::fs::write(folder.definition_path(), "version = 99\nunknown = []").unwrap();
         let error = folder.definition().unwrap_err();
         assert_eq!(error.hint().as_deref(), Some("Update codchi."));
-        std::fs::write(folder.definition_path(), "version = ").unwrap();
-        assert!(folder.definition().unwrap_err().to_string().contains("machine.toml"));
+        for (text, told) in [
+            ("version = ", ":1:11: "),
+            ("version = 2\nid = \"x\"\ndriver = \"vax\"\n", ":3:10: unknown variant `vax`"),
+            ("version = 2\nid = 7\n", ":2:6: invalid type: integer `7`, expected a string"),
+            // Columns are counted in characters, as an editor does.
+            ("version = 2\nid = \"ü\" x\n", ":2:10: "),
+            ("version = 2\n", ":1:1: missing field"),
+            ("version = 1\nid = 7\n", ": invalid type: integer `7`"),
+        ] {
+            std::fs::write(folder.definition_path(), text).unwrap();
+            let message = folder.definition().unwrap_err().to_string();
+            let at = format!("{}{told}", folder.definition_path().display());
+            assert!(message.starts_with(&at), "{message}\n{at}");
+        }
+        std::fs::write(folder.definition_path(), b"id = \"\xff\"").unwrap();
+        let message = folder.definition().unwrap_err().to_string();
+        assert!(message.ends_with("machine.toml:1:7: this is not text (UTF-8)"), "{message}");
     }
 
     #[test]

@@ -18,14 +18,16 @@ mod lock;
 mod modules;
 mod runtime;
 
-pub(crate) use definition::{Definition, snapshot_root};
+pub(crate) use definition::{Definition, HOME, snapshot_root};
 pub(crate) use generations::{Generation, Generations};
 pub(crate) use journal::Journal;
 pub(crate) use lock::{FileLock, Lock};
 pub(crate) use modules::{Module, NixpkgsFrom, personal_sources};
 pub(crate) use runtime::Runtime;
 
-use crate::files::{io_error, read_optional, remove_file, remove_folder, sync_folder, write_atomic};
+use crate::files::{
+    damaged_at, io_error, read_optional, remove_file, remove_folder, sync_folder, write_atomic,
+};
 use crate::{MachineError, MachineName, Paths};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
@@ -115,7 +117,12 @@ impl MachineFolder {
     fn read_json<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>, MachineError> {
         let path = self.root.join(file);
         let Some(contents) = read_optional(&path)? else { return Ok(None) };
-        serde_json::from_slice(&contents).map(Some).map_err(|e| io_error("Reading", &path, e.into()))
+        serde_json::from_slice(&contents).map(Some).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let message = error.to_string().replace(&format!(" at line {line} column {column}"), "");
+            // Where a file ends too early its end is meant, which may be before the first column.
+            damaged_at(&path, (line > 0).then_some((line, column.max(1))), message)
+        })
     }
 
     fn write_json<T: Serialize>(&self, file: &str, value: &T) -> Result<(), MachineError> {
@@ -199,6 +206,31 @@ mod tests {
         }
         let names: Vec<String> = machine_names(&paths).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_with_line_and_column() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = MachineFolder::new(&crate::test::paths(data.path()), &"a".parse().unwrap());
+        std::fs::create_dir_all(folder.root()).unwrap();
+        for (file, text, told) in [
+            ("generations.json", "{\n  \"current\": one\n}", ":2:14: expected value"),
+            ("generations.json", "{\"current\": 1,", ":1:14: EOF while parsing"),
+            ("runtime.json", "{\n  \"start\": 7\n}", ":2:12: invalid type: integer `7`, expected a string"),
+            ("journal.json", "", ":1:1: EOF while parsing a value"),
+        ] {
+            let path = folder.root().join(file);
+            std::fs::write(&path, text).unwrap();
+            let error = match file {
+                "generations.json" => folder.generations().unwrap_err(),
+                "runtime.json" => folder.runtime().unwrap_err(),
+                _ => folder.journal().unwrap_err(),
+            };
+            let message = error.to_string();
+            assert!(message.starts_with(&format!("{}{told}", path.display())), "{message}");
+            assert!(!message.contains("at line"), "{message}");
+            assert!(error.hint().unwrap().starts_with("Correct it"), "{error:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::MachineFolder;
 use crate::MachineError;
+use std::collections::BTreeMap;
 
 /// What was found out about a running instance when secrets were delivered to it. Holds only as long as the engine
 /// names the same start.
@@ -12,13 +13,17 @@ pub(crate) struct Runtime {
     pub(crate) start: String,
     /// Units that had failed once it was up.
     pub(crate) failed_units: Vec<String>,
+    /// What was delivered last: each secret with a digest that says nothing to who has not the vault's key. `None` where an
+    /// earlier codchi delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secrets: Option<BTreeMap<String, String>>,
 }
 
 impl MachineFolder {
     /// Reads `runtime.json`; `None` where nothing was delivered yet.
     ///
     /// # Errors
-    /// [`MachineError::Io`] where it is damaged.
+    /// [`MachineError::Io`]; [`MachineError::Damaged`].
     pub(crate) fn runtime(&self) -> Result<Option<Runtime>, MachineError> {
         self.read_json("runtime.json")
     }

@@ -37,6 +37,7 @@ pub(crate) struct FakeInstance {
     pub(crate) spec: InstanceSpec,
     pub(crate) init: String,
     pub(crate) started: String,
+    pub(crate) changed: Vec<String>,
 }
 
 impl Fake {
@@ -71,8 +72,15 @@ impl Fake {
     pub(crate) fn insert(&self, name: &str, labels: &[(&str, &str)], state: RunState) {
         let labels = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let spec = InstanceSpec { labels, ..InstanceSpec::default() };
-        let instance = FakeInstance { state, spec, init: String::new(), started: "0".into() };
+        let instance =
+            FakeInstance { state, spec, init: String::new(), started: "0".into(), changed: Vec::new() };
         self.inner.lock().unwrap().instances.insert(name.into(), instance);
+    }
+
+    /// Changes something of an instance that a specification has set, as somebody else would.
+    pub(crate) fn tamper(&self, name: &str, what: &str) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.instances.get_mut(name).unwrap().changed.push(what.into());
     }
 
     /// An instance.
@@ -122,6 +130,7 @@ fn public(name: &str, instance: &FakeInstance) -> Instance {
         name: InstanceName::new(name).unwrap(),
         state: instance.state,
         labels: instance.spec.labels.clone(),
+        changed: instance.changed.clone(),
         started: instance.started.clone(),
     }
 }
@@ -157,15 +166,18 @@ impl Driver for Fake {
     async fn create(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
         self.call(&format!("create {name}")).await?;
         let init = spec.init.clone();
-        let instance =
-            FakeInstance { state: RunState::Stopped, spec: spec.clone(), init, started: String::new() };
+        let (started, changed) = (String::new(), Vec::new());
+        let instance = FakeInstance { state: RunState::Stopped, spec: spec.clone(), init, started, changed };
         self.inner.lock().unwrap().instances.insert(name.to_string(), instance);
         Ok(())
     }
 
     async fn reconfigure(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
         self.call(&format!("reconfigure {name}")).await?;
-        self.change(name, |i| i.spec = spec.clone())
+        self.change(name, |i| {
+            i.spec = spec.clone();
+            i.changed.clear();
+        })
     }
 
     async fn start(&self, name: &InstanceName) -> Result<(), DriverError> {

@@ -4,8 +4,9 @@ use super::fake::Fake;
 use super::{Ears, paths};
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, NixpkgsFrom, Runtime};
 use crate::{
-    CancellationToken, CreateRequest, Discard, Event, ExecRequest, MachineError, MachineName, MachineState,
-    Machines, ModuleSource, Operation, Options, Scope, Secret, SourceKind, Step, StepState,
+    CancellationToken, CreateRequest, Discard, DriftKind, Event, ExecRequest, MachineError, MachineName,
+    MachineState, Machines, ModuleSource, Operation, Options, Scope, Secret, SecretSpec, SourceKind, Step,
+    StepState,
 };
 use codchi_driver::{DriverKind, RunState, Stdio};
 use std::path::PathBuf;
@@ -108,8 +109,29 @@ impl World {
             modules: vec![ModuleSource { kind: SourceKind::Folder(module), output: None }],
             project: None,
             nixpkgs: None,
+            checkout: None,
         };
         self.machines.create(request, &self.ears, &self.cancel).await
+    }
+
+    /// Makes the current generation declare these secrets.
+    fn declare(&self, secrets: &[&str]) {
+        let spec = SecretSpec {
+            description: String::new(),
+            required: false,
+            env: true,
+            file: false,
+            pattern: None,
+            multiline: false,
+            units: Vec::new(),
+            owner: "codchi".into(),
+            mode: "0400".into(),
+        };
+        let mut generation = Self::generation(2);
+        generation.manifest.secrets = secrets.iter().map(|name| ((*name).to_owned(), spec.clone())).collect();
+        let mut generations = self.state().generations().unwrap();
+        generations.activate(generation);
+        self.state().write_generations(&generations).unwrap();
     }
 
     async fn only_status(&self) -> (MachineState, Vec<String>) {
@@ -297,6 +319,36 @@ async fn a_start_whose_delivery_fails_leaves_the_machine_stopped() {
         .filter_map(|e| if let Event::Step { index: 1, state } = e { Some(*state) } else { None })
         .collect();
     assert_eq!(states, [StepState::Running, StepState::Done, StepState::Undone]);
+}
+
+#[tokio::test]
+async fn a_step_that_finds_nothing_to_do_never_appears_as_if_it_ran() {
+    let shown = |world: &World| -> Vec<(usize, StepState)> {
+        let events = world.ears.events();
+        let step = |event: &Event| match event {
+            Event::Step { index, state } => Some((*index, *state)),
+            _ => None,
+        };
+        events.iter().filter_map(step).collect()
+    };
+    use StepState::{Done, Running, Skipped};
+    let world = World::with_machine(RunState::Running);
+    world.start().await.unwrap();
+    assert_eq!(shown(&world), [(0, Skipped), (1, Skipped), (2, Running), (2, Done)]);
+    let log = std::fs::read_to_string(world.machines.log(&World::name()).unwrap()).unwrap();
+    assert!(log.contains("Starting: nothing to do\n") && log.contains("] Delivering secrets\n"), "{log}");
+
+    let world = World::with_machine(RunState::Stopped);
+    world.rollback(None).await.unwrap();
+    let skipped = [0, 1, 2].map(|index| (index, Skipped));
+    let after = [4, 5, 6].map(|index| (index, Skipped));
+    assert_eq!(shown(&world), [&skipped[..], &[(3, Running), (3, Done)], &after].concat());
+
+    // What fails while it looks has been at work.
+    let world = World::with_machine(RunState::Running);
+    world.driver.lose_next_look();
+    world.stop().await.unwrap_err();
+    assert_eq!(shown(&world), [(0, Running), (0, StepState::Failed)]);
 }
 
 #[tokio::test]
@@ -498,7 +550,7 @@ async fn a_dropped_operation_leaves_no_lock_and_a_journal_that_the_next_one_clos
 #[tokio::test]
 async fn a_command_in_a_ready_machine_needs_one_call() {
     let world = World::with_machine(RunState::Running);
-    world.state().write_runtime(&Runtime { start: "0".into(), failed_units: vec![] }).unwrap();
+    world.state().write_runtime(&Runtime { start: "0".into(), ..Runtime::default() }).unwrap();
     world.machines.exec(&World::name(), request()).await.unwrap();
     assert_eq!(world.driver.calls(), ["exec codchi-a codchi-session"]);
 }
@@ -506,13 +558,94 @@ async fn a_command_in_a_ready_machine_needs_one_call() {
 #[tokio::test]
 async fn a_command_finds_its_secrets_however_the_machine_was_started() {
     let world = World::with_machine(RunState::Running);
-    world.state().write_runtime(&Runtime { start: "an earlier one".into(), failed_units: vec![] }).unwrap();
+    world.state().write_runtime(&Runtime { start: "an earlier one".into(), ..Runtime::default() }).unwrap();
     assert!(world.only_status().await.1[0].contains("no secrets"));
     world.machines.exec(&World::name(), request()).await.unwrap();
     assert_eq!(
         world.driver.calls()[1..],
         ["exec codchi-a codchi-receive", "exec codchi-a systemctl", "exec codchi-a codchi-session"]
     );
+}
+
+#[tokio::test]
+async fn secrets_that_the_machine_does_not_run_with_are_told_until_they_are_delivered() {
+    let world = World::with_machine(RunState::Stopped);
+    world.declare(&["KEPT", "OWN", "SHARED", "GONE", "NEW"]);
+    let (vault, own) = (world.machines.vault().clone(), Scope::Machine(World::name()));
+    let set = |scope, name, value: &str| vault.set(scope, name, &Secret::new(value).unwrap()).unwrap();
+    for name in ["KEPT", "SHARED", "GONE", "OTHER"] {
+        set(&Scope::All, name, "sesame-of-all");
+    }
+    set(&own, "OWN", "sesame-of-a");
+    let drift = async || world.machines.status().await.unwrap().remove(0).drift;
+    // What does not run has nothing.
+    assert_eq!(drift().await, []);
+    world.start().await.unwrap();
+    assert_eq!(drift().await, []);
+
+    set(&Scope::All, "OTHER", "of no use to it");
+    set(&Scope::All, "OWN", "hidden by its own");
+    assert_eq!(drift().await, []);
+    set(&own, "SHARED", "sesame-of-a");
+    set(&own, "OWN", "another");
+    set(&Scope::All, "NEW", "x");
+    vault.remove(&Scope::All, "GONE").unwrap();
+    let found = drift().await;
+    assert_eq!(
+        (found.len(), found[0].kind, found[0].cure),
+        (1, DriftKind::SecretsChanged, Some(Operation::Start))
+    );
+    let names = "GONE (removed), NEW (added), OWN (changed), SHARED (changed). `codchi start a`";
+    assert!(found[0].message.contains(names), "{}", found[0].message);
+    // The same value again is no other.
+    set(&own, "OWN", "sesame-of-a");
+    assert!(!drift().await[0].message.contains("OWN"));
+
+    world.start().await.unwrap();
+    assert_eq!(drift().await, []);
+    // After a start by others what was delivered before is not what it runs with.
+    set(&own, "OWN", "another");
+    world.driver.insert(A, &[("user.codchi.id", "id-of-a")], RunState::Running);
+    assert_eq!(drift().await, []);
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_kept_so_that_the_disk_tells_nothing_of_it() {
+    let world = World::with_machine(RunState::Stopped);
+    world.declare(&["ONE", "TWO"]);
+    for secret in ["ONE", "TWO"] {
+        world.machines.vault().set(&Scope::All, secret, &Secret::new("1234").unwrap()).unwrap();
+    }
+    world.start().await.unwrap();
+    let first = world.state().runtime().unwrap().unwrap().secrets.unwrap();
+    assert_ne!(first["ONE"], first["TWO"], "that two are the same would be told");
+    let text = std::fs::read_to_string(world.state().root().join("runtime.json")).unwrap();
+    assert!(!text.contains("1234"), "{text}");
+    // Nor can a value be tried without the key: another vault has another digest of it.
+    let elsewhere = World::new();
+    elsewhere.machines.vault().set(&Scope::All, "ONE", &Secret::new("1234").unwrap()).unwrap();
+    let there = elsewhere.machines.vault().open().unwrap().digests(&World::name(), [&"ONE".to_owned()]);
+    assert_ne!(first["ONE"], there["ONE"]);
+}
+
+#[tokio::test]
+async fn what_others_change_of_an_instance_is_told_with_what_puts_it_back() {
+    for (state, cure) in [(RunState::Stopped, Operation::Start), (RunState::Running, Operation::Rebuild)] {
+        let world = World::with_machine(state);
+        world.driver.tamper(A, "device project");
+        let drift = world.machines.status().await.unwrap().remove(0).drift;
+        assert_eq!((drift.len(), drift[0].kind, drift[0].cure), (1, DriftKind::InstanceChanged, Some(cure)));
+        let told = format!("device project. `codchi {cure} a` puts");
+        assert!(drift[0].message.contains(&told), "{}", drift[0].message);
+        if cure == Operation::Start {
+            world.start().await.unwrap();
+            assert_eq!(world.machines.status().await.unwrap()[0].drift, []);
+        }
+        // One that is not ours is none of ours.
+        world.driver.insert(A, &[("user.codchi.id", "somebody else's")], state);
+        world.driver.tamper(A, "device project");
+        assert_eq!(world.machines.status().await.unwrap()[0].drift, []);
+    }
 }
 
 #[tokio::test]

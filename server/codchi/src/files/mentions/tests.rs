@@ -123,7 +123,7 @@ fn the_projects_of_a_modules_machines_are_looked_through_too() {
         modules: vec![codchi_ide::MachineModule { path: at(module), output: None }],
         secrets: BTreeSet::new(),
         generation: 1,
-        is_outdated: false,
+        drift: Vec::new(),
     };
     let world = World {
         machines: vec![machine("m", "team"), machine("n", "other")],

@@ -162,7 +162,7 @@ fn a_machine_that_was_built_anew_is_another_surrounding() {
             modules: vec![MachineModule { path: path.into(), output: None }],
             secrets: [].into(),
             generation,
-            is_outdated: false,
+            drift: Vec::new(),
         }],
         ..Surroundings::default()
     };

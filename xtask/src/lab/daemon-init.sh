@@ -1,7 +1,7 @@
 #!/bin/bash
-# Pid 1 of the lab daemon's namespaces. Needs RUN (scratch folder), LOG (the daemon's log), SHIM (library to preload) and
-# OWNERS (host user ids that instances may map one to one) in its environment. Ends when the daemon ends, and with it,
-# being pid 1, everything the daemon ever started.
+# Pid 1 of the lab daemon's namespaces. Needs DAEMON (the program), RUN (scratch folder), LOG (the daemon's log), SHIM
+# (library to preload, or nothing) and OWNERS (host user ids that instances may map one to one) in its environment. Ends when the
+# daemon ends, and with it, being pid 1, everything the daemon ever started.
 
 # The network namespace is a new one, and only a sysfs mounted from inside shows its interfaces; the cgroups that are
 # mounted below the old one move over to the new.
@@ -11,7 +11,7 @@ mount -t sysfs sysfs /sys || exit 1
 mount --rbind "$RUN/cgroup" /sys/fs/cgroup || exit 1
 umount -R -l "$RUN/cgroup" || exit 1
 
-# Ranges of user ids that LXD may hand to instances: one wide range, and each owner by itself for `raw.idmap`. The
+# Ranges of user ids that the daemon may hand to instances: one wide range, and each owner by itself for `raw.idmap`. The
 # files of the host stay as they are: this mount namespace alone sees the copies.
 for file in subuid subgid; do
   [ -e "/etc/$file" ] || : >"/etc/$file" || exit 1
@@ -22,8 +22,15 @@ for file in subuid subgid; do
 done
 
 ulimit -n 65536 2>/dev/null
-LD_PRELOAD=$SHIM lxd --group lxd --logfile "$LOG" &
-daemon=$!
 trap 'kill -TERM $daemon' TERM
-# `wait` also returns when a trap ran, and this shell reaps orphans meanwhile: so until the daemon itself is gone.
-while kill -0 $daemon 2>/dev/null; do wait $daemon; done
+# One that was killed is started again, as a service manager does; its instances have run on meanwhile.
+status=137
+while [ "$status" = 137 ]; do
+  LD_PRELOAD=$SHIM "$DAEMON" --group root --logfile "$LOG" &
+  daemon=$!
+  # `wait` also returns when a trap ran, and this shell reaps orphans meanwhile: so until the daemon itself is gone.
+  while kill -0 $daemon 2>/dev/null; do
+    wait $daemon
+    status=$?
+  done
+done

@@ -8,21 +8,24 @@
 use codchi_driver::{Driver, Exec};
 use codchi_machine::{
     Answer, CreateRequest, Discard, Event, Front, LogLevel, MachineError, ModuleSource, Options, Question,
+    Step,
 };
 use codchi_tests::user::{User, nixpkgs};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// A front that knows no answer and remembers the warnings.
+/// A front that knows no answer and remembers the warnings, and the steps of the last plan.
 #[derive(Default)]
-struct Ears(Mutex<Vec<String>>);
+struct Ears(Mutex<Vec<String>>, Mutex<Vec<Step>>);
 
 #[async_trait::async_trait]
 impl Front for Ears {
     fn event(&self, event: Event) {
-        if let Event::Log { level: LogLevel::Warning, line } = event {
-            self.0.lock().unwrap().push(line);
+        match event {
+            Event::Log { level: LogLevel::Warning, line } => self.0.lock().unwrap().push(line),
+            Event::Began { steps, .. } => *self.1.lock().unwrap() = steps,
+            _ => {}
         }
     }
 
@@ -137,6 +140,7 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
         modules: vec![ModuleSource::parse(".", world.project()).unwrap()],
         project: Some(world.project().into()),
         nixpkgs: None,
+        checkout: None,
     };
     world.machines.create(request, &world.ears, &world.cancel).await.unwrap();
     let first = world.is().await;
@@ -163,6 +167,11 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
     let before = world.files();
     let told = preview(false).await;
     assert_eq!((told.same, &told.packages, &told.units), (false, &None, &None));
+    assert_eq!(
+        world.ears.1.lock().unwrap().last(),
+        Some(&Step::Compare),
+        "nothing is built, so nothing says so"
+    );
     assert!(told.builds.iter().any(|path| path.to_string_lossy().contains("tool-1.2")), "{:?}", told.builds);
     let told = preview(true).await;
     let packages = told.packages.clone().unwrap();

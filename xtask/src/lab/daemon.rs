@@ -1,14 +1,15 @@
-//! A real LXD, started by hand: no systemd, nothing of it left on the host afterwards.
+//! A real LXD or Incus, started by hand: no systemd, nothing of it left on the host afterwards.
 //!
 //! The daemon lives in namespaces of its own:
 //! - *mount*: what it mounts neither shows on the host nor outlives it; what the host mounts later is still seen inside;
-//! - *network*: nothing leaves the machine (LXD would fetch image lists at start), and no port is opened on it;
+//! - *network*: nothing leaves the machine (both fetch lists at start), and no port is opened on it;
 //! - *pid*: when its first process ends, by whatever means, every instance, monitor and helper ends with it.
 //!
-//! All state is below the *lab*, a folder of the caller's choice: several labs may run side by side. Needs root and a
-//! Debian with the package `lxd`, which [`up`] installs where it is missing.
+//! All state is below the *lab*, a folder of the caller's choice: several labs may run side by side, and each engine in
+//! one. Needs root and a Debian; what is missing is installed.
 
-use crate::apt;
+use super::engine::{Engine, Running};
+use super::incus;
 use crate::process::output;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
@@ -16,11 +17,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Pid 1 of the daemon's namespaces.
-const INIT: &str = include_str!("lxd-init.sh");
+const INIT: &str = include_str!("daemon-init.sh");
 /// See the file's own first lines.
 const SHIM: &str = include_str!("idmap-shim.c");
 /// The size of the storage pool's sparse file.
@@ -28,44 +29,37 @@ const POOL_SIZE: &str = "16GiB";
 /// `sockaddr_un` holds 107 characters; the daemon's longest socket path adds this many to its folder's.
 const SOCKET_ROOM: usize = 107 - "/devlxd/sock".len();
 
-/// A running LXD.
-#[derive(Debug, Clone)]
-pub(crate) struct Lxd {
-    /// The daemon's folder, to be passed on as `LXD_DIR`; its socket is `unix.socket` in it.
-    pub(crate) dir: PathBuf,
-    /// The folder of the `lxc` client's own configuration, to be passed on as `LXD_CONF`.
-    pub(crate) conf: PathBuf,
-}
-
-impl Lxd {
-    /// The environment in which `lxc` and codchi talk to this daemon and to no other.
-    pub(crate) fn env(&self) -> [(&'static str, &Path); 2] {
-        [("LXD_DIR", &self.dir), ("LXD_CONF", &self.conf)]
-    }
-
-    /// A command in that environment.
-    pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.envs(self.env()).env_remove("LXD_SOCKET").stdin(Stdio::null());
-        command
-    }
-}
-
-/// The paths of a lab.
+/// An engine's place in a lab.
 struct Lab {
-    lxd: Lxd,
+    running: Running,
     /// Scratch: pid file, lock, logs, the shim.
     run: PathBuf,
 }
 
 impl Lab {
-    fn new(lab: &Path) -> Result<Self> {
+    fn new(lab: &Path, engine: Engine) -> Result<Self> {
         let lab = std::path::absolute(lab)?;
-        Ok(Self { lxd: Lxd { dir: lab.join("lxd"), conf: lab.join("lxc-conf") }, run: lab.join("run") })
+        let folder = engine.words().folder;
+        let (dir, conf) = (lab.join(folder), lab.join(format!("{folder}-conf")));
+        let run = lab.join(format!("{folder}-run"));
+        let programs = incus::programs_in(&run);
+        Ok(Self { running: Running { engine, dir, conf, programs }, run })
+    }
+
+    fn name(&self) -> &'static str {
+        self.running.engine.words().name
+    }
+
+    /// One of the daemon's own commands.
+    fn admin(&self, arguments: &[&str]) -> Command {
+        let words = self.running.engine.words().admin;
+        let mut command = self.running.command(words[0]);
+        command.args(&words[1..]).args(arguments);
+        command
     }
 
     fn pid_file(&self) -> PathBuf {
-        self.run.join("lxd.pid")
+        self.run.join("daemon.pid")
     }
 
     /// Held while a lab goes up or down; freed when dropped.
@@ -127,27 +121,29 @@ impl Daemon {
     }
 }
 
-/// Starts LXD in `lab` unless it runs there already, with a storage pool and a default profile that has a root disk
-/// and no network. Installs what is missing. A daemon that does not come up is taken down again.
-pub(crate) fn up(lab: &Path) -> Result<Lxd> {
+/// Starts `engine` in `lab` unless it runs there already, with a storage pool and a default profile that has a root disk
+/// and no network. Installs what is missing, or unpacks it below `cache`. A daemon that does not come up is taken down
+/// again.
+pub(crate) fn up(lab: &Path, engine: Engine, cache: &Path) -> Result<Running> {
     let uid = output(Command::new("id").arg("-u"))?;
-    ensure!(uid.trim() == "0", "starting LXD by hand needs root");
-    let lab = Lab::new(lab)?;
+    ensure!(uid.trim() == "0", "starting {} by hand needs root", engine.words().name);
+    let mut lab = Lab::new(lab, engine)?;
     ensure!(
-        lab.lxd.dir.as_os_str().len() <= SOCKET_ROOM,
+        lab.running.dir.as_os_str().len() <= SOCKET_ROOM,
         "{} is too long a path for a socket: choose another folder",
-        lab.lxd.dir.display()
+        lab.running.dir.display()
     );
     fs::DirBuilder::new().recursive(true).mode(0o755).create(&lab.run)?;
-    fs::create_dir_all(&lab.lxd.conf)?;
+    fs::create_dir_all(&lab.running.conf)?;
     reachable_for_everyone(&lab.run)?;
     let _lock = lab.lock()?;
 
-    let mut packages = vec!["lxd", "lxd-client", "iproute2"];
-    if has_btrfs() {
-        packages.push("btrfs-progs");
+    let programs = engine.install(cache, if has_btrfs() { &["btrfs-progs"] } else { &[] })?;
+    if let Some(programs) = programs
+        && lab.running.programs.is_none()
+    {
+        lab.running.programs = Some(incus::within_reach(&programs, &lab.run)?);
     }
-    apt::packages(&packages)?;
     if lab.daemon().is_none() {
         start(&lab)?;
     }
@@ -157,39 +153,37 @@ pub(crate) fn up(lab: &Path) -> Result<Lxd> {
         }
         return Err(error);
     }
-    Ok(lab.lxd)
+    Ok(lab.running)
 }
 
-/// Stops what [`up`] started in `lab`; nothing running is fine. With `purge` all its state goes too. Fails where
-/// anything is left behind on the host.
-pub(crate) fn down(lab: &Path, purge: bool) -> Result<()> {
-    let lab = Lab::new(lab)?;
+/// Stops what [`up`] started of `engine` in `lab`, and removes its state; nothing running is fine. Fails where anything
+/// is left behind on the host.
+pub(crate) fn down(lab: &Path, engine: Engine) -> Result<()> {
+    let lab = Lab::new(lab, engine)?;
     if !lab.run.exists() {
         return Ok(());
     }
     let lock = lab.lock()?;
     if let Some(daemon) = lab.daemon() {
-        let asked = output(lab.lxd.command("timeout").args(["30", "lxd", "shutdown", "--timeout", "10"]));
+        let asked = output(&mut lab.admin(&["shutdown", "--timeout", "10"]));
         if asked.is_err() || !daemon.ended_within(Duration::from_secs(10)) {
-            eprintln!("LXD does not shut down by itself: killing process {}", daemon.pid);
+            eprintln!("{} does not shut down by itself: killing process {}", lab.name(), daemon.pid);
             daemon.kill()?;
         }
     }
     remove_if_there(&lab.pid_file())?;
     remove_cgroups()?;
     nothing_left(&lab)?;
-    if purge {
-        for folder in [&lab.lxd.dir, &lab.lxd.conf, &lab.run] {
-            match fs::remove_dir_all(folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
-                }
-                _ => {}
+    for folder in [&lab.running.dir, &lab.running.conf, &lab.run] {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
             }
+            _ => {}
         }
-        // The lab itself where nothing else is in it.
-        let _ = fs::remove_dir(lab.run.parent().unwrap_or(&lab.run));
     }
+    // The lab itself where nothing else is in it.
+    let _ = fs::remove_dir(lab.run.parent().unwrap_or(&lab.run));
     drop(lock);
     Ok(())
 }
@@ -215,30 +209,30 @@ fn has_btrfs() -> bool {
 }
 
 fn start(lab: &Lab) -> Result<()> {
-    if output(Command::new("getent").args(["group", "lxd"])).is_err() {
-        output(Command::new("groupadd").args(["--system", "lxd"]))?;
-    }
-    let shim = build_shim(lab)?;
+    let shim = if lab.running.engine == Engine::Lxd { Some(build_shim(lab)?) } else { None };
     let init = lab.run.join("init");
     write_executable(&init, INIT)?;
-    let log = lab.run.join("lxd.log");
+    let log = lab.run.join("daemon.log");
     let printed = File::create(lab.run.join("out.log"))?;
 
     let child = lab
-        .lxd
+        .running
         .command("setsid")
         .args(["unshare", "--mount", "--propagation", "slave", "--net", "--pid", "--fork", "--mount-proc"])
         .arg("--kill-child=KILL")
         .arg(&init)
+        .env("DAEMON", lab.running.engine.words().daemon)
         .env("RUN", &lab.run)
         .env("LOG", &log)
-        .env("SHIM", &shim)
+        .env("SHIM", shim.unwrap_or_default())
         .env("OWNERS", owners(lab)?)
         .stdout(printed.try_clone()?)
         .stderr(printed)
         .spawn()
-        .context("cannot start LXD")?;
-    let Some(daemon) = Daemon::of(child.id()) else { bail!("LXD ended at once:\n{}", failure(lab)) };
+        .with_context(|| format!("cannot start {}", lab.name()))?;
+    let Some(daemon) = Daemon::of(child.id()) else {
+        bail!("{} ended at once:\n{}", lab.name(), failure(lab))
+    };
     fs::write(lab.pid_file(), format!("{} {}\n", daemon.pid, daemon.started))?;
     Ok(())
 }
@@ -268,28 +262,29 @@ fn build_shim(lab: &Lab) -> Result<PathBuf> {
 
 fn wait_ready(lab: &Lab) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(60);
-    while output(lab.lxd.command("lxd").args(["waitready", "--timeout=1"])).is_err() {
-        ensure!(lab.daemon().is_some(), "LXD ended while starting:\n{}", failure(lab));
-        ensure!(Instant::now() < end, "LXD is not ready after a minute:\n{}", failure(lab));
+    while output(&mut lab.admin(&["waitready", "--timeout=1"])).is_err() {
+        ensure!(lab.daemon().is_some(), "{} ended while starting:\n{}", lab.name(), failure(lab));
+        ensure!(Instant::now() < end, "{} is not ready after a minute:\n{}", lab.name(), failure(lab));
     }
     Ok(())
 }
 
-/// A storage pool, and the default profile's root disk on it. Never `lxd init --auto`: it probes private networks.
+/// A storage pool, and the default profile's root disk on it. Never `init --auto`: it probes private networks.
 fn configure(lab: &Lab) -> Result<()> {
-    let lxc = |arguments: &[&str]| output(lab.lxd.command("lxc").arg("--quiet").args(arguments));
-    if lxc(&["storage", "show", "default"]).is_err() {
+    let name = lab.running.engine.words().client;
+    let client = |arguments: &[&str]| output(lab.running.command(name).arg("--quiet").args(arguments));
+    if client(&["storage", "show", "default"]).is_err() {
         if has_btrfs() {
-            lxc(&["storage", "create", "default", "btrfs", &format!("size={POOL_SIZE}")])?;
+            client(&["storage", "create", "default", "btrfs", &format!("size={POOL_SIZE}")])?;
         } else {
             eprintln!(
                 "No btrfs or no loop devices here: instances are kept as plain folders, which is slower"
             );
-            lxc(&["storage", "create", "default", "dir"])?;
+            client(&["storage", "create", "default", "dir"])?;
         }
     }
-    if lxc(&["profile", "device", "get", "default", "root", "pool"]).is_err() {
-        lxc(&["profile", "device", "add", "default", "root", "disk", "path=/", "pool=default"])?;
+    if client(&["profile", "device", "get", "default", "root", "pool"]).is_err() {
+        client(&["profile", "device", "add", "default", "root", "disk", "path=/", "pool=default"])?;
     }
     Ok(())
 }
@@ -342,7 +337,7 @@ fn older_than_a_second(path: &Path) -> bool {
 fn nothing_left(lab: &Lab) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(5);
     loop {
-        let dir = format!("{}/", lab.lxd.dir.display());
+        let dir = format!("{}/", lab.running.dir.display());
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         let loops =
             output(Command::new("losetup").args(["--list", "--noheadings", "--output", "BACK-FILE"]))?;
@@ -351,13 +346,13 @@ fn nothing_left(lab: &Lab) -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        ensure!(Instant::now() < end, "LXD left this behind:\n{}", left.join("\n"));
+        ensure!(Instant::now() < end, "{} left this behind:\n{}", lab.name(), left.join("\n"));
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 fn failure(lab: &Lab) -> String {
-    ["out.log", "lxd.log"].map(|file| tail(&lab.run.join(file))).concat()
+    ["out.log", "daemon.log"].map(|file| tail(&lab.run.join(file))).concat()
 }
 
 /// The last lines of a log.

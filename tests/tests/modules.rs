@@ -91,6 +91,7 @@ impl World {
             modules,
             project: Some(self.path("project")),
             nixpkgs: nixpkgs.map(|nixpkgs| nixpkgs.parse().unwrap()),
+            checkout: None,
         }
     }
 
@@ -148,8 +149,13 @@ impl World {
 
     /// What the modules have written below /etc/made, sorted.
     async fn made(&self) -> String {
+        self.shell("cat /etc/made-* | sort | tr '\\n' ' '").await
+    }
+
+    /// What a shell in the machine prints, in the folder where one works.
+    async fn shell(&self, script: &str) -> String {
         let request = ExecRequest {
-            command: ["sh", "-c", "cat /etc/made-* | sort | tr '\\n' ' '"].map(Into::into).into(),
+            command: ["sh", "-c", script].map(Into::into).into(),
             cwd: None,
             root: false,
             environment: BTreeMap::new(),
@@ -414,5 +420,40 @@ async fn what_cannot_be_added_is_said_and_leaves_all_as_it_was() {
     }
     assert_eq!(world.made_of().await, before);
     assert_eq!(world.made().await, "project");
+    world.delete().await;
+}
+
+#[tokio::test]
+async fn a_repository_is_cloned_into_the_machine_that_is_made_of_its_module() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let world = World::new(&[]).await;
+    world.commit("tool", "codchi.nix", &module("tool", "tool"));
+    let script = world.path("tool/run me");
+    fs::write(&script, "#!/bin/sh\necho ran\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("run me", world.path("tool/link")).unwrap();
+    let commit = world.commit("tool", "text", "ä\n");
+    let source = world.source("tool", "?ref=main");
+    let checkout = codchi_machine::Repository::of(&source);
+    let request = CreateRequest { project: None, checkout, ..world.request(vec![source], None) };
+
+    // One that git cannot clone leaves nothing.
+    let wrong =
+        codchi_machine::Repository { branch: Some("vanished".into()), ..request.checkout.clone().unwrap() };
+    let wrong = CreateRequest { checkout: Some(wrong), ..request.clone() };
+    let error = world.machines.create(wrong, &world.person, &world.cancel).await.unwrap_err();
+    assert!(error.to_string().contains("vanished"), "{error}");
+    world.nothing_is_left().await;
+
+    world.machines.create(request, &world.person, &world.cancel).await.unwrap();
+    assert_eq!(world.made().await, "tool");
+    let told = world
+        .shell("pwd; ./link; cat text .git/refs/heads/main; stat -c %U text; grep url .git/config")
+        .await;
+    let origin = format!("url = file://{}", world.path("tool").display());
+    let lines: Vec<&str> = told.lines().map(str::trim).collect();
+    assert_eq!(lines, ["/home/codchi/tool", "ran", "ä", &commit, "codchi", &origin]);
+    let attach = world.machines.attach(&world.name, &world.person, &world.cancel).await.unwrap();
+    assert_eq!(attach.folder, "/home/codchi/tool");
     world.delete().await;
 }
