@@ -96,7 +96,8 @@ impl World {
     /// What a shell of the machine's user prints, errors too, and whether it succeeds.
     fn shell(&self, script: &str) -> (bool, String) {
         let output = self.run(&["exec", &self.machine, "--", "sh", "-c", &format!("({script}) 2>&1")]);
-        (output.status.success(), text(&output.stdout).trim().to_owned())
+        let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        (output.status.success(), printed.trim().to_owned())
     }
 
     /// The same for what must succeed.
@@ -134,7 +135,7 @@ impl World {
 
     /// Whether a path is in the store, as the machine sees it.
     fn is_there(&self, path: &str) -> bool {
-        self.shell(&format!("[ -e {path} ]")).0
+        self.inside(&format!("[ -e {path} ] && echo yes || echo no")) == "yes"
     }
 
     /// Waits until the machine has written down what `link` leads to.
