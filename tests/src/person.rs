@@ -392,15 +392,18 @@ impl Stopped {
     }
 }
 
-/// The fingerprints of the engine's images, but for the one of an empty root file system, which stays.
+/// The fingerprints of the engine's images, each with the instance that it is for, but for the one of an empty root file
+/// system, which stays.
 ///
 /// # Panics
 /// Where the engine's own client cannot be asked.
 #[must_use]
-pub fn images() -> BTreeSet<String> {
-    let output = Command::new("lxc").args(["query", "/1.0/images?recursion=1"]).output().unwrap();
+pub fn images() -> BTreeMap<String, String> {
+    let client = if std::env::var_os("INCUS_DIR").is_some() { "incus" } else { "lxc" };
+    let output = Command::new(client).args(["query", "/1.0/images?recursion=1"]).output().unwrap();
     let images: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
-    let is_skeleton = |image: &serde_json::Value| image["properties"]["os"] == "codchi";
-    let fingerprint = |image: &serde_json::Value| image["fingerprint"].as_str().unwrap().to_owned();
-    images.iter().filter(|image| !is_skeleton(image)).map(fingerprint).collect()
+    let skeleton = "codchi, empty root file system";
+    let others = images.iter().filter(|image| image["properties"]["description"] != skeleton);
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    others.map(|image| (text(&image["fingerprint"]), text(&image["properties"]["codchi.for"]))).collect()
 }

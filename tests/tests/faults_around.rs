@@ -4,10 +4,12 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_tests::person::{Person, Stopped};
+use codchi_tests::person::{Person, Stopped, images};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -40,6 +42,40 @@ fn of_two_processes_on_one_machine_the_second_is_told_who_is_at_work() {
     person.done(&["generations", "NAME", "--keep", "1"]);
     let now = person.state();
     assert!(now == before, "{}", now.difference(&before));
+}
+
+#[test]
+fn an_image_that_a_killed_export_or_import_has_left_goes_with_the_next_operation() {
+    let person = Person::new("a-image");
+    person.create();
+    // Enough to take a while.
+    person.done(&["exec", "NAME", "--", "sh", "-c", "head -c 300M /dev/urandom > ~/big"]);
+    let own = || -> BTreeSet<String> {
+        let name = format!("codchi-{}", person.name);
+        images().into_iter().filter(|(_, of)| of.starts_with(&name)).map(|(image, _)| image).collect()
+    };
+    let kill_in_the_middle = |arguments: &[&str]| {
+        let mut child =
+            person.command(arguments).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(120);
+        while own().is_empty() {
+            assert!(Instant::now() < end && child.try_wait().unwrap().is_none(), "no image is seen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!own().is_empty(), "it was not killed in the middle");
+    };
+    kill_in_the_middle(&["export", "NAME", "FILE"]);
+    person.done(&["start", "NAME"]);
+    assert_eq!(own(), BTreeSet::new());
+    assert!(!person.path(".export.codchi.part").exists() && !person.path("export.codchi").exists());
+
+    person.done(&["export", "NAME", "FILE"]);
+    kill_in_the_middle(&["import", "FILE", "--name", "NAME-x"]);
+    person.done(&["delete", "--yes", "NAME-x"]);
+    assert_eq!(own(), BTreeSet::new());
+    person.nothing_hurt();
 }
 
 /// A small file system at a folder, for as long as this lives.

@@ -97,6 +97,10 @@ impl Driver for Lazy {
         self.get().await?.import(name, spec, archive, size).await
     }
 
+    async fn sweep(&self, name: &InstanceName) -> Result<(), DriverError> {
+        self.get().await?.sweep(name).await
+    }
+
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {
         self.get().await?.put_file(name, file).await
     }

@@ -102,6 +102,10 @@ pub trait Driver: Send + Sync {
         size: u64,
     ) -> Result<(), DriverError>;
 
+    /// Removes what is left in the engine of an export or import of the instance whose process was killed meanwhile. Call it
+    /// only while nobody exports or imports that instance.
+    async fn sweep(&self, name: &InstanceName) -> Result<(), DriverError>;
+
     /// Puts a file, folder or symbolic link into the instance's root file system, running or stopped. Parents must
     /// exist. A file or link that is there is replaced, with its owner and mode; a folder that is there is kept as it
     /// is.

@@ -366,14 +366,19 @@ impl<'a> Run<'a> {
             (Operation::Rebuild | Operation::Rollback, Step::CreateInstance) if has_system => {
                 self.configure().await
             }
-            (_, Step::CreateInstance | Step::CopyInstance | Step::ImportInstance) => {
+            (_, Step::ImportInstance) => {
+                self.sweep().await?;
                 self.delete_instance().await
             }
+            (_, Step::CreateInstance | Step::CopyInstance) => self.delete_instance().await,
             (operation, Step::SshConfig) if operation.makes() => self.remove_ssh_config(),
             (_, Step::KeepSecrets) => self.forget_secrets(),
             (_, Step::MoveState) => self.stay(),
             (_, Step::RenameInstance) => self.rename_instance_back().await,
-            (_, Step::WriteExport) => self.remove_unfinished_file(),
+            (_, Step::WriteExport) => {
+                self.sweep().await?;
+                self.remove_unfinished_file()
+            }
             (Operation::Rename | Operation::Export, Step::StopInstance) => Ok(self.start_again().await),
             (Operation::Rebuild | Operation::Rollback, Step::Configure) if has_system => {
                 self.configure().await

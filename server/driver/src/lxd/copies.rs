@@ -83,6 +83,18 @@ impl Lxd {
         written.map_err(|error| error.explain(ACTION, name))
     }
 
+    /// See [`crate::Driver::sweep`].
+    pub(super) async fn sweep_whole(&self, name: &InstanceName) -> Result<(), DriverError> {
+        let images = self.transport.images_for(name).await;
+        for fingerprint in images.map_err(|error| error.explain("looking for images of", name))? {
+            match self.transport.delete_image(&fingerprint).await {
+                Err(error) if error.is_not_found() => {}
+                deleted => deleted.map_err(|error| error.explain("deleting an image of", name))?,
+            }
+        }
+        Ok(())
+    }
+
     /// See [`crate::Driver::import`]. Sends no more of the archive after `cancel`.
     pub(super) async fn import_whole(
         self,
@@ -97,7 +109,7 @@ impl Lxd {
         if self.look(&name, ACTION).await?.is_some() {
             return Err(DriverError::NameTaken { name: name.to_string() });
         }
-        let uploaded = self.transport.upload(Upload::new(archive, size, cancel)).await;
+        let uploaded = self.transport.upload(Upload::new(archive, size, cancel), &name).await;
         let fingerprint = uploaded.map_err(|error| error.explain(ACTION, &name))?;
         let image = Temporary::image(&self.transport, fingerprint.clone());
         let made = self.create_from(&fingerprint, &name, &spec, ACTION).await;

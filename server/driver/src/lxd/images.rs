@@ -10,6 +10,7 @@ use hyper::Method;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU32;
 use tokio::io::AsyncWrite;
 
@@ -17,6 +18,17 @@ use tokio::io::AsyncWrite;
 #[derive(Deserialize)]
 struct Made {
     fingerprint: String,
+}
+
+/// The property that says for which instance an image is made which is there for a moment only.
+const FOR: &str = "codchi.for";
+
+/// An image as the engine describes it.
+#[derive(Deserialize)]
+struct Image {
+    fingerprint: String,
+    #[serde(default)]
+    properties: BTreeMap<String, String>,
 }
 
 fn url(fingerprint: &str) -> String {
@@ -71,15 +83,29 @@ impl Transport {
                 "os": "codchi",
                 "description": format!("codchi, root file system of {name}"),
                 "serial": archive::unique(&NEXT),
+                FOR: name,
             },
         });
         self.post_image(Body::json(&body)).await
     }
 
-    /// `POST /1.0/images`: an image that is the archive of `upload`; gives its fingerprint. It is a new one, too.
-    pub(super) async fn upload(&self, upload: Upload) -> Result<String, ApiError> {
+    /// `POST /1.0/images`: an image that is the archive of `upload`, for the instance `name`; gives its fingerprint. It is a
+    /// new one, too.
+    pub(super) async fn upload(&self, upload: Upload, name: &InstanceName) -> Result<String, ApiError> {
         let length = upload.length();
-        self.post_image(Body::stream(upload.pieces(), length)).await
+        let properties = format!("{FOR}={name}");
+        // Each engine passes over the other's header.
+        let body = Body::stream(upload.pieces(), length)
+            .header("x-lxd-properties", &properties)
+            .header("x-incus-properties", &properties);
+        self.post_image(body).await
+    }
+
+    /// `GET /1.0/images?recursion=1`: the fingerprints of those that are there for the instance `name` for a moment only.
+    pub(super) async fn images_for(&self, name: &InstanceName) -> Result<Vec<String>, ApiError> {
+        let all: Vec<Image> = self.get("/1.0/images?recursion=1").await?;
+        let is_for = |image: &Image| image.properties.get(FOR).is_some_and(|it| it == name.as_str());
+        Ok(all.into_iter().filter(is_for).map(|image| image.fingerprint).collect())
     }
 
     async fn post_image(&self, body: Body) -> Result<String, ApiError> {

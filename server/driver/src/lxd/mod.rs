@@ -285,6 +285,10 @@ impl Driver for Lxd {
         temporary::make("importing", name, whole).await.map(Temporary::keep)
     }
 
+    async fn sweep(&self, name: &InstanceName) -> Result<(), DriverError> {
+        self.sweep_whole(name).await
+    }
+
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {
         let action = format!("writing {} to", file.path);
         self.require(name, &action).await?;

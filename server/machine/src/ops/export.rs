@@ -44,6 +44,11 @@ impl Run<'_> {
         Ok(Outcome::Done)
     }
 
+    /// Removes what is left in the engine where the process was killed while the instance left it or came in.
+    pub(crate) async fn sweep(&self) -> Result<(), MachineError> {
+        Ok(self.driver().sweep(&self.instance).await?)
+    }
+
     /// Undoes [`Self::write_export`].
     pub(crate) fn remove_unfinished_file(&self) -> Result<Outcome, MachineError> {
         match &self.journal.file {

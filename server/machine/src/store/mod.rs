@@ -1,8 +1,8 @@
 //! The store that machines share: this computer's own Nix where there is one, else the *store instance*.
 //!
 //! The store instance is an instance without a system: a root file system of empty folders, a volume with `/nix` on it, and
-//! the Nix daemon of that volume as its first process. Nix runs there as it runs on a computer that has it: it sees the data
-//! folder at the path that it has on the host, reads flakes and writes locks and profile links there, as its owner. Machines
+//! the Nix daemon of that volume as its first process. Nix runs there as it runs on a computer that has it: it sees what
+//! it needs of the data folder at the path that it has on the host, reads flakes and writes locks and profile links there, as its owner. Machines
 //! get the volume read-only, with the daemon's socket in it; nobody is trusted through that, not even their root.
 //!
 //! Each data folder has a store instance of its own, named after it: an engine may run machines of several people, and what

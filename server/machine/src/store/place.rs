@@ -19,6 +19,9 @@ const FILLING: &str = "filling";
 /// Its value afterwards.
 const READY: &str = "ready";
 
+/// What of the data folder Nix reads and writes; the vault and keys are none of its business.
+const SHARED: [&str; 5] = ["imported", "machines", "moving", "nixpkgs", "store"];
+
 /// Where the programs of the volume's own Nix are.
 pub(super) const BIN: &str = "/nix/var/nix/profiles/default/bin";
 /// Where the volume is while it is filled.
@@ -98,7 +101,9 @@ impl<'a> Place<'a> {
     /// Asks the engine what can be done; makes the folders that are shared.
     pub(super) async fn find(machines: &'a Machines) -> Result<Self, MachineError> {
         let paths = machines.paths();
-        make_folder(&paths.data.join("machines"))?;
+        for shared in SHARED {
+            make_folder(&paths.data.join(shared))?;
+        }
         let server = machines.driver().server().await?;
         let access = Access::to(&paths.data, &server)?;
         Ok(Self { machines, name: name(&paths.data)?, access, is_unfilled: AtomicBool::new(false) })
@@ -114,9 +119,12 @@ impl<'a> Place<'a> {
             shift: self.access.shift,
         };
         let mut spec = self.bare(READY);
+        for (name, folder) in SHARED.map(|name| (name, data.join(name))) {
+            spec.devices
+                .insert(format!("data-{name}"), shared(folder.clone(), folder.display().to_string(), false));
+        }
         spec.devices.extend([
             ("nix".into(), self.volume(volume, "/nix".into())),
-            ("data".into(), shared(data.clone(), data.display().to_string(), false)),
             // Profile links and what machines keep count where they are: nobody has to know of each.
             ("roots".into(), shared(data.join("machines"), GC_ROOTS.into(), true)),
         ]);

@@ -262,6 +262,10 @@ impl Driver for Fake {
         self.create(name, spec).await
     }
 
+    async fn sweep(&self, _name: &InstanceName) -> Result<(), DriverError> {
+        Ok(())
+    }
+
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {
         self.call(&format!("put {name} {}", file.path)).await?;
         let FileKind::Symlink(target) = &file.kind else { return Ok(()) };
