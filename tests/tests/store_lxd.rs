@@ -31,15 +31,15 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
-        for made in ["bin", "config/codchi", "data/codchi", "project"] {
+        for made in ["bin", "config/codchi", "data/codchi/store", "project"] {
             fs::create_dir_all(root.join(made)).unwrap();
         }
         for program in PROGRAMS {
             symlink(find(program), root.join("bin").join(program)).unwrap();
         }
-        // Nix in the store instance sees the data folder.
+        // Nix in the store instance sees that of the data folder which it needs.
         let from = std::env::var("CODCHI_TEST_FLAKE_NIXPKGS").expect("`cargo xtask test` sets it");
-        let standin = root.join("data/codchi/standin");
+        let standin = root.join("data/codchi/store/standin");
         assert!(Command::new("cp").args(["-r", &from]).arg(&standin).status().unwrap().success());
         let nix = std::env::var("CODCHI_TEST_STORE_NIX").expect("`cargo xtask test` sets it");
         let config = format!(
@@ -389,7 +389,7 @@ async fn a_module_in_a_git_repository_is_fetched_in_the_store_instance() {
     let world = World::new().await;
     let machine = world.machine.as_str();
     // Where the store instance sees it.
-    let repository = world.path("data/codchi/repository");
+    let repository = world.path("data/codchi/store/repository");
     fs::create_dir_all(&repository).unwrap();
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
