@@ -11,8 +11,9 @@ use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What codchi and the store instance call on such a computer; no `nix` among them.
@@ -95,7 +96,8 @@ impl World {
     /// What a shell of the machine's user prints, errors too, and whether it succeeds.
     fn shell(&self, script: &str) -> (bool, String) {
         let output = self.run(&["exec", &self.machine, "--", "sh", "-c", &format!("({script}) 2>&1")]);
-        (output.status.success(), text(&output.stdout).trim().to_owned())
+        let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        (output.status.success(), printed.trim().to_owned())
     }
 
     /// The same for what must succeed.
@@ -133,7 +135,7 @@ impl World {
 
     /// Whether a path is in the store, as the machine sees it.
     fn is_there(&self, path: &str) -> bool {
-        self.shell(&format!("[ -e {path} ]")).0
+        self.inside(&format!("[ -e {path} ] && echo yes || echo no")) == "yes"
     }
 
     /// Waits until the machine has written down what `link` leads to.
@@ -282,7 +284,7 @@ async fn a_store_that_was_damaged_is_repaired() {
     let instance = world.store_instance();
 
     // Stopped by hand: the machine's system works without, and who needs Nix starts it.
-    world.driver.stop(&instance, std::time::Duration::ZERO).await.unwrap();
+    world.driver.stop(&instance, Duration::ZERO).await.unwrap();
     assert_eq!(world.inside("cat /etc/greeting"), "one");
     assert!(!world.shell(&World::built("build --no-link", "second")).0);
     world.codchi(&["start", machine]);
@@ -297,6 +299,12 @@ async fn a_store_that_was_damaged_is_repaired() {
     assert!(repaired.contains("as it should be"), "{repaired}");
     world.inside(&World::built("build --no-link", "third"));
     assert_eq!(world.driver.instance(&instance).await.unwrap().unwrap().state, RunState::Running);
+
+    // Another Nix (here the same) takes over, and all stays.
+    let updated = world.codchi(&["store", "update"]);
+    assert!(updated.contains("runs Nix 2."), "{updated}");
+    assert_eq!(world.inside("./kept/bin/busybox echo built"), "built");
+    world.inside(&World::built("build --no-link", "fifth"));
 
     // A path that is not what it was.
     let path = world.inside("readlink kept");
@@ -347,19 +355,17 @@ async fn a_store_that_could_not_be_made_leaves_nothing_and_is_made_the_next_time
     fs::write(world.path("config/codchi/config.toml"), &config).unwrap();
     assert!(config.contains(&nix));
 
+    // Cancelled meanwhile, as by Ctrl-C.
+    let mut cancelled = filling(&world, &instance).await;
+    let pid = cancelled.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(cancelled.wait().unwrap().code(), Some(130));
+    assert!(world.driver.instance(&instance).await.unwrap().is_none());
+    assert!(world.driver.volume(&instance).await.unwrap().is_none());
+    assert!(fs::read_dir(world.path("cache/codchi/store")).unwrap().next().is_none());
+
     // Killed while Nix is on its way into the volume.
-    let mut killed = world.command(&["create", ".", "--name", machine, "--yes"]);
-    let mut killed =
-        killed.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    loop {
-        let found = world.driver.instance(&instance).await.unwrap();
-        if found.is_some_and(|found| found.state == RunState::Running) {
-            break;
-        }
-        assert!(std::time::Instant::now() < end, "the volume is never filled");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let mut killed = filling(&world, &instance).await;
     killed.kill().unwrap();
     killed.wait().unwrap();
     let status = world.store();
@@ -371,6 +377,22 @@ async fn a_store_that_could_not_be_made_leaves_nothing_and_is_made_the_next_time
     world.codchi(&["create", ".", "--name", machine, "--yes"]);
     assert_eq!(world.inside("cat /etc/greeting"), "one");
     world.inside(&World::built("build --no-link", "first"));
+}
+
+/// A creation at the moment when Nix is on its way into the volume.
+async fn filling(world: &World, instance: &InstanceName) -> std::process::Child {
+    let mut create = world.command(&["create", ".", "--name", &world.machine, "--yes"]);
+    let create = create.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    let runs = async || {
+        let found = world.driver.instance(instance).await.unwrap();
+        found.is_some_and(|found| found.state == RunState::Running)
+    };
+    while !runs().await {
+        assert!(Instant::now() < end, "the volume is never filled");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    create
 }
 
 fn nix_line(config: &str) -> String {
@@ -394,7 +416,7 @@ async fn a_module_in_a_git_repository_is_fetched_in_the_store_instance() {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
         git.current_dir(&repository).args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(arguments);
-        assert!(git.stdout(std::process::Stdio::null()).status().unwrap().success(), "{arguments:?}");
+        assert!(git.stdout(Stdio::null()).status().unwrap().success(), "{arguments:?}");
     };
     let module = "{ ... }: { environment.etc.greeting.text = \"from git\"; }\n";
     fs::write(repository.join("codchi.nix"), module).unwrap();

@@ -205,8 +205,9 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
 fn add_shared_store(spec: &mut InstanceSpec, parts: &Parts<'_>, volume: &Volume) -> Result<(), MachineError> {
     let roots = parts.data.join("machines").join(parts.name.as_str()).join("roots");
     let shift = parts.server.idmapped_mounts && can_be_shifted(parts.data);
-    if !parts.server.idmapped_mounts {
-        // Then a volume is shared only by instances that map ids in the same way.
+    if !shift {
+        // So that root inside may write there; and where nothing can be shifted at all, a volume is shared only by instances
+        // that map ids alike.
         spec.config.insert("raw.idmap".into(), Owner::of_data(parts.data)?.raw_idmap());
     }
     let roots = Device::Disk { source: roots, path: store::ROOTS.into(), read_only: false, shift };
@@ -429,8 +430,10 @@ mod tests {
             assert_eq!((pool.as_str(), path.as_str(), *read_only), ("fast", "/nix", true));
             let Device::Disk { source, read_only, .. } = &spec.devices["store-roots"] else { panic!() };
             assert_eq!((source, *read_only), (&data.path().join("machines/a/roots"), false));
-            // A volume that cannot be shifted is shared by those that map ids alike.
-            assert_eq!(spec.config.contains_key("raw.idmap"), !idmapped_mounts);
+            // A folder that cannot be shifted has its owner mapped.
+            let Device::Disk { shift, .. } = &spec.devices["store-roots"] else { panic!() };
+            assert_eq!(spec.config.contains_key("raw.idmap"), !shift);
+            assert!(idmapped_mounts || !shift);
         }
     }
 

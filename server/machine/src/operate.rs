@@ -53,12 +53,13 @@ impl Machines {
         let lock = Arc::new(Lock::take(self.paths(), name, operation).await?);
         let folder = MachineFolder::new(self.paths(), name);
         self.check_free(name)?;
-        let prepared = make()?;
+        let mut prepared = make()?;
         let report = Reporter::new(self.paths(), name, operation, front)?;
         let around = Around { name, report: &report, cancel, lock: &lock };
         let result = async {
             self.recover(&around).await?;
-            self.driver().server().await?;
+            // Only now it is sure which engine it is.
+            prepared.definition.driver = self.driver().server().await?.kind;
             if let Some(instance) = self.driver().instance(&instance_name(name)?).await? {
                 return Err(DriverError::NameTaken { name: instance.name.to_string() }.into());
             }
@@ -135,7 +136,7 @@ impl Machines {
             let Some(definition) = folder.exists().then(|| folder.definition()).transpose()?.flatten() else {
                 return Err(self.unknown(name));
             };
-            self.check_driver(name, &definition)?;
+            self.check_driver(name, &definition).await?;
             let prepared = self.prepared(&folder, Prepared::new(definition, journal), prepare)?;
             self.run(&around, prepared)?.execute().await
         }
@@ -168,7 +169,7 @@ impl Machines {
             Ok(Some(definition)) => definition,
             damaged => self.trusting_the_name(around.name, damaged.err()).await?,
         };
-        self.check_driver(around.name, &definition)?;
+        self.check_driver(around.name, &definition).await?;
         match folder.write_journal(&journal) {
             // A deletion makes room, and is what there is to do about a full disk.
             Err(error) if is_full(&error) => around.report.info(&error.to_string()),
@@ -177,8 +178,13 @@ impl Machines {
         self.run(around, Prepared::new(definition, journal))?.execute().await
     }
 
-    fn check_driver(&self, name: &MachineName, definition: &Definition) -> Result<(), MachineError> {
-        let (made_with, now) = (definition.driver, self.driver().kind());
+    async fn check_driver(&self, name: &MachineName, definition: &Definition) -> Result<(), MachineError> {
+        let made_with = definition.driver;
+        if made_with == self.driver().kind() {
+            return Ok(());
+        }
+        // Which engine it is, is sure only once it has answered.
+        let now = self.driver().server().await?.kind;
         if made_with == now {
             return Ok(());
         }

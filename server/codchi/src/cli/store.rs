@@ -27,6 +27,8 @@ enum Command {
         #[arg(long)]
         replace: bool,
     },
+    /// Take the Nix of this codchi, or of `store-nix` in config.toml, in the place of the one that the store instance has
+    Update,
     /// Remove what no generation of a machine, no build in a machine and no running program needs
     Gc {
         /// Say what would be removed, and remove nothing
@@ -79,6 +81,11 @@ impl Store {
                     return Err(MachineError::User { message, hint }.into());
                 }
                 output::print("The store instance runs, and all that is in the store is as it should be.")?;
+            }
+            Command::Update => {
+                machines.update_store(&tell, &cancel).await?;
+                let version = machines.store_status().await?.version.unwrap_or_default();
+                output::print(&format!("The store instance runs Nix {version}."))?;
             }
             Command::Gc { dry_run, yes } => {
                 let garbage = machines.store_garbage(&tell, &cancel).await?;

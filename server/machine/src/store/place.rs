@@ -8,6 +8,7 @@ use codchi_driver::{Device, Exec, InstanceName, InstanceSpec, ServerInfo, Stdio,
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// The label of the data folder that a store instance is for.
 const DATA_LABEL: &str = "user.codchi.data";
@@ -92,6 +93,8 @@ pub(super) struct Place<'a> {
     /// Its name, which is also that of its volume.
     pub(super) name: InstanceName,
     pub(super) access: Access,
+    /// Whether the volume was made by us and is not filled yet.
+    pub(super) is_unfilled: AtomicBool,
 }
 
 impl<'a> Place<'a> {
@@ -103,7 +106,7 @@ impl<'a> Place<'a> {
         }
         let server = machines.driver().server().await?;
         let access = Access::to(&paths.data, &server)?;
-        Ok(Self { machines, name: name(&paths.data)?, access })
+        Ok(Self { machines, name: name(&paths.data)?, access, is_unfilled: AtomicBool::new(false) })
     }
 
     /// The specification, with `/nix` on `volume`.

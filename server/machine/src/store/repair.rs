@@ -26,10 +26,29 @@ impl Machines {
             tell("Comparing all that is in the store with its digests");
             place.verify(replace).await
         };
-        tokio::select! {
-            repaired = repaired => repaired,
-            () = cancel.cancelled() => Err(MachineError::Cancelled),
-        }
+        place.unless_cancelled(repaired, cancel).await
+    }
+}
+
+impl Machines {
+    /// Takes the Nix that is configured, or that this codchi brings, in the place of the one that the store instance has. What
+    /// is in the store stays.
+    ///
+    /// # Errors
+    /// Any; the store instance then runs the Nix that it had as soon as something needs it.
+    pub async fn update_store(&self, tell: Tell<'_>, cancel: &CancellationToken) -> Result<(), MachineError> {
+        let place = Place::find(self).await?;
+        let _lock = self.store_lock(cancel).await?;
+        let updated = async {
+            let Some(volume) = self.driver().volume(&place.name).await? else {
+                return place.up(tell, cancel).await;
+            };
+            self.driver().delete(&place.name).await?;
+            place.fill(&volume, tell, cancel).await?;
+            place.make(&volume).await?;
+            place.answers().await
+        };
+        place.unless_cancelled(updated, cancel).await
     }
 }
 

@@ -188,7 +188,8 @@ fn look(folder: TempDir, tarball: &Path) -> Result<Unpacked, MachineError> {
     let top = top.ok_or_else(|| bad("it has no folder `store` in a folder"))?;
     let store = top.join("store");
     let has_nix = |path: &PathBuf| path.join("bin/nix-daemon").symlink_metadata().is_ok();
-    let nix = entries(&store).into_iter().find(has_nix);
+    // Newer versions are made of several packages, and their names are longer than that of the whole.
+    let nix = entries(&store).into_iter().filter(has_nix).min_by_key(|path| path.as_os_str().len());
     let nix = nix.and_then(|path| Some(format!("/nix/store/{}", path.file_name()?.to_str()?)));
     let nix = nix.ok_or_else(|| bad("nothing in its store has `bin/nix-daemon`"))?;
     let registration = fs::read(top.join(".reginfo")).map_err(|_| bad("it has no `.reginfo`"))?;
@@ -245,7 +246,15 @@ mod tests {
     async fn a_tarball_is_unpacked_and_looked_through() {
         let folder = tempfile::tempdir().unwrap();
         let cancel = CancellationToken::new();
-        let good = tarball(folder.path(), &["store/h-nix-2.0/bin/nix-daemon", "store/g-libc/x", ".reginfo"]);
+        let good = tarball(
+            folder.path(),
+            &[
+                "store/f-nix-cli-2.0/bin/nix-daemon",
+                "store/h-nix-2.0/bin/nix-daemon",
+                "store/g-libc/x",
+                ".reginfo",
+            ],
+        );
         let unpacked = unpack(&good, folder.path(), &cancel).await.unwrap();
         assert_eq!(
             (unpacked.nix.as_str(), unpacked.registration.as_slice()),

@@ -6,6 +6,7 @@ use crate::instance::Owner;
 use crate::state::FileLock;
 use crate::{CancellationToken, MachineError, Machines};
 use codchi_driver::{Driver, DriverError, Exec, Process, RunState, Volume};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long the daemon may take to answer after its start.
@@ -35,10 +36,7 @@ impl Machines {
             return Ok(());
         }
         let _lock = self.store_lock(cancel).await?;
-        tokio::select! {
-            up = place.up(tell, cancel) => up,
-            () = cancel.cancelled() => Err(MachineError::Cancelled),
-        }
+        place.unless_cancelled(place.up(tell, cancel), cancel).await
     }
 
     /// Held by who makes, starts or removes the store instance.
@@ -91,6 +89,36 @@ impl Place<'_> {
         self.machines.driver().as_ref()
     }
 
+    /// Does `work`; where that is cancelled, nothing that is half made stays.
+    pub(super) async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, MachineError>>,
+        cancel: &CancellationToken,
+    ) -> Result<T, MachineError> {
+        tokio::select! {
+            done = work => return done,
+            () = cancel.cancelled() => {}
+        }
+        self.undo().await;
+        Err(MachineError::Cancelled)
+    }
+
+    /// Takes back what is half made. What cannot be taken back goes with the next try.
+    async fn undo(&self) {
+        let undone = async {
+            if self.driver().instance(&self.name).await?.is_some_and(|instance| !is_ready(&instance.labels)) {
+                self.driver().delete(&self.name).await?;
+            }
+            if self.is_unfilled.load(Ordering::Relaxed) {
+                self.driver().delete_volume(&self.name).await?;
+            }
+            Ok::<(), DriverError>(())
+        };
+        if let Err(error) = undone.await {
+            tracing::warn!("a store instance that is half made is left: {error}");
+        }
+    }
+
     /// Makes and starts what is missing. Under the lock.
     pub(super) async fn up(&self, tell: Tell<'_>, cancel: &CancellationToken) -> Result<(), MachineError> {
         let instance = self.driver().instance(&self.name).await?;
@@ -127,13 +155,13 @@ impl Place<'_> {
                 self.make(&volume).await?;
             }
             None => {
+                self.is_unfilled.store(true, Ordering::Relaxed);
                 let volume = self.driver().create_volume(&self.name).await?;
                 if let Err(error) = self.fill(&volume, tell, cancel).await {
-                    if let Err(error) = self.driver().delete_volume(&self.name).await {
-                        tracing::warn!("an empty volume is left: {error}");
-                    }
+                    self.undo().await;
                     return Err(error);
                 }
+                self.is_unfilled.store(false, Ordering::Relaxed);
                 tell("Starting the store instance");
                 self.make(&volume).await?;
             }
@@ -142,7 +170,7 @@ impl Place<'_> {
     }
 
     /// Creates the instance around the volume, and starts it.
-    async fn make(&self, volume: &Volume) -> Result<(), MachineError> {
+    pub(super) async fn make(&self, volume: &Volume) -> Result<(), MachineError> {
         self.driver().create(&self.name, &self.spec(volume)).await?;
         self.start(volume).await
     }
@@ -181,6 +209,17 @@ impl Place<'_> {
                         self.machines.paths().data.display()
                     ),
                     hint: Some(format!("Add {} and restart the engine.", owner.subordinate_ids())),
+                }
+            }
+            // LXD's words; the kernel can do it, and the file system of the pool cannot.
+            (DriverError::Engine { message, .. }, _)
+                if !self.access.is_mapped() && message.contains("idmapping abilities") =>
+            {
+                MachineError::User {
+                    message: format!("The storage pool cannot hold a store that instances share: {message}"),
+                    hint: Some(
+                        "Let the root disk of the engine's default profile lie in a pool on btrfs, ext4 or xfs.".into(),
+                    ),
                 }
             }
             _ => error.into(),
