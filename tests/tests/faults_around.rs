@@ -55,11 +55,13 @@ fn an_image_that_a_killed_export_or_import_has_left_goes_with_the_next_operation
         images().into_iter().filter(|(_, of)| of.starts_with(&name)).map(|(image, _)| image).collect()
     };
     let kill_in_the_middle = |arguments: &[&str]| {
-        let mut child =
-            person.command(arguments).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let mut command = person.command(arguments);
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let end = Instant::now() + Duration::from_secs(120);
         while own().is_empty() {
-            assert!(Instant::now() < end && child.try_wait().unwrap().is_none(), "no image is seen");
+            if Instant::now() > end || child.try_wait().unwrap().is_some() {
+                panic!("no image is seen: {}", told(&child.wait_with_output().unwrap()));
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
         child.kill().unwrap();
@@ -71,8 +73,8 @@ fn an_image_that_a_killed_export_or_import_has_left_goes_with_the_next_operation
     assert_eq!(own(), BTreeSet::new());
     assert!(!person.path(".export.codchi.part").exists() && !person.path("export.codchi").exists());
 
-    person.done(&["export", "NAME", "FILE"]);
-    kill_in_the_middle(&["import", "FILE", "--name", "NAME-x"]);
+    person.done(&["export", "NAME", "FILE", "--passphrase-file", "PASSPHRASE"]);
+    kill_in_the_middle(&["import", "FILE", "--name", "NAME-x", "--passphrase-file", "PASSPHRASE"]);
     person.done(&["delete", "--yes", "NAME-x"]);
     assert_eq!(own(), BTreeSet::new());
     person.nothing_hurt();
