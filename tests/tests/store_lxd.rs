@@ -38,7 +38,11 @@ impl World {
         for program in PROGRAMS {
             symlink(find(program), root.join("bin").join(program)).unwrap();
         }
+<<<<<<< HEAD
         // Nix in the store instance sees that of the data folder which it needs.
+=======
+        // A folder that Nix in the store instance sees.
+>>>>>>> store
         let from = std::env::var("CODCHI_TEST_FLAKE_NIXPKGS").expect("`cargo xtask test` sets it");
         let standin = root.join("data/codchi/store/standin");
         assert!(Command::new("cp").args(["-r", &from]).arg(&standin).status().unwrap().success());

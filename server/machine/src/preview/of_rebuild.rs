@@ -183,7 +183,8 @@ impl Run<'_> {
 fn temporary_folder(definition: &Definition, paths: &Paths) -> Result<tempfile::TempDir, MachineError> {
     let folder = match definition.store {
         StoreKind::Host => std::env::temp_dir(),
-        StoreKind::Instance => paths.data.join("previews"),
+        // What of the data folder the store instance sees.
+        StoreKind::Instance => paths.data.join("store").join("previews"),
     };
     make_folder(&folder)?;
     tempfile::tempdir_in(&folder).map_err(|e| io_error("Making a folder in", &folder, e))
