@@ -73,10 +73,13 @@ export async function importMachine(ctx: Ctx): Promise<void> {
   }
   const imported = await run(ctx, "codchi.machine.import", { file, ...(project === undefined ? {} : { project }) });
   if (imported !== undefined) {
-    const open = "Open in Code Machine";
-    const message = `Code machine ${imported.name} is imported.`;
-    if ((await vscode.window.showInformationMessage(message, open)) === open) {
-      await vscode.commands.executeCommand("codchi.openMachine", imported.name);
-    }
+    void tellImported(imported.name);
+  }
+}
+
+async function tellImported(name: string): Promise<void> {
+  const open = "Open in Code Machine";
+  if ((await vscode.window.showInformationMessage(`Code machine ${name} is imported.`, open)) === open) {
+    await vscode.commands.executeCommand("codchi.openMachine", name);
   }
 }

@@ -82,6 +82,18 @@ const commands = {
     }
     return { markdown: `# Rebuild of ${name}\n\nBuilt: ${build === true}\n`, preview: { same: false, packages: build ? {} : null } };
   },
+  "codchi.machine.rename": ({ name }) => ({ name: `${name}-x` }),
+  "codchi.machine.duplicate": ({ name }) => ({ name: `${name}-x` }),
+  "codchi.machine.export": ({ name, file }) => ({ name, file }),
+  // A project is where it was, unless the file's name says otherwise.
+  "codchi.machine.exported": ({ file }) => ({
+    name: "alpha",
+    created: 0,
+    project: "/old/project",
+    projectFound: !file.includes("moved"),
+    secrets: false,
+  }),
+  "codchi.machine.import": () => ({ name: "alpha" }),
   "codchi.machine.start": ({ name }) => ({ name }),
   "codchi.machine.log": () => ({ path: null }),
   "codchi.secret.set": () => ({ set: true }),

@@ -7,6 +7,7 @@ export async function run(): Promise<void> {
   await import("./server.test");
   await import("./view.test");
   await import("./generations.test");
+  await import("./copies.test");
   await import("./open.test");
   await import("./remote-folder.test");
   await import("./run.test");

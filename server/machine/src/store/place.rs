@@ -20,7 +20,7 @@ const FILLING: &str = "filling";
 const READY: &str = "ready";
 
 /// What of the data folder Nix reads and writes; the vault and keys are none of its business.
-const SHARED: [&str; 6] = ["imported", "machines", "moving", "nixpkgs", "previews", "store"];
+const SHARED: [&str; 5] = ["imported", "machines", "moving", "nixpkgs", "store"];
 
 /// Where the programs of the volume's own Nix are.
 pub(super) const BIN: &str = "/nix/var/nix/profiles/default/bin";
