@@ -257,6 +257,7 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.machine.stop":
     case "codchi.machine.delete":
     case "codchi.module.list":
+    case "codchi.gc":
     case "codchi.secret.remove":
     case "codchi.secret.extract":
       return run(ctx, command, params);

@@ -4,6 +4,7 @@ import * as vscode from "vscode";
 import * as commands from "./commands";
 import { Ctx } from "./ctx";
 import { EvaluationStatus } from "./evaluation-status";
+import { freeDiskSpace } from "./free-space";
 import { deleteGeneration, rollBack } from "./generations";
 import { MachinesView } from "./machines-view";
 import * as madeOf from "./made-of";
@@ -37,6 +38,7 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.showLog": commands.showLog,
   "codchi.setSecret": commands.setSecret,
   "codchi.runDoctor": commands.doctor,
+  "codchi.freeDiskSpace": freeDiskSpace,
   "codchi.refresh": commands.refresh,
   "codchi.restartServer": commands.restartServer,
   "codchi.showServerOutput": commands.showServerOutput,

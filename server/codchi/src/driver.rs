@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use codchi_driver::{
-    Driver, DriverError, DriverKind, Event, Exec, FileSpec, Instance, InstanceName, InstanceSpec, Lxd,
+    Driver, DriverError, DriverKind, Event, Exec, FileSpec, Image, Instance, InstanceName, InstanceSpec, Lxd,
     Process, ServerInfo,
 };
 use futures_util::stream::BoxStream;
@@ -95,6 +95,14 @@ impl Driver for Lazy {
         size: u64,
     ) -> Result<(), DriverError> {
         self.get().await?.import(name, spec, archive, size).await
+    }
+
+    async fn unused_images(&self) -> Result<Vec<Image>, DriverError> {
+        self.get().await?.unused_images().await
+    }
+
+    async fn delete_image(&self, image: &Image) -> Result<(), DriverError> {
+        self.get().await?.delete_image(image).await
     }
 
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {

@@ -17,8 +17,8 @@ mod types;
 pub use error::DriverError;
 pub use lxd::Lxd;
 pub use types::{
-    Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, Instance, InstanceName,
-    InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState, ServerInfo, Stdio,
+    Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, Image, Instance,
+    InstanceName, InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState, ServerInfo, Stdio,
 };
 
 use async_trait::async_trait;
@@ -94,6 +94,12 @@ pub trait Driver: Send + Sync {
         archive: Box<dyn AsyncRead + Send + Unpin>,
         size: u64,
     ) -> Result<(), DriverError>;
+
+    /// Images that some version of this crate has made and this one creates no instance from.
+    async fn unused_images(&self) -> Result<Vec<Image>, DriverError>;
+
+    /// Deletes one of [`Driver::unused_images`]; one that is no longer among them stays as it is.
+    async fn delete_image(&self, image: &Image) -> Result<(), DriverError>;
 
     /// Puts a file, folder or symbolic link into the instance's root file system, running or stopped. Parents must
     /// exist. A file or link that is there is replaced, with its owner and mode; a folder that is there is kept as it

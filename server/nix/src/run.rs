@@ -142,14 +142,14 @@ impl Nix {
         Ok(())
     }
 
-    /// `nix-instantiate`, which lies beside `nix`: the same program by another name.
-    pub(crate) fn instantiate(&self) -> Command {
-        let sibling = self.program.with_file_name("nix-instantiate");
+    /// `nix-instantiate` or `nix-store`, which lies beside `nix`: the same program by another name.
+    pub(crate) fn sibling(&self, name: &str) -> Command {
+        let sibling = self.program.with_file_name(name);
         let mut command = if sibling.exists() {
             Command::new(sibling)
         } else {
             let mut command = Command::new(&self.program);
-            command.arg0("nix-instantiate");
+            command.arg0(name);
             command
         };
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -166,7 +166,7 @@ impl Nix {
         command
     }
 
-    async fn quiet(
+    pub(crate) async fn quiet(
         &self,
         command: Command,
         what: &str,

@@ -7,6 +7,7 @@ mod delete;
 mod doctor;
 mod exec;
 mod front;
+pub(crate) mod gc;
 mod generations;
 mod log;
 mod machine;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Rollback(rollback::Rollback),
     /// Show a machine's generations and what changed from one to the next, or delete some
     Generations(generations::Generations),
+    /// Free disk space: old generations, leftovers, unused images, and on request the garbage of the Nix store
+    Gc(gc::Gc),
     /// Start a machine; one that runs gets its secrets delivered anew
     Start(machine::Start),
     /// Stop a machine
@@ -128,6 +131,7 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
         Command::Nixpkgs(command) => command.run(&context).await,
         Command::Rollback(command) => command.run(&context).await,
         Command::Generations(command) => command.run(&context).await,
+        Command::Gc(command) => command.run(&context).await,
         Command::Start(command) => command.run(&context).await,
         Command::Stop(command) => command.run(&context).await,
         Command::Delete(command) => command.run(&context).await,

@@ -1,5 +1,6 @@
 //! `workspace/executeCommand`, as PROTOCOL.md has it.
 
+mod gc;
 mod generations;
 mod modules;
 
@@ -39,6 +40,7 @@ pub(crate) mod name {
     pub(crate) const SECRET_REMOVE: &str = "codchi.secret.remove";
     pub(crate) const SECRET_EXTRACT: &str = "codchi.secret.extract";
     pub(crate) const DOCTOR: &str = "codchi.doctor";
+    pub(crate) const GC: &str = "codchi.gc";
     pub(crate) const UPDATE: &str = "codchi.machine.update";
     pub(crate) const NIXPKGS: &str = "codchi.machine.nixpkgs";
     pub(crate) const MODULE_LIST: &str = "codchi.module.list";
@@ -47,7 +49,7 @@ pub(crate) mod name {
     pub(crate) const MODULE_REMOVE: &str = "codchi.module.remove";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 22] = [
+    pub(crate) const ALL: [&str; 23] = [
         LIST,
         CREATE,
         REBUILD,
@@ -64,6 +66,7 @@ pub(crate) mod name {
         SECRET_REMOVE,
         SECRET_EXTRACT,
         DOCTOR,
+        GC,
         UPDATE,
         NIXPKGS,
         MODULE_LIST,
@@ -136,6 +139,7 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::SECRET_EXTRACT => {
             Ok(super::extract::extract(server, argument(arguments)?).await.map_err(Failure::from)?)
         }
+        name::GC => run.free(argument(arguments)?).await,
         name::UPDATE => run.update(argument(arguments)?).await,
         name::NIXPKGS => run.nixpkgs(argument(arguments)?).await,
         name::MODULE_LIST => run.list_modules(argument(arguments)?),

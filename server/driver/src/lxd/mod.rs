@@ -12,6 +12,7 @@ mod images;
 mod instances;
 mod lenient;
 mod mark;
+mod old_images;
 mod operations;
 mod reply;
 mod server;
@@ -19,7 +20,8 @@ mod skeleton;
 mod transport;
 
 use crate::types::{
-    DriverKind, Event, Exec, FileKind, FileSpec, Instance, InstanceName, InstanceSpec, Process, ServerInfo,
+    DriverKind, Event, Exec, FileKind, FileSpec, Image, Instance, InstanceName, InstanceSpec, Process,
+    ServerInfo,
 };
 use crate::{Driver, DriverError};
 use async_trait::async_trait;
@@ -274,6 +276,20 @@ impl Driver for Lxd {
         _size: u64,
     ) -> Result<(), DriverError> {
         Err(DriverError::Engine { action: "importing".into(), message: "it cannot be done yet".into() })
+    }
+
+    async fn unused_images(&self) -> Result<Vec<Image>, DriverError> {
+        self.transport.old_skeletons().await.map_err(|error| error.while_doing("listing the images"))
+    }
+
+    async fn delete_image(&self, image: &Image) -> Result<(), DriverError> {
+        if !self.unused_images().await?.contains(image) {
+            return Ok(());
+        }
+        match self.transport.delete_image(&image.fingerprint).await {
+            Err(error) if !error.is_not_found() => Err(error.while_doing("deleting an image")),
+            _ => Ok(()),
+        }
     }
 
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {
