@@ -238,7 +238,13 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
     assert!(refused.to_string().contains("was started with generation 2"), "{refused}");
     assert_eq!(world.machines.discard(&world.name, &Discard::AllBut(1)).await.unwrap(), [0_u32; 0]);
     world.machines.stop(&world.name, &world.ears, &world.cancel).await.unwrap();
-    assert_eq!(world.machines.discard(&world.name, &Discard::Numbers(vec![2])).await.unwrap(), [2]);
+    // What that frees is told before.
+    let garbage =
+        world.machines.garbage(&Discard::AllBut(0), false, Vec::new(), &world.cancel).await.unwrap();
+    assert_eq!(garbage.generations[0].numbers, [2], "{garbage:?}");
+    assert!(garbage.generations_bytes.is_some_and(|size| size > 0), "{garbage:?}");
+    let freed = world.machines.free(garbage, &world.ears, &world.cancel).await.unwrap();
+    assert_eq!((freed.generations[0].numbers.as_slice(), freed.failed.len()), (&[2][..], 0));
     let links = world.machines.paths().machine(&world.name).join("profile");
     assert!(!links.join("system-2-link").is_symlink());
     assert_eq!(fs::read_link(links.join("system")).unwrap().to_str(), Some("system-1-link"));

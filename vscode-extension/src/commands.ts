@@ -265,6 +265,7 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.machine.exported":
     case "codchi.machine.import":
     case "codchi.module.list":
+    case "codchi.gc":
     case "codchi.secret.remove":
     case "codchi.secret.extract":
       return run(ctx, command, params);

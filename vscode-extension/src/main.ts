@@ -5,6 +5,7 @@ import * as commands from "./commands";
 import * as copies from "./copies";
 import { Ctx } from "./ctx";
 import { EvaluationStatus } from "./evaluation-status";
+import { freeDiskSpace } from "./free-space";
 import { deleteGeneration, rollBack } from "./generations";
 import { MachinesView } from "./machines-view";
 import * as madeOf from "./made-of";
@@ -42,6 +43,7 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.showLog": commands.showLog,
   "codchi.setSecret": commands.setSecret,
   "codchi.runDoctor": commands.doctor,
+  "codchi.freeDiskSpace": freeDiskSpace,
   "codchi.refresh": commands.refresh,
   "codchi.restartServer": commands.restartServer,
   "codchi.showServerOutput": commands.showServerOutput,

@@ -49,6 +49,10 @@ export interface ServerCommands {
     result: { moved: boolean; name?: string };
   };
   "codchi.doctor": { params: Record<string, never>; result: { checks: DoctorCheck[] } };
+  "codchi.gc": {
+    params: { keep?: number; store?: boolean };
+    result: { found: boolean; lines: string[]; freed: { failed: string[] } | null };
+  };
 }
 
 export type ServerCommand = keyof ServerCommands;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use codchi_driver::{
-    Driver, DriverError, DriverKind, Event, Exec, FileSpec, GivenAddress, Instance, InstanceName,
+    Driver, DriverError, DriverKind, Event, Exec, FileSpec, GivenAddress, Image, Instance, InstanceName,
     InstanceSpec, Lxd, Process, ServerInfo, Volume,
 };
 use futures_util::stream::BoxStream;
@@ -99,6 +99,14 @@ impl Driver for Lazy {
 
     async fn sweep(&self, name: &InstanceName) -> Result<(), DriverError> {
         self.get().await?.sweep(name).await
+    }
+
+    async fn unused_images(&self) -> Result<Vec<Image>, DriverError> {
+        self.get().await?.unused_images().await
+    }
+
+    async fn delete_image(&self, image: &Image) -> Result<(), DriverError> {
+        self.get().await?.delete_image(image).await
     }
 
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {

@@ -15,6 +15,7 @@ mod error;
 mod evaluation;
 mod files;
 mod formatter;
+mod gc;
 mod levels;
 mod log;
 mod lsp;

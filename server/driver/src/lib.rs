@@ -17,9 +17,9 @@ mod types;
 pub use error::DriverError;
 pub use lxd::Lxd;
 pub use types::{
-    Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Instance,
-    InstanceName, InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState, ServerInfo, Stdio,
-    Volume,
+    Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Image,
+    Instance, InstanceName, InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState,
+    ServerInfo, Stdio, Volume,
 };
 
 use async_trait::async_trait;
@@ -105,6 +105,12 @@ pub trait Driver: Send + Sync {
     /// Removes what is left in the engine of an export or import of the instance whose process was killed meanwhile. Call it
     /// only while nobody exports or imports that instance.
     async fn sweep(&self, name: &InstanceName) -> Result<(), DriverError>;
+
+    /// Images that some version of this crate has made and this one creates no instance from.
+    async fn unused_images(&self) -> Result<Vec<Image>, DriverError>;
+
+    /// Deletes one of [`Driver::unused_images`]; one that is no longer among them stays as it is.
+    async fn delete_image(&self, image: &Image) -> Result<(), DriverError>;
 
     /// Puts a file, folder or symbolic link into the instance's root file system, running or stopped. Parents must
     /// exist. A file or link that is there is replaced, with its owner and mode; a folder that is there is kept as it

@@ -173,6 +173,17 @@ pub struct Instance {
     pub started: String,
 }
 
+/// An image that instances are created from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Image {
+    /// By which the engine knows it.
+    pub fingerprint: String,
+    /// What a person reads.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
 /// A file, folder or link to put into an instance.
 #[derive(Clone)]
 pub struct FileSpec {

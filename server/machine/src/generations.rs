@@ -122,15 +122,9 @@ impl Machines {
             return Err(self.unknown(name));
         }
         let _lock = Lock::take(self.paths(), name, Operation::Rollback).await?;
-        if let Some(journal) = folder.journal()? {
-            return Err(MachineError::User {
-                message: format!("An earlier {} of `{name}` was interrupted", journal.operation),
-                hint: Some(format!("`codchi rebuild {name}` finishes or undoes it first.")),
-            });
-        }
+        settled(name, &folder)?;
         let mut generations = folder.generations()?;
-        let booted = self.booted(name, &generations).await?;
-        let gone = discarded(name, &generations, booted.as_deref(), which)?;
+        let gone = self.gone(name, &generations, which).await?;
         if !gone.is_empty() {
             generations.forget(|generation| gone.contains(&generation.number));
             // The list first: a link that nothing names any more goes with the next undoing.
@@ -138,6 +132,34 @@ impl Machines {
             folder.reset_profile(generations.current().map(|generation| generation.number))?;
         }
         Ok(gone)
+    }
+
+    /// The numbers of the generations that [`Machines::discard`] would forget now.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn discardable(
+        &self,
+        name: &MachineName,
+        which: &Discard,
+    ) -> Result<Vec<u32>, MachineError> {
+        let folder = MachineFolder::new(self.paths(), name);
+        settled(name, &folder)?;
+        self.gone(name, &folder.generations()?, which).await
+    }
+
+    /// Which generations go; the machine is asked only where some may.
+    async fn gone(
+        &self,
+        name: &MachineName,
+        generations: &Generations,
+        which: &Discard,
+    ) -> Result<Vec<u32>, MachineError> {
+        if discarded(name, generations, None, which)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let booted = self.booted(name, generations).await?;
+        discarded(name, generations, booted.as_deref(), which)
     }
 
     /// The system with which a running machine was started; `None` for one that does not run.
@@ -165,6 +187,17 @@ impl Machines {
             message: format!("`{name}` runs but does not say with which generation it was started"),
             hint: Some(format!("Stop it with `codchi stop {name}`, then try again.")),
         })
+    }
+}
+
+/// Refuses a machine of which an operation was interrupted: what its generations are is not known before that is undone.
+fn settled(name: &MachineName, folder: &MachineFolder) -> Result<(), MachineError> {
+    match folder.journal()? {
+        None => Ok(()),
+        Some(journal) => Err(MachineError::User {
+            message: format!("An earlier {} of `{name}` was interrupted", journal.operation),
+            hint: Some(format!("`codchi rebuild {name}` finishes or undoes it first.")),
+        }),
     }
 }
 

@@ -4,7 +4,9 @@ use crate::files::{io_error, make_folder, remove_folder};
 use crate::{MachineError, Paths};
 use include_dir::{Dir, DirEntry, include_dir};
 use sha2::{Digest as _, Sha256};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 static NIX: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../nix");
 
@@ -21,9 +23,11 @@ pub(crate) fn write(folder: &Path) -> Result<(), MachineError> {
 /// [`MachineError::Io`] where it cannot be written.
 pub fn our_nix(paths: &Paths) -> Result<PathBuf, MachineError> {
     let all = paths.cache.join("nix");
-    let folder = all.join(digest(&NIX));
+    let folder = all.join(name());
     // It gets its name when it is whole.
     if folder.exists() {
+        // Other versions see by it that it is in use; where that fails they may remove it, and it is made again.
+        let _ = File::open(&folder).and_then(|folder| folder.set_modified(SystemTime::now()));
         return Ok(folder);
     }
     make_folder(&all)?;
@@ -37,6 +41,11 @@ pub fn our_nix(paths: &Paths) -> Result<PathBuf, MachineError> {
         Err(e) => return Err(failed(e)),
     }
     Ok(folder)
+}
+
+/// What the copy of this version is called.
+pub(crate) fn name() -> String {
+    digest(&NIX)
 }
 
 /// Of the names and contents of all files.

@@ -241,7 +241,7 @@ fn readable<T>(result: Result<T, MachineError>, problems: &mut Vec<String>) -> O
 }
 
 /// An error as a sentence, with its causes and what to do.
-fn sentence(error: &dyn std::error::Error, hint: Option<&str>) -> String {
+pub(crate) fn sentence(error: &dyn std::error::Error, hint: Option<&str>) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

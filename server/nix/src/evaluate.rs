@@ -88,7 +88,7 @@ impl Nix {
     }
 
     fn evaluation(&self, evaluation: &Evaluation<'_>) -> Command {
-        let mut command = self.instantiate();
+        let mut command = self.sibling("nix-instantiate");
         // A store that keeps nothing: what would be written to it is only named.
         command.args(["--eval", "--strict", "--json", "--store", "dummy://", "-v"]);
         command.args(["--log-format", "internal-json"]);

@@ -10,6 +10,7 @@ mod error;
 mod evaluate;
 mod failure;
 mod find;
+mod garbage;
 mod inspect;
 mod lock;
 mod log;
@@ -25,6 +26,7 @@ pub use catalogue::{
     Declared, PackageNames, SURVEY_EXPRESSION, Survey, SurveyQuestion, SurveyedOption, read_options,
 };
 pub use error::{FailedBuild, NixError, Position};
+pub use garbage::Root;
 pub use inspect::{Depth, Inspect, InspectError, InspectedModule, Inspection, Limits, Reads};
 pub use lock::Lock;
 pub use log::{Activity, Progress};

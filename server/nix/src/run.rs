@@ -160,16 +160,16 @@ impl Nix {
         Ok(())
     }
 
-    /// `nix-instantiate`, which lies beside `nix`: the same program by another name.
-    pub(crate) fn instantiate(&self) -> Command {
-        let sibling = self.program.with_file_name("nix-instantiate");
+    /// `nix-instantiate` or `nix-store`, which lies beside `nix`: the same program by another name.
+    pub(crate) fn sibling(&self, name: &str) -> Command {
+        let sibling = self.program.with_file_name(name);
         let mut command = if self.through.is_some() {
-            self.start("nix-instantiate")
+            self.start(name)
         } else if sibling.exists() {
             Command::new(sibling)
         } else {
             let mut command = Command::new(&self.program);
-            command.arg0("nix-instantiate");
+            command.arg0(name);
             command
         };
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -195,7 +195,7 @@ impl Nix {
         command
     }
 
-    async fn quiet(
+    pub(crate) async fn quiet(
         &self,
         command: Command,
         what: &str,
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(nix.version(), Version(2, 24));
         let said: serde_json::Value = nix.eval("path:/f#x", &CancellationToken::new()).await.unwrap();
         assert_eq!(said["said"], "nix --no-write-lock-file");
-        let instantiate = nix.instantiate();
+        let instantiate = nix.sibling("nix-instantiate");
         let words: Vec<_> = instantiate.as_std().get_args().collect();
         assert_eq!(words, ["exec", "--", "nix-instantiate"]);
     }

@@ -95,6 +95,11 @@ const commands = {
   }),
   "codchi.machine.import": () => ({ name: "alpha" }),
   "codchi.machine.start": ({ name }) => ({ name }),
+  // With the store everything is freed but one thing; without it there is nothing.
+  "codchi.gc": ({ store }) =>
+    store
+      ? { found: true, lines: ["- generation 1 of alpha", "! stays: b is busy"], freed: { failed: ["b is busy"] } }
+      : { found: false, lines: [], freed: null },
   "codchi.machine.log": () => ({ path: null }),
   "codchi.secret.set": () => ({ set: true }),
   "codchi.doctor": () => ({

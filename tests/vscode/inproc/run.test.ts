@@ -128,6 +128,32 @@ describe("run", () => {
     );
   });
 
+  it("frees disk space, of the Nix store only where that is chosen, and says what is freed", async () => {
+    const told: unknown[][] = [];
+    const show = (...message: unknown[]) => {
+      told.push(message);
+      return Promise.resolve(undefined);
+    };
+    const free = async (index: number) => {
+      const pick = (items: vscode.QuickPickItem[]) => Promise.resolve(items[index]);
+      await replacing(vscode.window, "showQuickPick", pick as never, async () => vscode.commands.executeCommand("codchi.freeDiskSpace"));
+    };
+    await replacing(vscode.window, "showInformationMessage", show, () =>
+      replacing(vscode.window, "showWarningMessage", show, async () => {
+        await free(0);
+        await free(1);
+      }),
+    );
+    assert.deepEqual(
+      commandsSent().map(({ argument }) => argument),
+      [{ store: false }, { store: true }],
+    );
+    assert.deepEqual(told, [
+      ["There is no disk space to free."],
+      ["Disk space is freed.", { modal: true, detail: "- generation 1 of alpha\n! stays: b is busy" }],
+    ]);
+  });
+
   it("refuses to create a machine of a folder that is not trusted", async () => {
     let told = "";
     const warn = (message: string) => {

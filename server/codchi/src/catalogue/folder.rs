@@ -3,7 +3,7 @@
 //! `catalogues/FORMAT/KEY/{options, packages-HASH, used, failed}`. Files are written beside and renamed, so that a reader
 //! sees all of one or none.
 
-use codchi_machine::CancellationToken;
+use codchi_machine::{CancellationToken, Guard, Leftover};
 use codchi_nix::SURVEY_EXPRESSION;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, TryLockError};
@@ -109,6 +109,29 @@ impl Folder {
         }
     }
 
+    /// What nobody has used for long, and what killed processes have left.
+    pub(super) fn unused(&self) -> Vec<Leftover> {
+        let is_unused = |used: Option<SystemTime>| age(used).is_some_and(|age| age > OTHERS);
+        let held = |folder: &Path| Guard::Lock(folder.join("lock"));
+        let mut found = Vec::new();
+        for folder in folders(&self.current()) {
+            if is_unused(modified(&folder.join("used")).or_else(|| modified(&folder))) {
+                let what = "the options of a nixpkgs that nothing has used for a month";
+                found.push(Leftover::new(folder, what, held(&self.current())));
+            } else {
+                let files = unfinished(&folder);
+                let left = |file| Leftover::new(file, "an interrupted write", held(&self.current()));
+                found.extend(files.map(left));
+            }
+        }
+        let others = folders(&self.all).filter(|folder| !folder.ends_with(FORMAT));
+        for folder in others.filter(|folder| is_unused(modified(&folder.join("lock")))) {
+            let what = "the options of nixpkgs of another version of codchi";
+            found.push(Leftover::new(folder.clone(), what, held(&folder)));
+        }
+        found
+    }
+
     /// Removes what was not used for longest. What another process reads at this moment stays readable to it.
     pub(super) fn tidy(&self) {
         let mut kept: Vec<(SystemTime, PathBuf)> = folders(&self.current())
@@ -188,15 +211,19 @@ impl Entry {
     }
 }
 
-/// Removes what killed processes have left in the folder of an entry.
-fn remove_unfinished(folder: &Path) {
+/// What killed processes have left in the folder of an entry.
+fn unfinished(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let is_unfinished = |file: &PathBuf| {
         let is_new =
             file.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(NEW));
-        is_new && modified(file).and_then(|time| time.elapsed().ok()).is_some_and(|age| age > UNFINISHED)
+        is_new && age(modified(file)).is_some_and(|age| age > UNFINISHED)
     };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for file in entries.map(|entry| entry.path()).filter(is_unfinished) {
+    entries.map(|entry| entry.path()).filter(is_unfinished)
+}
+
+fn remove_unfinished(folder: &Path) {
+    for file in unfinished(folder) {
         if let Err(error) = fs::remove_file(&file) {
             tracing::debug!("{} cannot be removed: {error}", file.display());
         }
@@ -206,6 +233,10 @@ fn remove_unfinished(folder: &Path) {
 fn folders(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+}
+
+fn age(time: Option<SystemTime>) -> Option<Duration> {
+    time?.elapsed().ok()
 }
 
 fn modified(file: &Path) -> Option<SystemTime> {

@@ -22,7 +22,7 @@ pub(crate) use surveyor::ThisComputer;
 
 use build::Builder;
 use codchi_ide::Catalogue;
-use codchi_machine::CancellationToken;
+use codchi_machine::{CancellationToken, Leftover};
 use codchi_nix::{InspectedModule, Limits, Survey, SurveyQuestion, read_options};
 use folder::{Entry, Folder, Key};
 use known::{Base, Known};
@@ -198,6 +198,11 @@ impl Catalogues {
             Err(panic) => Err(io::Error::other(panic).into()),
         }
     }
+}
+
+/// What of the catalogues below the user's cache folder nothing uses. Blocking.
+pub(crate) fn leftovers(cache: &Path) -> Vec<Leftover> {
+    Folder::new(cache).unused()
 }
 
 /// The table of an entry, where there is a whole one.

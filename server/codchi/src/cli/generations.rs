@@ -96,7 +96,7 @@ fn date(seconds: u64) -> String {
 }
 
 /// Reads an age, as `30d`.
-fn age(text: &str) -> Result<u64, String> {
+pub(super) fn age(text: &str) -> Result<u64, String> {
     let units = [("w", 604_800), ("d", 86_400), ("h", 3600)];
     let parsed = units
         .iter()

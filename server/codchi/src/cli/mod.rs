@@ -10,6 +10,7 @@ mod duplicate;
 mod exec;
 mod export;
 mod front;
+pub(crate) mod gc;
 mod generations;
 mod import;
 mod log;
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Rollback(rollback::Rollback),
     /// Show a machine's generations and what changed from one to the next, or delete some
     Generations(generations::Generations),
+    /// Free disk space: old generations, leftovers, unused images, and on request the garbage of the Nix store
+    Gc(gc::Gc),
     /// Start a machine; one that runs gets its secrets delivered anew
     Start(machine::Start),
     /// Stop a machine
@@ -152,6 +155,7 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
         Command::Duplicate(command) => command.run(&context).await,
         Command::Export(command) => command.run(&context).await,
         Command::Import(command) => command.run(&context).await,
+        Command::Gc(command) => command.run(&context).await,
         Command::Start(command) => command.run(&context).await,
         Command::Stop(command) => command.run(&context).await,
         Command::Delete(command) => command.run(&context).await,

@@ -4,6 +4,7 @@
 //! folder on the way to one of them is a link to the real thing, so that whatever is imported or read by a relative path
 //! is there. All of the module's files have to be copies, not only the changed ones: Nix goes on from where a link leads.
 
+use codchi_machine::{Guard, Leftover};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Permissions};
@@ -110,9 +111,26 @@ impl Mirror {
     }
 }
 
+/// Mirrors of processes that were killed. Blocking.
+pub(super) fn leftovers() -> Vec<Leftover> {
+    let left = |(path, _): (PathBuf, File)| {
+        Leftover::new(path.clone(), "a copy of unsaved files for an evaluation", Guard::Lock(path))
+    };
+    abandoned(&std::env::temp_dir(), ABANDONED).map(left).collect()
+}
+
 /// Removes mirrors of processes that were killed: they hold what a person has not saved.
 fn remove_abandoned(all: &Path, age: Duration) {
-    let mirrors = std::fs::read_dir(all).into_iter().flatten().flatten().filter(|entry| {
+    for (mirror, _held) in abandoned(all, age) {
+        if let Err(error) = std::fs::remove_dir_all(&mirror) {
+            tracing::debug!("{} cannot be removed: {error}", mirror.display());
+        }
+    }
+}
+
+/// Mirrors that nobody holds, each with the lock that keeps it so.
+fn abandoned(all: &Path, age: Duration) -> impl Iterator<Item = (PathBuf, File)> + use<> {
+    let mirrors = std::fs::read_dir(all).into_iter().flatten().flatten().filter(move |entry| {
         entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
             && entry.metadata().is_ok_and(|metadata| {
                 let made = metadata.modified().ok().and_then(|time| time.elapsed().ok());
@@ -120,14 +138,11 @@ fn remove_abandoned(all: &Path, age: Duration) {
                 metadata.is_dir() && is_ours && made.is_some_and(|made| made >= age)
             })
     });
-    for mirror in mirrors {
-        let Ok(folder) = File::open(mirror.path()) else { continue };
-        if folder.try_lock().is_ok()
-            && let Err(error) = std::fs::remove_dir_all(mirror.path())
-        {
-            tracing::debug!("{} cannot be removed: {error}", mirror.path().display());
-        }
-    }
+    mirrors.filter_map(|mirror| {
+        let held = File::open(mirror.path()).ok()?;
+        held.try_lock().ok()?;
+        Some((mirror.path(), held))
+    })
 }
 
 #[cfg(test)]

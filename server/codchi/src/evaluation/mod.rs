@@ -202,6 +202,11 @@ impl Prepared {
     }
 }
 
+/// What evaluations that were killed have left. Blocking.
+pub(crate) fn leftovers() -> Vec<codchi_machine::Leftover> {
+    mirror::leftovers()
+}
+
 /// Does what may take a while on a thread for that.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
     // It panics only where there is a mistake, which the hook logs.

@@ -1,6 +1,7 @@
 //! `workspace/executeCommand`, as PROTOCOL.md has it.
 
 mod copies;
+mod gc;
 mod generations;
 mod modules;
 
@@ -45,6 +46,7 @@ pub(crate) mod name {
     pub(crate) const SECRET_REMOVE: &str = "codchi.secret.remove";
     pub(crate) const SECRET_EXTRACT: &str = "codchi.secret.extract";
     pub(crate) const DOCTOR: &str = "codchi.doctor";
+    pub(crate) const GC: &str = "codchi.gc";
     pub(crate) const UPDATE: &str = "codchi.machine.update";
     pub(crate) const NIXPKGS: &str = "codchi.machine.nixpkgs";
     pub(crate) const MODULE_LIST: &str = "codchi.module.list";
@@ -53,7 +55,7 @@ pub(crate) mod name {
     pub(crate) const MODULE_REMOVE: &str = "codchi.module.remove";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 27] = [
+    pub(crate) const ALL: [&str; 28] = [
         LIST,
         CREATE,
         REBUILD,
@@ -75,6 +77,7 @@ pub(crate) mod name {
         SECRET_REMOVE,
         SECRET_EXTRACT,
         DOCTOR,
+        GC,
         UPDATE,
         NIXPKGS,
         MODULE_LIST,
@@ -152,6 +155,7 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::SECRET_EXTRACT => {
             Ok(super::extract::extract(server, argument(arguments)?).await.map_err(Failure::from)?)
         }
+        name::GC => run.free(argument(arguments)?).await,
         name::UPDATE => run.update(argument(arguments)?).await,
         name::NIXPKGS => run.nixpkgs(argument(arguments)?).await,
         name::MODULE_LIST => run.list_modules(argument(arguments)?),

@@ -1,15 +1,29 @@
 //! The documentation of the diagnostics, which editors link to: the page of this very version, kept beside our caches, so
 //! that a link works without a network and never tells of another version.
 
-use codchi_machine::Paths;
+use codchi_machine::{Guard, Leftover, Paths};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const PAGE: &str = include_str!("../../../../docs/diagnostics.md");
 
 /// Where the page is.
 pub(crate) fn path(paths: &Paths) -> PathBuf {
     paths.cache.join("docs").join(concat!("diagnostics-", env!("CARGO_PKG_VERSION"), ".md"))
+}
+
+/// The pages of other versions, and what was not written to its end. Blocking.
+pub(crate) fn leftovers(paths: &Paths) -> Vec<Leftover> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let current = path(paths);
+    let is_old = |path: &PathBuf| {
+        let written = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        written.and_then(|written| written.elapsed().ok()).is_some_and(|age| age > DAY)
+    };
+    let pages = std::fs::read_dir(paths.cache.join("docs")).into_iter().flatten().flatten();
+    let others = pages.map(|page| page.path()).filter(|page| *page != current && is_old(page));
+    others.map(|page| Leftover::new(page, "the documentation of another version", Guard::Nobody)).collect()
 }
 
 /// The diagnostics' codes, each with what it says in short: the rows of the page's table.

@@ -15,6 +15,7 @@ mod images;
 mod instances;
 mod lenient;
 mod mark;
+mod old_images;
 mod operations;
 mod reply;
 mod server;
@@ -24,8 +25,8 @@ mod transport;
 mod volumes;
 
 use crate::types::{
-    DriverKind, Event, Exec, FileKind, FileSpec, GivenAddress, Instance, InstanceName, InstanceSpec, Process,
-    ServerInfo, Volume,
+    DriverKind, Event, Exec, FileKind, FileSpec, GivenAddress, Image, Instance, InstanceName, InstanceSpec,
+    Process, ServerInfo, Volume,
 };
 use crate::{Driver, DriverError};
 use async_trait::async_trait;
@@ -287,6 +288,20 @@ impl Driver for Lxd {
 
     async fn sweep(&self, name: &InstanceName) -> Result<(), DriverError> {
         self.sweep_whole(name).await
+    }
+
+    async fn unused_images(&self) -> Result<Vec<Image>, DriverError> {
+        self.transport.old_skeletons().await.map_err(|error| error.while_doing("listing the images"))
+    }
+
+    async fn delete_image(&self, image: &Image) -> Result<(), DriverError> {
+        if !self.unused_images().await?.contains(image) {
+            return Ok(());
+        }
+        match self.transport.delete_image(&image.fingerprint).await {
+            Err(error) if !error.is_not_found() => Err(error.while_doing("deleting an image")),
+            _ => Ok(()),
+        }
     }
 
     async fn put_file(&self, name: &InstanceName, file: &FileSpec) -> Result<(), DriverError> {

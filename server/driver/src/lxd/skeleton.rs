@@ -33,6 +33,10 @@ const FOLDERS: [(&str, u32); 17] = [
 /// Start of 2024. An image must have a date, and one that never changes.
 const CREATED: u64 = 1_704_067_200;
 
+/// What the image says of itself, by which one of another version is known, too.
+pub(super) const OS: &str = "codchi";
+pub(super) const DESCRIPTION: &str = "codchi, empty root file system";
+
 /// An image as it is imported.
 pub(super) struct Skeleton {
     /// A tar archive with metadata and root file system.
@@ -48,8 +52,8 @@ pub(super) fn skeleton(architecture: &str) -> io::Result<Skeleton> {
         "architecture: {architecture}\n\
          creation_date: {CREATED}\n\
          properties:\n  \
-           os: codchi\n  \
-           description: codchi, empty root file system\n"
+           os: {OS}\n  \
+           description: {DESCRIPTION}\n"
     );
     append(&mut archive, "metadata.yaml", EntryType::Regular, 0o644, metadata.as_bytes())?;
     append(&mut archive, "rootfs/", EntryType::Directory, 0o755, &[])?;

@@ -1,6 +1,7 @@
 //! A preview as a document to read: Markdown, which is text on a terminal too.
 
 use super::{Difference, PackageChange, Preview, UnitChanges};
+use crate::gc::bytes;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -126,20 +127,6 @@ fn relative(size: i64) -> String {
 
 fn signed(size: i64) -> String {
     format!("{}{}", if size < 0 { '−' } else { '+' }, bytes(size.unsigned_abs()))
-}
-
-/// A number of bytes as a person reads it.
-fn bytes(size: u64) -> String {
-    let mut unit = ("B", 1_u64);
-    for larger in [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)] {
-        if size >= larger.1 {
-            unit = larger;
-        }
-    }
-    match unit.1 {
-        1 => format!("{size} B"),
-        one => format!("{}.{} {}", size / one, size % one * 10 / one, unit.0),
-    }
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl MachineFolder {
     /// Reads `generations.json`; empty where there is none.
     ///
     /// # Errors
-    /// [`MachineError::Io`] where it is damaged.
+    /// [`MachineError::Io`]; [`MachineError::Damaged`].
     pub(crate) fn generations(&self) -> Result<Generations, MachineError> {
         Ok(self.read_json("generations.json")?.unwrap_or_default())
     }
@@ -97,6 +97,11 @@ impl MachineFolder {
     /// [`MachineError::Io`].
     pub(crate) fn write_generations(&self, generations: &Generations) -> Result<(), MachineError> {
         self.write_json("generations.json", generations)
+    }
+
+    /// The link that keeps a generation from being collected.
+    pub(crate) fn generation_link(&self, number: u32) -> PathBuf {
+        self.profile().with_file_name(format!("system-{number}-link"))
     }
 
     /// The number of the profile's newest build; 0 where there is none.

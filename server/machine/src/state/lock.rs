@@ -62,6 +62,13 @@ impl Lock {
         Ok(Self { _file: file })
     }
 
+    /// The machines whose lock somebody holds now, also those that are only about to be.
+    pub(crate) fn held(paths: &Paths) -> Vec<MachineName> {
+        let entries = std::fs::read_dir(paths.data.join("locks")).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        names.filter(|name| Self::is_held(paths, name)).collect()
+    }
+
     /// Whether somebody holds the lock of `name` now.
     pub(crate) fn is_held(paths: &Paths, name: &MachineName) -> bool {
         let Ok(file) = File::open(lock_path(paths, name)) else { return false };

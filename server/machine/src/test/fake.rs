@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use codchi_driver::{
-    Driver, DriverError, DriverKind, Event, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Instance,
-    InstanceName, InstanceSpec, Process, PtySize, Resizer, RunState, ServerInfo, Volume,
+    Driver, DriverError, DriverKind, Event, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Image,
+    Instance, InstanceName, InstanceSpec, Process, PtySize, Resizer, RunState, ServerInfo, Volume,
 };
 use futures_util::stream::BoxStream;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +28,7 @@ struct Inner {
     failing: BTreeSet<String>,
     hanging: BTreeSet<String>,
     lose_next_look: bool,
+    images: Vec<Image>,
 }
 
 /// An instance as it was last made.
@@ -81,6 +82,12 @@ impl Fake {
     pub(crate) fn tamper(&self, name: &str, what: &str) {
         let mut inner = self.inner.lock().unwrap();
         inner.instances.get_mut(name).unwrap().changed.push(what.into());
+    }
+
+    /// Leaves an image there that nothing needs.
+    pub(crate) fn leave_image(&self, name: &str, size: u64) {
+        let image = Image { fingerprint: name.into(), name: name.into(), size };
+        self.inner.lock().unwrap().images.push(image);
     }
 
     /// An instance.
@@ -263,6 +270,17 @@ impl Driver for Fake {
     }
 
     async fn sweep(&self, _name: &InstanceName) -> Result<(), DriverError> {
+        Ok(())
+    }
+
+    async fn unused_images(&self) -> Result<Vec<Image>, DriverError> {
+        self.call("images").await?;
+        Ok(self.inner.lock().unwrap().images.clone())
+    }
+
+    async fn delete_image(&self, image: &Image) -> Result<(), DriverError> {
+        self.call(&format!("delete-image {}", image.name)).await?;
+        self.inner.lock().unwrap().images.retain(|other| other != image);
         Ok(())
     }
 

@@ -173,6 +173,60 @@ async fn a_generation_goes_only_where_it_is_known_that_the_machine_does_not_use_
 }
 
 #[tokio::test]
+async fn what_nothing_needs_is_told_before_it_is_freed_and_what_is_in_use_stays() {
+    let world = World::with_machine(RunState::Stopped);
+    let trash = world.machines.paths().data.join("machines/.removed-b");
+    std::fs::create_dir_all(&trash).unwrap();
+    world.driver.leave_image("codchi-skeleton-old", 500);
+    let garbage = async || {
+        let (which, none) = (Discard::AllBut(1), Vec::new());
+        world.machines.garbage(&which, false, none, &world.cancel).await.unwrap()
+    };
+    let found = garbage().await;
+    assert_eq!(
+        (found.generations[0].machine.clone(), found.generations[0].numbers.as_slice()),
+        (World::name(), [1].as_slice())
+    );
+    assert_eq!(found.leftovers.iter().map(|left| &left.path).collect::<Vec<_>>(), [&trash]);
+    assert_eq!((found.images.len(), found.store), (1, None));
+    // Nothing happened yet.
+    assert_eq!(world.state().generations().unwrap().all().len(), 2);
+    assert!(trash.exists());
+
+    // An operation is under way: its machine's generations stay, and the images, one of which it may be about to need.
+    let lock = Lock::take(world.machines.paths(), &World::name(), Operation::Rebuild).await.unwrap();
+    let busy = garbage().await;
+    assert!(busy.generations.is_empty() && busy.images.is_empty() && busy.stays.len() == 2, "{busy:?}");
+    // So it is where it begins between the look and the freeing.
+    let freed = world.machines.free(found.clone(), &world.ears, &world.cancel).await.unwrap();
+    assert!(freed.generations.is_empty() && freed.failed.len() == 2, "{freed:?}");
+    assert_eq!(world.state().generations().unwrap().all().len(), 2);
+    assert!(!trash.exists(), "what others are at hinders nothing else");
+    assert!(!world.driver.calls().iter().any(|call| call.starts_with("delete-image")));
+    drop(lock);
+
+    // An engine that does not answer, or an interrupted operation, hinders nothing else either.
+    world.driver.fail("images");
+    world.interrupted(Operation::Rebuild, &[Step::Build]);
+    let told = garbage().await;
+    assert!(told.is_empty() && told.stays.len() == 2, "{told:?}");
+    assert!(told.stays[0].contains("rebuild of `a` was interrupted"), "{told:?}");
+    world.driver.heal();
+    world.state().close_journal().unwrap();
+
+    let freed = world.machines.free(garbage().await, &world.ears, &world.cancel).await.unwrap();
+    assert_eq!(
+        (freed.failed.len(), freed.bytes, freed.generations[0].numbers.as_slice()),
+        (0, 500, &[1][..])
+    );
+    assert!(!world.state().generation_link(1).is_symlink() && world.state().generation_link(2).is_symlink());
+    assert!(garbage().await.is_empty());
+    // What became current since it was told stays.
+    let freed = world.machines.free(found, &world.ears, &world.cancel).await.unwrap();
+    assert!(freed.generations.is_empty() && freed.failed[0].contains("no generation 1"), "{freed:?}");
+}
+
+#[tokio::test]
 async fn a_rollback_switches_to_the_generation_before_and_a_second_one_has_nowhere_to_go() {
     let world = World::with_machine(RunState::Running);
     world.rollback(None).await.unwrap();
