@@ -217,3 +217,34 @@ fn a_clock_that_jumps_loses_no_generation() {
     assert_eq!(numbers(), [(1, false), (2, false), (3, true), (4, false)]);
     person.done(&["start", "NAME"]);
 }
+
+#[test]
+fn what_cannot_be_copied_or_named_so_says_why_and_changes_nothing() {
+    let person = Person::new("a-names");
+    person.create();
+    person.done(&["duplicate", "NAME", "NAME-x"]);
+    person.done(&["export", "NAME-x", "FILE"]);
+    let export = person.path("export.codchi");
+    let whole = fs::read(&export).unwrap();
+    fs::write(person.path("cut"), &whole[..whole.len() / 2]).unwrap();
+    let before = person.state();
+    let cases: [(&[&str], &str); 8] = [
+        (&["rename", "NAME", "NAME-x"], "already is a machine"),
+        (&["duplicate", "NAME", "NAME-x"], "already is a machine"),
+        (&["import", "FILE"], "already is a machine"),
+        (&["export", "NAME", "FILE"], "is there already"),
+        (&["import", "cut", "--name", "NAME-y"], "damaged or not whole"),
+        (&["import", "passphrase", "--name", "NAME-y"], "no exported code machine"),
+        (&["import", "nothing", "--name", "NAME-y"], "nothing failed"),
+        (&["rename", "NAME-y", "NAME-z"], "There is no machine"),
+    ];
+    for (arguments, expected) in cases {
+        let output = person.codchi_with(arguments, "");
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains(expected) && !told.contains("panicked"), "{arguments:?}: {told}");
+        let now = person.state();
+        assert!(now == before, "{arguments:?}: {told}\n{}", now.difference(&before));
+    }
+    assert_eq!(fs::read(&export).unwrap(), whole, "the export is another one");
+}
