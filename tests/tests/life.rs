@@ -97,11 +97,21 @@ fn a_machine_lives_breaks_goes_back_and_moves() {
 
     // A copy is a machine of its own.
     person.done(&["duplicate", "NAME", "NAME-x"]);
+    // All machines are updated side by side, and told in the order of their names.
+    commit(&tool, "tool-3");
+    let updated = printed(&person, &["update"]);
+    let places: Vec<_> = [&person.name, &format!("{}-x", person.name)]
+        .iter()
+        .map(|name| updated.lines().position(|line| line.starts_with(name.as_str())))
+        .collect();
+    assert!(places[0].is_some() && places[0] < places[1], "{updated}");
     person.done(&["exec", "NAME-x", "--", "sh", "-c", "echo other > ~/kept"]);
     person.done(&["delete", "--yes", "--secrets", "NAME-x"]);
     person.nothing_hurt();
 
     // Gone here, and there again elsewhere, where neither project nor personal module are where they were.
+    person.done(&["rebuild", "NAME"]);
+    let (_, exported) = current(&person);
     person.done(&["export", "NAME", "FILE", "--passphrase-file", "PASSPHRASE"]);
     person.done(&["delete", "--yes", "--secrets", "NAME"]);
     let other = Person::new("life");
@@ -115,12 +125,12 @@ fn a_machine_lives_breaks_goes_back_and_moves() {
     person.nothing_hurt();
     other.done(&[&import[..], &["--project", "PROJECT"]].concat());
     other.done(&["start", "NAME"]);
-    assert_eq!(made(&other), "twome tool-2");
+    assert_eq!(made(&other), "twome tool-3");
     other.nothing_hurt();
     let token = printed(&other, &["exec", "NAME", "--", "sh", "-c", "test -n \"$CODCHI_TOKEN\" && echo set"]);
     assert_eq!(token, "set");
     // The same lock, the same system.
-    assert_eq!(current(&other), (1, before.1));
+    assert_eq!(current(&other), (1, exported));
     other.done(&["delete", "--yes", "NAME"]);
     let imported = fs::read_dir(other.path(".local/share/codchi/imported")).into_iter().flatten().count();
     assert_eq!(imported, 0, "modules of the file are left");

@@ -2,6 +2,10 @@
 //! machine, which takes it from there.
 
 use codchi_machine::{CancellationToken, Front, InputChange, MachineError, MachineName, Machines, Update};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+/// So many machines are updated side by side.
+const AT_ONCE: usize = 4;
 
 /// What an update did.
 #[derive(Debug, Default, serde::Serialize)]
@@ -44,19 +48,22 @@ pub(crate) async fn update(
         None if is_shared && !rebuild => Vec::new(),
         None => machines.status().await?.into_iter().map(|machine| machine.name).collect(),
     };
+    let mut concerned = Vec::new();
     for name in names {
-        if is_shared && !machines.wants_pin(Some(&name), what)? {
-            continue;
+        if !is_shared || machines.wants_pin(Some(&name), what)? {
+            concerned.push(name);
         }
-        let (changes, error) = match machines.update(&name, what, rebuild, front, cancel).await {
-            Ok(changes) => (changes, None),
-            // The others are updated all the same.
-            Err(error) if is_one_of_several && !matches!(error, MachineError::Cancelled) => {
-                (Vec::new(), Some(crate::error::report(&error)))
-            }
-            Err(error) => return Err(error),
-        };
-        updated.machines.push(Machine { name, changes, error });
     }
+    // What is fetched for one is nothing to the others; builds take all there is, and their questions are asked in turn.
+    let at_once = if rebuild { 1 } else { AT_ONCE };
+    let update = async |name: MachineName| match machines.update(&name, what, rebuild, front, cancel).await {
+        Ok(changes) => Ok(Machine { name, changes, error: None }),
+        // The others are updated all the same.
+        Err(error) if is_one_of_several && !matches!(error, MachineError::Cancelled) => {
+            Ok(Machine { name, changes: Vec::new(), error: Some(crate::error::report(&error)) })
+        }
+        Err(error) => Err(error),
+    };
+    updated.machines = stream::iter(concerned).map(update).buffered(at_once).try_collect().await?;
     Ok(updated)
 }
