@@ -255,7 +255,9 @@ async fn a_command_whose_streams_came_too_late_for_the_engine_is_run_all_the_sam
     let folder = tempfile::tempdir().unwrap();
     let slow = Lxd::connect_to(&slow_way(folder.path()).await).await.unwrap();
     let output = slow.run(&machine.name, &shell("echo once >>/tmp-once; cat /tmp-once"), b"").await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "once\n", "it ran, and it ran once");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let code = output.status.code;
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "once\n", "it ran, and it ran once: {code} {told}");
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //! the next run finishes it or undoes it, and leaves nothing over.
 //!
 //! The boundaries are not listed here: each operation is run once to hear which fault points it passes
-//! (`server/machine/src/fault.rs`). `cargo xtask test faults` prints the table. Needs what `cargo xtask lab up` sets up.
+//! (`server/machine/src/fault.rs`). `cargo xtask test faults` tries all of them and prints the table; without
+//! `CODCHI_TEST_FAULTS` those are left out at which a step is only about to begin. Needs what `cargo xtask lab up` sets up.
 
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
@@ -11,8 +12,12 @@ use codchi_tests::person::{Person, State};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SIGKILL: i32 = 9;
+
+/// So many operations are tried side by side; each mostly waits for the engine.
+const AT_ONCE: usize = 4;
 
 /// An operation, from a state to another one, and the way back.
 struct Case {
@@ -128,7 +133,9 @@ impl Case {
         person.is(&before, &format!("{}, taken back", self.operation));
 
         let mut rows = Rows::new();
-        for place in &places {
+        // That the journal names a step of which nothing is done is a moment; where all is tried, so is that.
+        let all = std::env::var_os("CODCHI_TEST_FAULTS").is_some();
+        for place in places.iter().filter(|place| all || !place.ends_with("/begun")) {
             let killed = self.killed(&person, place, &before, &after);
             let failed = self.failed(&person, place, &before, &after);
             rows.push((place.clone(), killed, Some(failed)));
@@ -228,9 +235,17 @@ impl Is for Person {
 #[test]
 fn every_operation_that_dies_or_fails_anywhere_is_finished_or_undone() {
     let images = codchi_tests::person::images();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(case) = CASES.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((case.operation, case.run()));
+        }
+        done
+    };
     let rows: BTreeMap<&str, Rows> = std::thread::scope(|scope| {
-        let running: Vec<_> = CASES.iter().map(|case| (case.operation, scope.spawn(|| case.run()))).collect();
-        running.into_iter().map(|(operation, thread)| (operation, thread.join().unwrap())).collect()
+        let working: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        working.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     let mut table = format!("\n{:<40} {:<10} {:<10}\n", "PLACE", "KILLED", "ERROR");
     for (place, killed, failed) in CASES.iter().flat_map(|case| &rows[case.operation]) {
