@@ -1,6 +1,7 @@
 //! Instances of a driver's tests: a static busybox, mounted into the empty root file system as a store would be, on the
 //! engine that the environment names (`LXD_DIR`, `LXD_SOCKET`, `INCUS_DIR` or `INCUS_SOCKET`).
 
+use crate::apart::apart;
 use codchi_driver::{
     Device, Driver as _, Exec, FileKind, FileSpec, InstanceName, InstanceSpec, Lxd, Process, RunState,
 };
@@ -155,15 +156,10 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let (driver, name) = (self.driver.clone(), self.name.clone());
-        // A test that failed is cleaned up after as well, and its runtime may be ending: so in one of our own.
-        let deleted = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(driver.delete(&name))
-        });
-        let deleted = deleted.join();
+        // A test that failed is cleaned up after as well.
+        let deleted = apart(async || self.driver.delete(&self.name).await);
         if !std::thread::panicking() {
-            deleted.unwrap().unwrap();
+            deleted.unwrap();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A person at the command line, on a real engine: a home folder of their own, one project, and machines whose names begin
 //! alike, which are gone when the test ends.
 
+use crate::apart::apart;
 use crate::binary::codchi;
 use codchi_driver::{Driver as _, Instance, InstanceName, Lxd, RunState};
 use rustix::process::{Pid, Signal, kill_process};
@@ -343,14 +344,7 @@ fn roots(folder: &Path) -> BTreeSet<PathBuf> {
 
 /// Does something with the engine.
 fn on_engine<T: Send>(work: impl AsyncFnOnce(Lxd) -> T + Send) -> T {
-    // Also called where a test has a runtime of its own.
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { work(Lxd::connect(None).await.unwrap()).await })
-        });
-        thread.join().unwrap()
-    })
+    apart(async || work(Lxd::connect(None).await.unwrap()).await)
 }
 
 /// A process that stopped itself at a fault point.
@@ -379,6 +373,14 @@ impl Stopped {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Asks it to cancel, which it hears once it goes on.
+    ///
+    /// # Panics
+    /// Where it is gone.
+    pub fn interrupt(&self) {
+        kill_process(Pid::from_child(&self.0), Signal::INT).unwrap();
     }
 
     /// Lets it go on, and waits for its end.

@@ -1,12 +1,15 @@
 //! A user of machines on a real engine: folders of their own, one project and one machine, which is gone when the test ends.
 
-use codchi_driver::{Driver as _, InstanceName, Lxd};
-use codchi_machine::{CancellationToken, MachineName, Machines, Options, Paths};
+use crate::apart::apart;
+use codchi_driver::{Driver as _, InstanceName, Lxd, Stdio};
+use codchi_machine::{CancellationToken, ExecRequest, MachineName, Machines, Options, Paths};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The user.
 pub struct User {
@@ -83,6 +86,33 @@ impl User {
         InstanceName::new(self.name.host_alias()).unwrap()
     }
 
+    /// What a shell in the machine prints, in the folder where one works, without the last newline.
+    ///
+    /// # Panics
+    /// Where it fails, or prints errors.
+    pub async fn shell(&self, script: &str) -> String {
+        let request = ExecRequest {
+            command: ["sh", "-c", script].map(Into::into).into(),
+            cwd: None,
+            root: false,
+            environment: BTreeMap::new(),
+            stdio: Stdio::Piped,
+        };
+        let mut process = self.machines.exec(&self.name, request).await.unwrap();
+        process.stdin.shutdown().await.unwrap();
+        let (mut out, mut err) = (String::new(), String::new());
+        let (read_out, read_err, exit) = tokio::join!(
+            process.stdout.read_to_string(&mut out),
+            process.stderr.read_to_string(&mut err),
+            process.exit
+        );
+        read_out.unwrap();
+        read_err.unwrap();
+        assert_eq!(exit.unwrap().code, 0, "{script}: {err}");
+        assert_eq!(err, "", "{script}");
+        out.trim_end().to_owned()
+    }
+
     /// Asserts that there is no instance and no file of the machine, and the project still is.
     ///
     /// # Panics
@@ -102,12 +132,7 @@ impl User {
 impl Drop for User {
     /// A test that failed must not leave its instance to the next run.
     fn drop(&mut self) {
-        let (driver, name) = (self.driver.clone(), self.instance());
-        let cleanup = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let _ = runtime.map(|r| r.block_on(driver.delete(&name)));
-        });
-        let _ = cleanup.join();
+        let _ = apart(async || self.driver.delete(&self.instance()).await);
     }
 }
 

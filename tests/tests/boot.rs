@@ -8,6 +8,7 @@
 
 use codchi_driver::{Device, Driver, Exec, InstanceName, InstanceSpec, Lxd, Output};
 use codchi_nix::{CancellationToken, Nix, path_url};
+use codchi_tests::apart::apart;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -232,15 +233,10 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let (driver, name) = (self.driver.clone(), self.name.clone());
-        // A test that failed is cleaned up after as well, and its runtime may be ending: so in one of our own.
-        let deleted = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(driver.delete(&name))
-        });
-        let deleted = deleted.join();
+        // A test that failed is cleaned up after as well.
+        let deleted = apart(async || self.driver.delete(&self.name).await);
         if !std::thread::panicking() {
-            deleted.unwrap().unwrap();
+            deleted.unwrap();
         }
     }
 }

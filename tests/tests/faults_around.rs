@@ -45,6 +45,30 @@ fn of_two_processes_on_one_machine_the_second_is_told_who_is_at_work() {
 }
 
 #[test]
+fn who_cancels_gets_all_of_it_or_nothing() {
+    let person = Person::new("a-cancel");
+    person.create();
+    let before = person.state();
+    let cancelled = |arguments: &[&str], place: &str| {
+        let stopped = Stopped::at(&person, arguments, place);
+        stopped.interrupt();
+        let output = stopped.go_on();
+        assert_eq!(output.status.code(), Some(130), "{place}: {}", told(&output));
+        assert!(!person.is_interrupted(), "{place}: the journal is left: {}", told(&output));
+    };
+    cancelled(&["export", "NAME", "FILE"], "export/WriteExport/begun");
+    cancelled(&["rename", "NAME", "NAME-x"], "rename/RenameInstance/done");
+    let now = person.state();
+    assert!(now == before, "{}", now.difference(&before));
+    // From here on there is no way back.
+    cancelled(&["rename", "NAME", "NAME-x"], "rename/moved");
+    person.done(&["rename", "NAME-x", "NAME"]);
+    let now = person.state();
+    assert!(now == before, "{}", now.difference(&before));
+    person.nothing_hurt();
+}
+
+#[test]
 fn an_image_that_a_killed_export_or_import_has_left_goes_with_the_next_operation() {
     let person = Person::new("a-image");
     person.create();

@@ -7,18 +7,16 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_driver::{Driver, RunState, Stdio};
+use codchi_driver::{Driver, RunState};
 use codchi_machine::{
-    Answer, CancellationToken, CreateRequest, Drift, DriftKind, Event, ExecRequest, Front, LogLevel,
-    MachineError, MachineState, MachineStatus, ModuleSource, Options, Question, Secret, Step, StepState,
+    Answer, CancellationToken, CreateRequest, Drift, DriftKind, Event, Front, LogLevel, MachineError,
+    MachineState, MachineStatus, ModuleSource, Options, Question, Secret, Step, StepState,
 };
 use codchi_tests::user::{User, nixpkgs};
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SECRET: &str = "quotes \" ' $HOME `id` \\ ü";
 
@@ -100,30 +98,6 @@ impl World {
 
     async fn status(&self) -> MachineStatus {
         self.machines.status().await.unwrap().remove(0)
-    }
-
-    /// What a shell in the machine prints, without the last newline.
-    async fn shell(&self, script: &str) -> String {
-        let request = ExecRequest {
-            command: ["sh", "-c", script].map(Into::into).into(),
-            cwd: None,
-            root: false,
-            environment: BTreeMap::new(),
-            stdio: Stdio::Piped,
-        };
-        let mut process = self.machines.exec(&self.name, request).await.unwrap();
-        process.stdin.shutdown().await.unwrap();
-        let (mut out, mut err) = (String::new(), String::new());
-        let (read_out, read_err, exit) = tokio::join!(
-            process.stdout.read_to_string(&mut out),
-            process.stderr.read_to_string(&mut err),
-            process.exit
-        );
-        read_out.unwrap();
-        read_err.unwrap();
-        assert_eq!(exit.unwrap().code, 0, "{script}: {err}");
-        assert_eq!(err, "", "{script}");
-        out.trim_end().to_owned()
     }
 
     fn log(&self) -> String {

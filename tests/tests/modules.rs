@@ -6,10 +6,9 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_driver::Stdio;
 use codchi_machine::{
-    Answer, CreateRequest, Event, ExecRequest, Front, InputChange, MachineError, MachineName, MachineState,
-    ModuleSource, NixpkgsChoice, Options, Question, Update,
+    Answer, CreateRequest, Event, Front, InputChange, MachineError, MachineName, MachineState, ModuleSource,
+    NixpkgsChoice, Options, Question, Update,
 };
 use codchi_tests::user::{User, nixpkgs};
 use std::collections::BTreeMap;
@@ -17,7 +16,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A front that picks what is named `picks`, where there is such, and remembers what it was asked.
 #[derive(Default)]
@@ -149,25 +147,7 @@ impl World {
 
     /// What the modules have written below /etc/made, sorted.
     async fn made(&self) -> String {
-        self.shell("cat /etc/made-* | sort | tr '\\n' ' '").await
-    }
-
-    /// What a shell in the machine prints, in the folder where one works.
-    async fn shell(&self, script: &str) -> String {
-        let request = ExecRequest {
-            command: ["sh", "-c", script].map(Into::into).into(),
-            cwd: None,
-            root: false,
-            environment: BTreeMap::new(),
-            stdio: Stdio::Piped,
-        };
-        let mut process = self.machines.exec(&self.name, request).await.unwrap();
-        process.stdin.shutdown().await.unwrap();
-        let mut out = String::new();
-        let (read, exit) = tokio::join!(process.stdout.read_to_string(&mut out), process.exit);
-        read.unwrap();
-        assert_eq!(exit.unwrap().code, 0);
-        out.trim().to_owned()
+        self.shell("cat /etc/made-* | sort | tr '\\n' ' '").await.trim().to_owned()
     }
 
     async fn delete(&self) {

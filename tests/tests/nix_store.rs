@@ -19,13 +19,19 @@ const FLAKE: &str = r#"{ outputs = _: let
 in { top = sh "top-2.0" "echo $dep > $out" { dep = sh "dep-1.0" "echo 12345678 > $out" { }; }; }; }
 "#;
 
-async fn a_build_is_told_before_it_happens_and_its_closure_after(nix: Nix) {
+/// A Nix with a store of its own, and the flake, all below a folder.
+fn world(nix: Nix) -> (tempfile::TempDir, Nix, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let nix = nix.with_environment(codchi_tests::nix::own_store(folder.path()));
-    let cancel = CancellationToken::new();
     let flake = folder.path().join("flake");
     std::fs::create_dir_all(&flake).unwrap();
     std::fs::write(flake.join("flake.nix"), FLAKE).unwrap();
+    (folder, nix, flake)
+}
+
+async fn a_build_is_told_before_it_happens_and_its_closure_after(nix: Nix) {
+    let (folder, nix, flake) = world(nix);
+    let cancel = CancellationToken::new();
     let installable = format!("{}#top", path_url(&flake));
 
     let (out, planned) = nix.planned(&installable, &cancel).await.unwrap();
@@ -46,12 +52,8 @@ async fn a_build_is_told_before_it_happens_and_its_closure_after(nix: Nix) {
 }
 
 async fn what_nothing_keeps_is_told_with_its_size_and_collected(nix: Nix) {
-    let folder = tempfile::tempdir().unwrap();
-    let nix = nix.with_environment(codchi_tests::nix::own_store(folder.path()));
+    let (folder, nix, flake) = world(nix);
     let cancel = CancellationToken::new();
-    let flake = folder.path().join("flake");
-    std::fs::create_dir_all(&flake).unwrap();
-    std::fs::write(flake.join("flake.nix"), FLAKE).unwrap();
     // As profiles lie below folders that a person may call anything.
     let link = folder.path().join("a -> b");
     nix.build_at(&format!("{}#top", path_url(&flake)), &link, &mut |_| {}, &cancel).await.unwrap();

@@ -249,7 +249,10 @@ impl<'a> Run<'a> {
 
     async fn cancellable(&mut self, step: Step) -> Result<Outcome, MachineError> {
         // These look at the token themselves: dropping them would leave a thread or a process at work.
-        if matches!(step, Step::Lock | Step::Evaluate | Step::Build) {
+        if matches!(
+            step,
+            Step::Lock | Step::Evaluate | Step::Build | Step::MoveState | Step::Unpack | Step::WriteExport
+        ) {
             return self.perform(step).await;
         }
         let cancel = self.cancel;

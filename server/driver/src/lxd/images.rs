@@ -3,7 +3,7 @@
 
 use super::archive::{self, Upload};
 use super::reply::ApiError;
-use super::skeleton::{Skeleton, skeleton};
+use super::skeleton::{OS, Skeleton, skeleton};
 use super::transport::{Body, Transport};
 use crate::types::InstanceName;
 use hyper::Method;
@@ -24,11 +24,27 @@ struct Made {
 const FOR: &str = "codchi.for";
 
 /// An image as the engine describes it.
-#[derive(Deserialize)]
-struct Image {
-    fingerprint: String,
+#[derive(Debug, Deserialize)]
+pub(super) struct Description {
+    pub(super) fingerprint: String,
     #[serde(default)]
-    properties: BTreeMap<String, String>,
+    pub(super) size: u64,
+    #[serde(default)]
+    pub(super) properties: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) aliases: Vec<Alias>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Alias {
+    pub(super) name: String,
+}
+
+impl Description {
+    /// Whether a property has this value.
+    pub(super) fn says(&self, property: &str, value: &str) -> bool {
+        self.properties.get(property).is_some_and(|said| said == value)
+    }
 }
 
 fn url(fingerprint: &str) -> String {
@@ -80,7 +96,7 @@ impl Transport {
             "public": false,
             // They are in the image, hence in its fingerprint.
             "properties": {
-                "os": "codchi",
+                "os": OS,
                 "description": format!("codchi, root file system of {name}"),
                 "serial": archive::unique(&NEXT),
                 FOR: name,
@@ -101,11 +117,15 @@ impl Transport {
         self.post_image(body).await
     }
 
-    /// `GET /1.0/images?recursion=1`: the fingerprints of those that are there for the instance `name` for a moment only.
+    /// `GET /1.0/images?recursion=1`: all images, also those of others.
+    pub(super) async fn images(&self) -> Result<Vec<Description>, ApiError> {
+        self.get("/1.0/images?recursion=1").await
+    }
+
+    /// The fingerprints of those that are there for the instance `name` for a moment only.
     pub(super) async fn images_for(&self, name: &InstanceName) -> Result<Vec<String>, ApiError> {
-        let all: Vec<Image> = self.get("/1.0/images?recursion=1").await?;
-        let is_for = |image: &Image| image.properties.get(FOR).is_some_and(|it| it == name.as_str());
-        Ok(all.into_iter().filter(is_for).map(|image| image.fingerprint).collect())
+        let all = self.images().await?.into_iter();
+        Ok(all.filter(|image| image.says(FOR, name.as_str())).map(|image| image.fingerprint).collect())
     }
 
     async fn post_image(&self, body: Body) -> Result<String, ApiError> {

@@ -1,33 +1,15 @@
 //! Images of ours that no instance is created from any more: the skeletons of other versions.
 
+use super::images::Description;
 use super::reply::ApiError;
 use super::skeleton::{DESCRIPTION, OS, skeleton};
 use super::transport::Transport;
 use crate::types::Image;
-use serde::Deserialize;
-use std::collections::BTreeMap;
-
-/// An image as the engine describes it.
-#[derive(Debug, Deserialize)]
-struct Description {
-    fingerprint: String,
-    size: u64,
-    #[serde(default)]
-    properties: BTreeMap<String, String>,
-    #[serde(default)]
-    aliases: Vec<Alias>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Alias {
-    name: String,
-}
 
 impl Description {
     /// Whether some version of ours has made it.
     fn is_ours(&self) -> bool {
-        let says = |key: &str, value| self.properties.get(key).is_some_and(|said| said == value);
-        says("os", OS) && says("description", DESCRIPTION)
+        self.says("os", OS) && self.says("description", DESCRIPTION)
     }
 
     fn image(self) -> Image {
@@ -41,7 +23,7 @@ impl Description {
 }
 
 impl Transport {
-    /// `GET /1.0/images?recursion=1`: those of ours that are not what this version creates instances from.
+    /// Those of ours that are not what this version creates instances from.
     pub(super) async fn old_skeletons(&self) -> Result<Vec<Image>, ApiError> {
         let server = self.server().await?;
         let current: Vec<String> = server
@@ -50,8 +32,11 @@ impl Transport {
             .iter()
             .filter_map(|architecture| Some(skeleton(architecture).ok()?.fingerprint))
             .collect();
-        let all: Vec<Description> = self.get("/1.0/images?recursion=1").await?;
-        let old = all.into_iter().filter(|image| image.is_ours() && !current.contains(&image.fingerprint));
+        let old = self
+            .images()
+            .await?
+            .into_iter()
+            .filter(|image| image.is_ours() && !current.contains(&image.fingerprint));
         Ok(old.map(Description::image).collect())
     }
 }

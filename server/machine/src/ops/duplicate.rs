@@ -20,7 +20,7 @@ impl Run<'_> {
         self.generations = folder.generations()?;
         let current = self.target()?.number;
         let links = self.folder.profile();
-        self.root(links.parent().unwrap_or(&links)).await?;
+        self.root(links.parent().unwrap_or(&links), self.cancel).await?;
         self.folder.point_profile(current)?;
         if !self.definition.store.is_host() {
             let paths = self.machines.paths();

@@ -30,7 +30,10 @@ impl Run<'_> {
             export::write(&path, &contents, passphrase, SyncIoBridge::new_with_handle(reader, runtime))
         });
         let exported = async {
-            let exported = self.driver().export(&self.instance, &mut engine).await;
+            let exported = tokio::select! {
+                exported = self.driver().export(&self.instance, &mut engine) => exported.map_err(Into::into),
+                () = self.cancel.cancelled() => Err(MachineError::Cancelled),
+            };
             // The other end reads until here.
             drop(engine);
             exported

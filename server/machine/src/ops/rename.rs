@@ -6,7 +6,7 @@ use crate::files::remove_folder;
 use crate::instance::{id, instance_name};
 use crate::run::{Outcome, Run};
 use crate::state::MachineFolder;
-use crate::{MachineError, MachineName, Operation, fault, log, ssh};
+use crate::{CancellationToken, MachineError, MachineName, Operation, fault, log, ssh};
 use std::path::{Path, PathBuf};
 
 impl Run<'_> {
@@ -38,7 +38,7 @@ impl Run<'_> {
     pub(crate) async fn move_state(&mut self) -> Result<Outcome, MachineError> {
         let Some(to) = self.journal.to.clone() else { return Ok(Outcome::Skipped) };
         // What keeps the systems from being collected names a place in the folder: for as long as that moves, another does.
-        self.root(&self.guard()).await?;
+        self.root(&self.guard(), self.cancel).await?;
         self.folder = self.folder.moved(&MachineFolder::new(self.machines.paths(), &to))?;
         self.instance = instance_name(&to)?;
         self.name = to;
@@ -75,7 +75,8 @@ impl Run<'_> {
     async fn settle(&self) -> Result<(), MachineError> {
         let Some(from) = &self.journal.from else { return Ok(()) };
         let paths = self.machines.paths();
-        self.root(&self.profile_folder()).await?;
+        // There is no way back any more: who cancels now gets the new name.
+        self.root(&self.profile_folder(), &CancellationToken::new()).await?;
         remove_folder(&self.guard())?;
         fault::point("rename/rooted")?;
         self.machines.vault().move_own(from, &self.name)?;
@@ -94,14 +95,14 @@ impl Run<'_> {
 
     /// Makes a link in `folder` to the system of each generation, and tells Nix that it keeps that. One that Nix has no
     /// longer cannot be kept.
-    pub(super) async fn root(&self, folder: &Path) -> Result<(), MachineError> {
+    pub(super) async fn root(&self, folder: &Path, cancel: &CancellationToken) -> Result<(), MachineError> {
         let tell = |what: &str| self.report.info(what);
-        let nix = self.machines.nix_of(self.definition.store, &tell, self.cancel).await?;
+        let nix = self.machines.nix_of(self.definition.store, &tell, cancel).await?;
         crate::files::make_folder(folder)?;
         for generation in self.generations.all() {
             let link = folder.join(format!("system-{}-link", generation.number));
             let installable = generation.toplevel.display().to_string();
-            match nix.build_at(&installable, &link, &mut |_| {}, self.cancel).await {
+            match nix.build_at(&installable, &link, &mut |_| {}, cancel).await {
                 Err(codchi_nix::NixError::Cancelled) => return Err(MachineError::Cancelled),
                 Err(error) => self.report.info(&format!("Generation {}: {error}", generation.number)),
                 Ok(()) => {}
