@@ -7,7 +7,7 @@ use crate::instance::{instance_name, is_own};
 use crate::state::{Definition, Generation, MachineFolder};
 use crate::{
     Answer, Attach, CancellationToken, Event, ExecRequest, Front, MachineError, MachineName, Machines,
-    Question, instance, remembered, ssh,
+    Question, host_secrets, remembered, ssh,
 };
 use async_trait::async_trait;
 use codchi_driver::{DriverError, Exec, Process, RunState};
@@ -25,8 +25,8 @@ impl Machines {
     pub async fn exec(&self, name: &MachineName, request: ExecRequest) -> Result<Process, MachineError> {
         let (definition, generation) = self.ready(name).await?;
         let mut environment = request.environment;
-        if instance::has_agent(&generation.manifest) {
-            environment.entry("SSH_AUTH_SOCK".into()).or_insert_with(|| instance::AGENT_SOCKET.into());
+        if host_secrets::has_agent(&generation.manifest) {
+            environment.entry("SSH_AUTH_SOCK".into()).or_insert_with(|| host_secrets::AGENT_SOCKET.into());
         }
         // `codchi-session` becomes the user by itself, and then with all of the user's groups.
         let mut command = if request.root {

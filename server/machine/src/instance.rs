@@ -2,10 +2,9 @@
 
 use crate::flake::User;
 use crate::state::{Definition, Generation};
-use crate::{MachineError, MachineName, Manifest, StoreKind, files, store};
+use crate::{MachineError, MachineName, Permissions, StoreKind, capabilities, files, host_secrets, store};
 use codchi_driver::{Device, Driver, DriverError, Instance, InstanceName, InstanceSpec, ServerInfo, Volume};
-use codchi_host::{Capability, Host};
-use std::collections::BTreeMap;
+use codchi_host::Host;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -158,6 +157,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) server: &'a ServerInfo,
     /// The host.
     pub(crate) host: &'a Host,
+    /// What of it the machine may have.
+    pub(crate) permissions: &'a Permissions,
     /// The data folder, which holds the machine's state.
     pub(crate) data: &'a Path,
     /// The volume with the store, where that is the store instance's.
@@ -169,7 +170,7 @@ pub(crate) struct Parts<'a> {
 /// # Errors
 /// Where the project folder is gone.
 pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
-    let Parts { name, definition, generation, server, host, data, volume } = *parts;
+    let Parts { name, definition, generation, server, host, permissions, data, volume } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
     spec.labels.insert(ID_LABEL.into(), definition.id.clone());
@@ -195,9 +196,10 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
         let disk = Device::Disk { source: project.clone(), path, read_only: false, shift };
         spec.devices.insert("project".into(), disk);
     }
-    for capability in used_capabilities(generation, host) {
-        add_capability(&mut spec, capability, generation, host);
+    for capability in capabilities::used(&generation.manifest, permissions, host) {
+        capabilities::hand_in(&mut spec, capability, host);
     }
+    host_secrets::hand_in(&mut spec, parts)?;
     Ok(spec)
 }
 
@@ -244,79 +246,6 @@ pub(crate) fn explain_refusal(
     }
 }
 
-/// The capabilities to set up: required ones, and optional ones that the host has.
-fn used_capabilities(generation: &Generation, host: &Host) -> Vec<Capability> {
-    let manifest = &generation.manifest;
-    let required = manifest.required_capabilities.iter().filter_map(|name| name.parse().ok());
-    let optional = manifest
-        .optional_capabilities
-        .iter()
-        .filter_map(|name| name.parse::<Capability>().ok())
-        .filter(|capability| host.probe(*capability).available);
-    let agent = has_agent(manifest).then_some(Capability::SshAgent);
-    let mut all: Vec<Capability> = required.chain(optional).chain(agent).collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
-fn add_capability(spec: &mut InstanceSpec, capability: Capability, generation: &Generation, host: &Host) {
-    let mut device = |name: &str, keys: &[(&str, String)]| {
-        let keys: BTreeMap<String, String> = keys.iter().map(|(k, v)| ((*k).into(), v.clone())).collect();
-        spec.devices.insert(name.into(), Device::Raw(keys));
-    };
-    let node = |path: &str| {
-        [
-            ("type", "unix-char".into()),
-            ("source", path.to_owned()),
-            ("path", path.into()),
-            ("mode", "0666".into()),
-        ]
-    };
-    match capability {
-        Capability::Gpu => device("gpu", &[("type", "gpu".into()), ("mode", "0666".into())]),
-        Capability::Kvm => device("kvm", &node("/dev/kvm")),
-        Capability::Fuse => device("fuse", &node("/dev/fuse")),
-        Capability::Tun => device("tun", &node("/dev/net/tun")),
-        Capability::Nesting => {
-            spec.config.insert("security.nesting".into(), "true".into());
-        }
-        Capability::SshAgent => {
-            let Some(socket) = host.environment.get("SSH_AUTH_SOCK").filter(|s| !s.is_empty()) else {
-                return;
-            };
-            device(
-                "ssh-agent",
-                &[
-                    ("type", "proxy".into()),
-                    ("bind", "instance".into()),
-                    ("connect", format!("unix:{socket}")),
-                    ("listen", format!("unix:{AGENT_SOCKET}")),
-                    ("uid", generation.uid.to_string()),
-                    ("gid", generation.gid.to_string()),
-                    ("mode", "0600".into()),
-                ],
-            );
-        }
-        // Not wired up: see `unsupported`.
-        Capability::Cuda | Capability::Audio | Capability::Display | Capability::Usb => {}
-    }
-}
-
-/// Whether the modules ask for the host's SSH agent.
-pub(crate) fn has_agent(manifest: &Manifest) -> bool {
-    let asked = manifest.required_capabilities.iter().chain(&manifest.optional_capabilities);
-    manifest.host_secrets.ssh_agent || asked.into_iter().any(|name| name == Capability::SshAgent.name())
-}
-
-/// Where the host's SSH agent is in a machine.
-pub(crate) const AGENT_SOCKET: &str = "/run/ssh-agent.sock";
-
-/// Whether a machine of this version can be given `capability`, whatever the host has.
-pub(crate) fn is_supported(capability: Capability) -> bool {
-    !matches!(capability, Capability::Cuda | Capability::Audio | Capability::Display | Capability::Usb)
-}
-
 /// Whether the file system of `path` supports idmapped mounts. Those that are not listed may or may not.
 ///
 /// Source: `FS_ALLOW_IDMAP` in the kernel's sources; magic numbers from `statfs(2)`.
@@ -337,7 +266,9 @@ pub(crate) fn missing_sources(definition: &Definition) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Manifest;
     use codchi_driver::DriverKind;
+    use std::collections::BTreeMap;
 
     fn server(idmapped_mounts: bool) -> ServerInfo {
         ServerInfo {
@@ -372,6 +303,7 @@ mod tests {
             generation: &generation,
             server: &server,
             host: &host,
+            permissions: &Permissions::default(),
             data: Path::new("/data"),
             volume: None,
         };
@@ -420,6 +352,7 @@ mod tests {
                 generation: &generation,
                 server: &server,
                 host: &host,
+                permissions: &Permissions::default(),
                 data: data.path(),
                 volume: Some(&volume),
             };

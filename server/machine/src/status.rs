@@ -5,7 +5,10 @@ use crate::files::io_error;
 use crate::instance::{is_own, machine_of};
 use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
 use crate::vault::Opened;
-use crate::{MachineError, MachineName, Machines, Manifest, Operation, VaultError};
+use crate::{
+    CapabilityStatus, HostSecretStatus, MachineError, MachineName, Machines, Manifest, Operation, VaultError,
+    capabilities, host_secrets,
+};
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
 use codchi_host::Host;
 use std::path::PathBuf;
@@ -40,6 +43,10 @@ pub struct MachineStatus {
     pub generation: u32,
     /// The secrets its modules declare (as of the last evaluation).
     pub secrets: Vec<SecretStatus>,
+    /// What of this computer its modules ask for, or the person has answered about.
+    pub host_secrets: Vec<HostSecretStatus>,
+    /// The same of capabilities.
+    pub capabilities: Vec<CapabilityStatus>,
     /// Its last operation's log, where there is one.
     pub log: Option<PathBuf>,
     /// What is wrong and what to do about it, as sentences; empty where all is well.
@@ -80,6 +87,12 @@ pub struct SecretStatus {
     pub required: bool,
     /// Whether there is a value.
     pub set: bool,
+    /// Whether the running machine has another value than the vault.
+    pub stale: bool,
+    /// The modules that declare it, as a person writes them.
+    pub declared_by: Vec<String>,
+    /// The systemd services that use it.
+    pub units: Vec<String>,
 }
 
 impl Machines {
@@ -132,6 +145,8 @@ impl Machines {
             ssh_host: name.host_alias(),
             generation: 0,
             secrets: Vec::new(),
+            host_secrets: Vec::new(),
+            capabilities: Vec::new(),
             log: self.log(&name),
             problems: vec![format!(
                 "Its files are gone, and only its instance `{}` is left. `codchi delete {name}` removes that.",
@@ -156,7 +171,9 @@ impl Machines {
         let generations = readable(folder.generations(), &mut problems).unwrap_or_default();
         let runtime = readable(folder.runtime(), &mut problems).flatten();
         let journal = readable(folder.journal(), &mut problems).flatten();
+        let permissions = readable(folder.permissions(), &mut problems).unwrap_or_default();
         let generation = generations.current();
+        let manifest = generation.map(|generation| &generation.manifest);
 
         let of_files = problems.len();
         let alias = name.host_alias();
@@ -228,6 +245,8 @@ impl Machines {
             ssh_host: name.host_alias(),
             generation: generation.map_or(0, |g| g.number),
             secrets,
+            host_secrets: manifest.map(|m| host_secrets::status(m, &permissions)).unwrap_or_default(),
+            capabilities: manifest.map(|m| capabilities::status(m, &permissions, host)).unwrap_or_default(),
             log: self.log(&name),
             problems,
             name,
@@ -343,6 +362,9 @@ fn secret_status(manifest: &Manifest, machine: &MachineName, vault: &Opened) -> 
             description: spec.description.clone(),
             required: spec.required,
             set: vault.value(machine, name).is_some(),
+            stale: false,
+            declared_by: Vec::new(),
+            units: spec.units.clone(),
         })
         .collect()
 }

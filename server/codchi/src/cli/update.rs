@@ -44,7 +44,14 @@ impl Update {
         } else {
             output::print(&shown(&updated, rebuild))?
         }
-        let failed = updated.machines.iter().any(|machine| machine.error.is_some());
+        let mut failed = false;
+        for (machine, error) in
+            updated.machines.iter().filter_map(|one| Some((&one.name, one.error.as_ref()?)))
+        {
+            failed = true;
+            // As it is: there is nobody left to tell where standard error is closed.
+            let _ = output::error(&format!("{machine} is as before: {error}"));
+        }
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }
@@ -69,17 +76,12 @@ fn shown(updated: &Updated, rebuild: bool) -> String {
             row(machine.name.as_str(), change);
         }
     }
-    for machine in &updated.machines {
-        if let Some(error) = &machine.error {
-            rows.push(vec![
-                machine.name.to_string(),
-                "failed".into(),
-                error.lines().next().unwrap_or(error).into(),
-            ]);
-        }
-    }
-    let mut text =
-        if rows.is_empty() { "There is nothing to update.\n".into() } else { output::table(&rows) };
+    let failed = updated.machines.iter().any(|machine| machine.error.is_some());
+    let mut text = match rows.is_empty() {
+        true if failed => String::new(),
+        true => "There is nothing to update.\n".into(),
+        false => output::table(&rows),
+    };
     let changed = updated.machines.iter().filter(|machine| machine.changes.iter().any(InputChange::is_new));
     if !rebuild {
         for machine in changed {
@@ -125,7 +127,6 @@ mod tests {
             (shared)  nixpkgs                 nothing -> sha256-x
             app       git+https://host/a#dev  2025-11-03 0123456 -> 2025-11-05 abcdef0
             app       nixpkgs                 sha256-x (as before)
-            other     failed                  No route
             Take it with `codchi rebuild app`.
         "#]]
         .assert_eq(&shown(&updated, false));

@@ -1,7 +1,7 @@
 //! What is cleared up before anything is built: capabilities, secrets, permission to touch the ssh config.
 
 use crate::run::{Outcome, Run};
-use crate::{Answer, MachineError, Question, Scope, Secret, SecretSpec, instance, remembered, ssh};
+use crate::{Answer, MachineError, Question, Scope, Secret, SecretSpec, capabilities, remembered, ssh};
 use codchi_host::{Capability, Host};
 use regex::bytes::Regex;
 
@@ -28,7 +28,7 @@ impl Run<'_> {
             if !found.available {
                 reasons.push(format!("`{name}` ({})", found.probed.trim_end_matches('.')));
                 remedies.extend(found.remedy);
-            } else if !instance::is_supported(capability) {
+            } else if !capabilities::is_supported(capability) {
                 reasons.push(format!("`{name}` (this version of codchi cannot hand it into a machine yet)"));
             }
         }

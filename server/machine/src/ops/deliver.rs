@@ -1,6 +1,7 @@
 //! Into the running machine: secrets and keys, then waiting until it is up, then the init script.
 
 use super::instance::lines;
+use crate::delivery::Extra;
 use crate::run::{Outcome, Run};
 use crate::state::Runtime;
 use crate::{MachineError, Secret, delivery, ssh};
@@ -50,7 +51,8 @@ impl Run<'_> {
             let vault = vault.open()?;
             let value = |secret: &String| Some((secret.clone(), vault.value(&name, secret)?.clone()));
             let values: BTreeMap<String, Secret> = manifest.secrets.keys().filter_map(value).collect();
-            let archive = delivery::archive(&manifest, &values, &ssh::keys(&paths, &name)?)?;
+            let archive =
+                delivery::archive(&manifest, &values, &ssh::keys(&paths, &name)?, Extra::default())?;
             let digests = vault.digests(&name, values.keys());
             Ok((values.into_values().collect::<Vec<Secret>>(), archive, digests))
         });
