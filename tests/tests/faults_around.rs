@@ -98,7 +98,7 @@ fn an_image_that_a_killed_export_or_import_has_left_goes_with_the_next_operation
     assert!(!person.path(".export.codchi.part").exists() && !person.path("export.codchi").exists());
 
     person.done(&["export", "NAME", "FILE", "--passphrase-file", "PASSPHRASE"]);
-    kill_in_the_middle(&["import", "FILE", "--name", "NAME-x", "--passphrase-file", "PASSPHRASE"]);
+    kill_in_the_middle(&["import", "FILE", "--name", "NAME-x", "--project", "PROJECT", "--passphrase-file", "PASSPHRASE"]);
     person.done(&["delete", "--yes", "NAME-x"]);
     assert_eq!(own(), BTreeSet::new());
     person.nothing_hurt();
@@ -252,10 +252,12 @@ fn what_cannot_be_copied_or_named_so_says_why_and_changes_nothing() {
     let whole = fs::read(&export).unwrap();
     fs::write(person.path("cut"), &whole[..whole.len() / 2]).unwrap();
     let before = person.state();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["rename", "NAME", "NAME-x"], "already is a machine"),
         (&["duplicate", "NAME", "NAME-x"], "already is a machine"),
-        (&["import", "FILE"], "already is a machine"),
+        (&["import", "FILE", "--project", "PROJECT"], "already is a machine"),
+        // The file alone does not choose which folder of this computer is mounted.
+        (&["import", "FILE", "--name", "NAME-y"], "nobody can be asked whether that is right"),
         (&["export", "NAME", "FILE"], "is there already"),
         (&["import", "cut", "--name", "NAME-y"], "damaged or not whole"),
         (&["import", "passphrase", "--name", "NAME-y"], "no exported code machine"),

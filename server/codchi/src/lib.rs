@@ -32,6 +32,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Secrets pass through this process: no other of this user's may look into its memory, and no crash writes it to a disk.
+    // Where the kernel knows of no such thing, all else works as well.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let arguments = cli::Arguments::parse();
     let Some(paths) = Paths::from_environment() else {
         return cli::fail(&anyhow::anyhow!("there is no home folder: $HOME is not set"));

@@ -5,7 +5,7 @@ use crate::files::io_error;
 use crate::operate::Prepared;
 use crate::ops::Original;
 use crate::state::{Definition, Journal, Lock, MachineFolder, now};
-use crate::{CancellationToken, Front, MachineError, MachineName, Machines, Operation, Secret};
+use crate::{Answer, CancellationToken, Front, MachineError, MachineName, Machines, Operation, Question, Secret};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -178,7 +178,7 @@ impl Machines {
             }
             None => std::collections::BTreeMap::new(),
         };
-        let project = self.project_of(&export, project)?;
+        let project = self.project_of(&export, project, front, cancel).await?;
         let store = self.store_of_new().await;
         let make = || {
             let id = Definition::new_id();
@@ -198,19 +198,57 @@ impl Machines {
         Ok(name)
     }
 
-    /// The project folder of an imported machine, which must be on this computer.
-    fn project_of(&self, export: &Export, given: Option<PathBuf>) -> Result<Option<PathBuf>, MachineError> {
+    /// The project folder of an imported machine, which must be on this computer. The file's word alone is not enough: whoever
+    /// made it would choose which folder the machine can write to.
+    async fn project_of(
+        &self,
+        export: &Export,
+        given: Option<PathBuf>,
+        front: &dyn Front,
+        cancel: &CancellationToken,
+    ) -> Result<Option<PathBuf>, MachineError> {
         let Some(was) = export.project() else { return Ok(given) };
+        let is_given = given.is_some();
         let project = given.unwrap_or_else(|| was.to_owned());
-        if project.is_dir() {
-            return project.canonicalize().map(Some).map_err(|e| io_error("Reading", &project, e));
+        if !project.is_dir() {
+            return Err(MachineError::User {
+                message: format!(
+                    "The machine's project folder {} is not on this computer",
+                    project.display()
+                ),
+                hint: Some(
+                    "Put it there first (it is not in the file), and say where with `--project FOLDER`."
+                        .into(),
+                ),
+            });
         }
-        Err(MachineError::User {
-            message: format!("The machine's project folder {} is not on this computer", project.display()),
-            hint: Some(
-                "Put it there first (it is not in the file), and say where with `--project FOLDER`.".into(),
-            ),
-        })
+        if !is_given {
+            let question = Question::Confirm {
+                prompt: format!("Mount {} in the imported machine?", project.display()),
+                detail: "It is where the file says that its project was. Everything in the machine can read and write it."
+                    .into(),
+                yes: "Mount".into(),
+                no: None,
+            };
+            let answer = tokio::select! {
+                answer = front.ask(question) => answer,
+                () = cancel.cancelled() => Answer::Cancelled,
+            };
+            match answer {
+                Answer::Yes => {}
+                Answer::CannotAsk => {
+                    return Err(MachineError::User {
+                        message: format!(
+                            "The file says that its project is {}, and nobody can be asked whether that is right",
+                            project.display()
+                        ),
+                        hint: Some("Say it with `--project FOLDER`.".into()),
+                    });
+                }
+                _ => return Err(MachineError::Cancelled),
+            }
+        }
+        project.canonicalize().map(Some).map_err(|e| io_error("Reading", &project, e))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::flake::User;
 use crate::state::{Definition, Generation};
 use crate::{MachineError, MachineName, Permissions, StoreKind, capabilities, files, host_secrets, store};
-use codchi_driver::{Device, Driver, DriverError, Instance, InstanceName, InstanceSpec, ServerInfo, Volume};
+use codchi_driver::{Device, Driver, DriverError, DriverKind, Instance, InstanceName, InstanceSpec, ServerInfo, Volume};
 use codchi_host::Host;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -172,6 +172,7 @@ pub(crate) struct Parts<'a> {
 pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
     let Parts { name, definition, generation, server, host, permissions, data, volume } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
+    close_guest_api(&mut spec, server.kind);
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
     spec.labels.insert(ID_LABEL.into(), definition.id.clone());
     spec.labels.insert(DATA_LABEL.into(), data.display().to_string());
@@ -201,6 +202,16 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
     }
     host_secrets::hand_in(&mut spec, parts)?;
     Ok(spec)
+}
+
+/// Takes the engine's interface for guests away: anybody inside could read there what the instance is labelled with, such as
+/// folders of the person's.
+pub(crate) fn close_guest_api(spec: &mut InstanceSpec, kind: DriverKind) {
+    let key = match kind {
+        DriverKind::Lxd => "security.devlxd",
+        DriverKind::Incus => "security.guestapi",
+    };
+    spec.config.insert(key.into(), "false".into());
 }
 
 /// The store instance's volume, with the daemon's socket in it, and a folder in which the machine says what it uses of it.
@@ -267,7 +278,6 @@ pub(crate) fn missing_sources(definition: &Definition) -> Option<PathBuf> {
 mod tests {
     use super::*;
     use crate::Manifest;
-    use codchi_driver::DriverKind;
     use std::collections::BTreeMap;
 
     fn server(idmapped_mounts: bool) -> ServerInfo {

@@ -2,7 +2,7 @@
 
 use super::tools::programs;
 use crate::files::make_folder;
-use crate::instance::{Owner, can_be_shifted};
+use crate::instance::{Owner, can_be_shifted, close_guest_api};
 use crate::{MachineError, MachineName, Machines, Paths};
 use codchi_driver::{Device, Exec, InstanceName, InstanceSpec, ServerInfo, Stdio, Volume};
 use sha2::{Digest as _, Sha256};
@@ -154,6 +154,7 @@ impl<'a> Place<'a> {
         let mut spec = InstanceSpec { init: INIT.into(), ..InstanceSpec::default() };
         let data = self.machines.paths().data.display().to_string();
         spec.labels.extend([(DATA_LABEL.into(), data), (STATE_LABEL.into(), state.into())]);
+        close_guest_api(&mut spec, self.machines.driver().kind());
         // Builds are shut off from each other and from what is mounted here, which takes namespaces in namespaces.
         spec.config.insert("security.nesting".into(), "true".into());
         // The daemon does not hear that it is to shut down, and loses nothing where it is ended.
