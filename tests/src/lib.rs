@@ -13,6 +13,8 @@ pub mod archive;
 pub mod binary;
 #[cfg(feature = "lab")]
 pub mod instance;
+#[cfg(feature = "lab")]
+pub mod leaks;
 pub mod lsp;
 pub mod nasty;
 pub mod nix;

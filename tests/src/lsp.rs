@@ -7,10 +7,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// No answer takes this long, however busy the computer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Answers a request of the server; `None` for one that it leaves open.
 pub type Answerer = Box<dyn FnMut(&Value) -> Option<Value>>;
@@ -21,6 +22,7 @@ pub struct Client {
     pub child: Child,
     stdin: Option<ChildStdin>,
     messages: Receiver<Value>,
+    heard: Arc<Mutex<Vec<String>>>,
     /// Messages that came while another was waited for.
     waiting: VecDeque<Value>,
     last_id: i64,
@@ -52,8 +54,11 @@ impl Client {
             .expect("the server starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let (sender, messages) = channel();
+        let heard = Arc::<Mutex<Vec<String>>>::default();
+        let all = Arc::clone(&heard);
         std::thread::spawn(move || {
             while let Some(message) = read_message(&mut stdout) {
+                all.lock().unwrap().push(message.to_string());
                 if sender.send(message).is_err() {
                     break;
                 }
@@ -61,7 +66,16 @@ impl Client {
         });
         let stdin = child.stdin.take();
         let answerer: Answerer = Box::new(|_| Some(Value::Null));
-        Self { child, stdin, messages, waiting: VecDeque::new(), last_id: 0, answerer }
+        Self { child, stdin, messages, heard, waiting: VecDeque::new(), last_id: 0, answerer }
+    }
+
+    /// Every message that the server has sent so far.
+    ///
+    /// # Panics
+    /// Where the thread that reads them has.
+    #[must_use]
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
     }
 
     /// Does the handshake with these client capabilities and workspace folder; gives the server's answer.

@@ -99,7 +99,16 @@ const CASES: [Case; 8] = [
     },
     Case {
         operation: "import",
-        command: &["import", "FILE", "--name", "NAME-x", "--project", "PROJECT", "--passphrase-file", "PASSPHRASE"],
+        command: &[
+            "import",
+            "FILE",
+            "--name",
+            "NAME-x",
+            "--project",
+            "PROJECT",
+            "--passphrase-file",
+            "PASSPHRASE",
+        ],
         next: &[&["stop", "NAME-x"]],
         prepare: |person| {
             person.create();

@@ -98,7 +98,16 @@ fn an_image_that_a_killed_export_or_import_has_left_goes_with_the_next_operation
     assert!(!person.path(".export.codchi.part").exists() && !person.path("export.codchi").exists());
 
     person.done(&["export", "NAME", "FILE", "--passphrase-file", "PASSPHRASE"]);
-    kill_in_the_middle(&["import", "FILE", "--name", "NAME-x", "--project", "PROJECT", "--passphrase-file", "PASSPHRASE"]);
+    kill_in_the_middle(&[
+        "import",
+        "FILE",
+        "--name",
+        "NAME-x",
+        "--project",
+        "PROJECT",
+        "--passphrase-file",
+        "PASSPHRASE",
+    ]);
     person.done(&["delete", "--yes", "NAME-x"]);
     assert_eq!(own(), BTreeSet::new());
     person.nothing_hurt();

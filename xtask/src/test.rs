@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+/// What all of cargo's runs here are about: with another choice of packages, libraries have other features and are compiled
+/// again.
+const WHOLE: [&str; 3] = ["--workspace", "--features", "codchi-tests/lab"];
+/// The tests that need no engine: those beside the code, and those of `tests/fuzz`.
+const WITHOUT_ENGINES: [&str; 6] = ["--lib", "--bins", "--test", "corpus", "--test", "properties"];
 /// The tests that run on Incus, most of them on LXD, too.
 const INCUS_TESTS: [&str; 6] = ["boot", "driver", "driver_copies", "generations", "main_job", "modules"];
 /// The one that runs on Incus only: copies that are broken off on a busy disk sometimes stop all of LXD 5.0.2.
@@ -38,8 +43,8 @@ impl Test {
             tally.stage("Faults", faults);
         } else if self.fast {
             static_stages(&mut tally);
-            tally.stage("Rust tests without engines", |tally| {
-                tally.cargo_test(&["--workspace"], &BTreeMap::new())
+            tally.stage("Rust tests", |tally| {
+                tally.counted(&mut cargo(["test", "--quiet", "--no-fail-fast", "--workspace"]))
             });
         } else {
             lab::announce();
@@ -49,7 +54,7 @@ impl Test {
                 let prepared = scope.spawn(prepare);
                 static_stages(&mut tally);
                 tally.stage("Rust tests without engines", |tally| {
-                    tally.cargo_test(&["--workspace", "--exclude", "codchi-tests"], &BTreeMap::new())
+                    tally.cargo_test(&WITHOUT_ENGINES, &BTreeMap::new())
                 });
                 match prepared.join() {
                     Ok(Ok(())) => {}
@@ -85,17 +90,8 @@ fn prepare() -> Result<()> {
 fn static_stages(tally: &mut Tally) {
     tally.check("rustfmt", || quietly(&mut cargo(["fmt", "--all", "--check"])));
     tally.check("clippy", || {
-        quietly(&mut cargo([
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--features",
-            "codchi-tests/lab",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        let mut clippy = cargo(["clippy", "--quiet", "--all-targets"]);
+        quietly(clippy.args(WHOLE).args(["--", "-D", "warnings"]))
     });
     tally.check("rustdoc", || {
         quietly(cargo(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
@@ -122,12 +118,11 @@ fn nix_files_parse() -> Result<()> {
 fn real_engines(tally: &mut Tally) -> Result<()> {
     let lab = Lab::new(Engine::Lxd);
     let mut environment = lab.up()?;
-    let binary = package::binary(false)?;
+    let binary = built()?;
     environment.insert("CODCHI_BIN", binary.display().to_string());
     tally.stage("Rust tests with LXD", |tally| {
         let tests = lxd_tests()?;
-        let mut arguments = vec!["--package", "codchi-tests", "--features", "lab", "--lib"];
-        arguments.extend(tests.iter().flat_map(|test| ["--test", test]));
+        let arguments: Vec<&str> = tests.iter().flat_map(|test| ["--test", test]).collect();
         tally.cargo_test(&arguments, &environment)
     });
     tally.stage("VS Code", |tally| vscode(tally, &binary, &environment));
@@ -137,6 +132,13 @@ fn real_engines(tally: &mut Tally) -> Result<()> {
         no_process_left(&binary)
     });
     Ok(())
+}
+
+/// Builds codchi with all tests, so that it is of the same libraries as they are; gives the program.
+fn built() -> Result<PathBuf> {
+    quietly(cargo(["build", "--quiet", "--bins", "--tests"]).args(WHOLE))
+        .context("building codchi and its tests")?;
+    Ok(package::target_folder().join("debug/codchi"))
 }
 
 /// The names of the tests that run on LXD.
@@ -157,7 +159,7 @@ fn faults(tally: &mut Tally) -> Result<()> {
     let lab = Lab::new(Engine::Lxd);
     let mut environment = lab.up()?;
     environment.insert("CODCHI_TEST_FAULTS", "all".into());
-    let test = ["--package", "codchi-tests", "--features", "lab", "--test", "faults", "--", "--nocapture"];
+    let test = ["--test", "faults", "--", "--nocapture"];
     tally.cargo_test(&test, &environment)?;
     lab.down()
 }
@@ -167,8 +169,7 @@ fn incus(tally: &mut Tally) -> Result<()> {
     let lab = Lab::new(Engine::Incus);
     let environment = lab.up()?;
     tally.stage("Rust tests with Incus", |tally| {
-        let mut arguments = vec!["--package", "codchi-tests", "--features", "lab"];
-        arguments.extend(INCUS_TESTS.iter().flat_map(|test| ["--test", test]));
+        let arguments: Vec<&str> = INCUS_TESTS.iter().flat_map(|test| ["--test", test]).collect();
         tally.cargo_test(&arguments, &environment)
     });
     tally.check("nothing is left of Incus", || lab.down());
@@ -243,7 +244,7 @@ impl Tally {
 
     fn cargo_test(&mut self, arguments: &[&str], environment: &BTreeMap<&'static str, String>) -> Result<()> {
         let mut command = cargo(["test", "--quiet", "--no-fail-fast"]);
-        self.counted(command.args(arguments).envs(environment))
+        self.counted(command.args(WHOLE).args(arguments).envs(environment))
     }
 
     /// Runs a test runner and adds what it counts.

@@ -5,7 +5,9 @@ use crate::files::io_error;
 use crate::operate::Prepared;
 use crate::ops::Original;
 use crate::state::{Definition, Journal, Lock, MachineFolder, now};
-use crate::{Answer, CancellationToken, Front, MachineError, MachineName, Machines, Operation, Question, Secret};
+use crate::{
+    Answer, CancellationToken, Front, MachineError, MachineName, Machines, Operation, Question, Secret,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -3,7 +3,9 @@
 use crate::flake::User;
 use crate::state::{Definition, Generation};
 use crate::{MachineError, MachineName, Permissions, StoreKind, capabilities, files, host_secrets, store};
-use codchi_driver::{Device, Driver, DriverError, DriverKind, Instance, InstanceName, InstanceSpec, ServerInfo, Volume};
+use codchi_driver::{
+    Device, Driver, DriverError, DriverKind, Instance, InstanceName, InstanceSpec, ServerInfo, Volume,
+};
 use codchi_host::Host;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
