@@ -5,13 +5,38 @@
 //! Symbolic links are copied as links. Sockets and pipes, which Nix cannot read, are left out, and so are `.git`,
 //! `.direnv` and the `result` links of builds. A module that is its own repository is copied whole by naming its root;
 //! nothing outside the named folder is ever read.
+//!
+//! Of a folder that holds everything of a person's, as the home folder does, only what its Nix files name is taken
+//! ([`named`]): a module that lies beside `~/.ssh` must not bring that into the store, which everybody reads.
 
 mod copy;
 mod listing;
+mod named;
 
 use crate::files::io_error;
-use crate::{CancellationToken, MachineError};
-use std::path::Path;
+use crate::{CancellationToken, MachineError, Paths};
+use std::path::{Path, PathBuf};
+
+/// How much of a folder is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All that git would.
+    Whole,
+    /// What its Nix files name.
+    Named,
+}
+
+impl Scope {
+    /// That of `source` on the computer of `paths`.
+    pub(crate) fn of(source: &Path, paths: &Paths) -> Self {
+        let holds = |folder: &PathBuf| folder.starts_with(source);
+        if [&paths.home, &paths.data, &paths.config, &paths.state, &paths.cache].into_iter().any(holds) {
+            Self::Named
+        } else {
+            Self::Whole
+        }
+    }
+}
 
 /// Makes `destination` a copy of the folder `source` without what git ignores and without `.git`; what was in
 /// `destination` before is gone afterwards, unless it is the same already: then it is left alone. Gives a hash of the
@@ -24,9 +49,13 @@ use std::path::Path;
 pub(crate) fn take(
     source: &Path,
     destination: &Path,
+    scope: Scope,
     cancel: &CancellationToken,
 ) -> Result<String, MachineError> {
-    let entries = listing::list(source, cancel)?;
+    let entries = match scope {
+        Scope::Whole => listing::list(source, cancel)?,
+        Scope::Named => named::list(source, cancel)?,
+    };
     let parent = destination.parent().unwrap_or(Path::new("/"));
     let failed = |action: &'static str| move |e| io_error(action, destination, e);
     // Removed again on every way out but the last.

@@ -179,11 +179,12 @@ impl Run<'_> {
         make_folder(&folder)?;
         for copied in flake.copies.clone() {
             let cancel = self.cancel.clone();
+            let scope = snapshot::Scope::of(&copied.root, self.machines.paths());
             // The thread keeps the machine locked for as long as it writes.
             let lock = Arc::clone(&self.lock);
             let copying = tokio::task::spawn_blocking(move || {
                 let _lock = lock;
-                snapshot::take(&copied.root, &copied.copy, &cancel)
+                snapshot::take(&copied.root, &copied.copy, scope, &cancel)
             });
             copying
                 .await

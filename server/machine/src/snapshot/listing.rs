@@ -72,6 +72,17 @@ pub(super) fn list(
     Ok(entries)
 }
 
+/// Fails where entries of `source` are more than a module's folder may hold.
+pub(super) fn check_size(source: &Path, entries: &BTreeMap<PathBuf, Kind>) -> Result<(), MachineError> {
+    let mut size = Size::default();
+    for (path, kind) in entries {
+        let metadata = source.join(path).symlink_metadata();
+        let is_folder = *kind == Kind::Folder;
+        size.add(path, metadata.map_or(0, |metadata| if is_folder { 0 } else { metadata.len() }));
+    }
+    if size.is_too_much() { Err(size.error(source)) } else { Ok(()) }
+}
+
 fn walk(source: &Path) -> ignore::Walk {
     // The caller takes a repository at its root, so rules further up (of a home folder that keeps its dot files in git,
     // say) are never about this folder. Without a repository, `.gitignore` files count all the same.
@@ -97,7 +108,10 @@ fn is_left_out(entry: &DirEntry) -> bool {
 }
 
 /// Personal modules are often kept from git by an ignore rule; without them there would be nothing to build.
-fn add_module_files(source: &Path, entries: &mut BTreeMap<PathBuf, Kind>) -> Result<(), MachineError> {
+pub(super) fn add_module_files(
+    source: &Path,
+    entries: &mut BTreeMap<PathBuf, Kind>,
+) -> Result<(), MachineError> {
     let failed = |e| io_error("Reading", source, e);
     for entry in std::fs::read_dir(source).map_err(failed)? {
         let path = PathBuf::from(entry.map_err(failed)?.file_name());

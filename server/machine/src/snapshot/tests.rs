@@ -33,7 +33,7 @@ impl Lab {
     }
 
     fn take(&self) -> String {
-        take(&self.source(), &self.copy(), &self.cancel).unwrap()
+        take(&self.source(), &self.copy(), Scope::Whole, &self.cancel).unwrap()
     }
 
     /// Everything in the copy, sorted.
@@ -185,8 +185,49 @@ fn a_copy_that_fails_or_is_cancelled_leaves_nothing() {
     let beside = || fs::read_dir(lab.folder.path()).unwrap().count();
     let before = beside();
     lab.cancel.cancel();
-    assert!(matches!(take(&lab.source(), &lab.copy(), &lab.cancel), Err(MachineError::Cancelled)));
-    let error = take(Path::new("/nonexistent/x"), &lab.copy(), &CancellationToken::new()).unwrap_err();
+    assert!(matches!(
+        take(&lab.source(), &lab.copy(), Scope::Whole, &lab.cancel),
+        Err(MachineError::Cancelled)
+    ));
+    let error =
+        take(Path::new("/nonexistent/x"), &lab.copy(), Scope::Whole, &CancellationToken::new()).unwrap_err();
     assert!(matches!(&error, MachineError::Io { path, .. } if path.contains("/nonexistent/x")), "{error}");
     assert_eq!(beside(), before);
+}
+
+#[test]
+fn of_a_home_folder_only_what_nix_files_name_is_taken() {
+    let lab = Lab::new(&[
+        ("me.nix", "{ imports = [ ./nix/shell.nix ../outside.nix ./. ]; x = ./dot/bashrc; y = ./missing; }"),
+        ("nix/shell.nix", "{ imports = [ ../linked.nix ]; z = builtins.readFile ./motd; }"),
+        ("nix/motd", "hello"),
+        ("nix/other.nix", "{ }"),
+        ("dot/bashrc", ""),
+        ("dot/history", "private"),
+        ("real/linked.nix", "{ a = ./data; }"),
+        ("real/data/deep/file", "x"),
+        (".ssh/id_ed25519", "private"),
+        (".config/token", "private"),
+    ]);
+    symlink("real/linked.nix", lab.source().join("linked.nix")).unwrap();
+    let paths = crate::test::paths(&lab.source());
+    assert_eq!(Scope::of(&lab.source(), &paths), Scope::Named);
+    assert_eq!(Scope::of(lab.folder.path(), &paths), Scope::Named);
+    assert_eq!(Scope::of(&lab.source().join("nix"), &paths), Scope::Whole);
+    take(&lab.source(), &lab.copy(), Scope::Named, &lab.cancel).unwrap();
+    let copied = lab.copied();
+    for path in [
+        "me.nix",
+        "nix/shell.nix",
+        "nix/motd",
+        "dot/bashrc",
+        "linked.nix",
+        "real/linked.nix",
+        "real/data/deep/file",
+    ] {
+        assert!(copied.iter().any(|copied| copied.contains(path)), "{path}: {copied:?}");
+    }
+    for path in ["history", "id_ed25519", "token", "other.nix"] {
+        assert!(!copied.iter().any(|copied| copied.contains(path)), "{path}: {copied:?}");
+    }
 }
