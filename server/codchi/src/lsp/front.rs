@@ -69,6 +69,16 @@ pub(crate) async fn create_progress(client: &Client, number: u64) -> Option<Prog
     }
 }
 
+/// The person, for a question outside of an operation: what happens is told nobody.
+#[async_trait]
+impl Front for Person {
+    fn event(&self, _: Event) {}
+
+    async fn ask(&self, question: Question) -> Answer {
+        ask(self, question).await
+    }
+}
+
 #[async_trait]
 impl Front for EditorFront {
     fn event(&self, event: Event) {
@@ -90,6 +100,13 @@ async fn ask(person: &Person, question: Question) -> Answer {
             let title = format!("{name} for the code machine {machine}");
             match person.secret(title, description, pattern, multiline).await {
                 // A value with a NUL byte is no secret; the person is asked by the operation again, or closes it.
+                Reply::Given(value) => Secret::new(value).map_or(Answer::Cancelled, Answer::Secret),
+                Reply::Closed => Answer::Cancelled,
+                Reply::CannotAsk => Answer::CannotAsk,
+            }
+        }
+        Question::Passphrase { prompt, detail } => {
+            match person.secret(prompt, detail, None, false).await {
                 Reply::Given(value) => Secret::new(value).map_or(Answer::Cancelled, Answer::Secret),
                 Reply::Closed => Answer::Cancelled,
                 Reply::CannotAsk => Answer::CannotAsk,
