@@ -269,3 +269,6 @@ fn named(prefix: &str, variable: &str) -> Option<String> {
     variable.strip_prefix(prefix).filter(|name| !name.is_empty()).map(Into::into)
 }
 
+
+#[cfg(test)]
+mod tests;

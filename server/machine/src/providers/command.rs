@@ -78,6 +78,10 @@ impl Command<'_> {
     }
 
     fn judge(&self, Output { status, mut value, said }: Output) -> Result<Option<Secret>, Failure> {
+        // Before how it ended, which may be for that reason.
+        if value.len() > LARGEST {
+            return Err(told(format!("`{}` printed more than {LARGEST} bytes", self.program)));
+        }
         if status.code() == Some(self.missing) {
             return Ok(None);
         }
@@ -85,9 +89,6 @@ impl Command<'_> {
             let said = said.trim();
             let said = if said.is_empty() { "it said nothing" } else { said };
             return Err(told(format!("`{}` failed ({status}): {said}", self.program)));
-        }
-        if value.len() > LARGEST {
-            return Err(told(format!("`{}` printed more than {LARGEST} bytes", self.program)));
         }
         if value.last() == Some(&b'\n') {
             value.pop();
