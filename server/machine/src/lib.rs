@@ -75,14 +75,16 @@ pub use our_nix::our_nix;
 pub use paths::Paths;
 pub use permissions::Offer;
 pub use plan::{Operation, Step};
-pub use providers::{Provider, ProviderAnswer, ProviderKind, ProviderStatus, Providers};
 pub use preview::{PackageChange, PackageChanges, Preview, UnitChanges};
+pub use providers::{Provider, ProviderAnswer, ProviderKind, ProviderStatus, Providers};
 pub use secret::Secret;
 pub use source::{InvalidSource, ModuleSource, Repository, SourceKind};
 pub use state::Permissions;
 pub use status::{MachineState, MachineStatus, SecretStatus};
 pub use store::{Collected, StoreChoice, StoreKind, StoreOptions, StoreStatus};
 pub use values::{Origin, Values};
-pub use vault::{Backup, Entry, KeyPlace, LockedBy, Repaired, Scope, Vault, VaultError, VaultState, VaultStatus};
+pub use vault::{
+    Backup, Entry, KeyPlace, LockedBy, Repaired, Scope, Vault, VaultError, VaultState, VaultStatus,
+};
 
 pub use tokio_util::sync::CancellationToken;

@@ -114,7 +114,9 @@ impl TryFrom<Vec<Provider>> for Providers {
     fn try_from(providers: Vec<Provider>) -> Result<Self, String> {
         let mut names = BTreeSet::new();
         match providers.iter().find(|provider| !names.insert(&provider.name)) {
-            Some(twice) => Err(format!("two secret providers are called `{}`: give one a `name`", twice.name)),
+            Some(twice) => {
+                Err(format!("two secret providers are called `{}`: give one a `name`", twice.name))
+            }
             None => Ok(Self(providers)),
         }
     }
@@ -213,7 +215,9 @@ impl Provider {
                     command::Failure::Cancelled => MachineError::Cancelled,
                     command::Failure::Told(why) => self.failed(
                         &format!("asking for the secret `{name}`: {why}"),
-                        Some(format!("Try `codchi vault providers test {name}`, or set it: `codchi secret set {name}`.")),
+                        Some(format!(
+                            "Try `codchi vault providers test {name}`, or set it: `codchi secret set {name}`."
+                        )),
                     ),
                 })
             }
@@ -251,7 +255,8 @@ impl Provider {
                 ("dotenv", found)
             }
             ProviderKind::Command { program, .. } => {
-                let found = command::find(program, home).map(|path| format!("{} can be run.", path.display()));
+                let found =
+                    command::find(program, home).map(|path| format!("{} can be run.", path.display()));
                 ("command", found.ok_or_else(|| format!("There is no program `{program}`.")))
             }
         };
@@ -268,7 +273,6 @@ impl Provider {
 fn named(prefix: &str, variable: &str) -> Option<String> {
     variable.strip_prefix(prefix).filter(|name| !name.is_empty()).map(Into::into)
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use crate::files::is_full;
 use crate::flake::{Copied, User};
 use crate::log::Reporter;
 use crate::ops::Original;
-use crate::values::{Answers, Values};
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, now};
+use crate::values::{Answers, Values};
 use crate::{
     CancellationToken, MachineError, MachineName, Machines, Manifest, ModuleSource, Operation, Secret, Step,
     StepState, fault,

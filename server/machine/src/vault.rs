@@ -105,7 +105,11 @@ impl Vault {
     /// Where the vault cannot be read.
     pub fn entries(&self) -> Result<Vec<Entry>, VaultError> {
         let of_scope = |(scope, values): (Scope, BTreeMap<String, Stored>)| {
-            values.into_iter().map(move |(name, stored)| Entry { name, scope: scope.clone(), set: stored.set })
+            values.into_iter().map(move |(name, stored)| Entry {
+                name,
+                scope: scope.clone(),
+                set: stored.set,
+            })
         };
         Ok(self.read()?.into_iter().flat_map(of_scope).collect())
     }

@@ -6,8 +6,8 @@ use super::prompt::{self, Reply};
 use super::{output, passphrase};
 use crate::context::Context;
 use codchi_machine::{
-    Backup, CancellationToken, KeyPlace, LockedBy, MachineError, MachineName, ProviderAnswer, ProviderStatus, Repaired, Vault,
-    VaultState, VaultStatus,
+    Backup, CancellationToken, KeyPlace, LockedBy, MachineError, MachineName, ProviderAnswer, ProviderStatus,
+    Repaired, Vault, VaultState, VaultStatus,
 };
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -218,7 +218,8 @@ async fn restore(context: &Context, from: Option<PathBuf>, yes: bool) -> anyhow:
     let from = from.map(std::path::absolute).transpose()?;
     if !yes {
         let backups = on_vault(context, |vault| Ok(vault.backups()?)).await?;
-        let chosen = |backup: &&Backup| from.as_ref().map_or(backup.values.is_some(), |from| *from == backup.path);
+        let chosen =
+            |backup: &&Backup| from.as_ref().map_or(backup.values.is_some(), |from| *from == backup.path);
         if let Some(Backup { path, values: Some(count), .. }) = backups.iter().find(chosen) {
             let detail = format!("{} has {}.", path.display(), counted(*count, "value"));
             confirm("Take it in the place of the vault?", detail, "codchi vault restore --yes").await?;
@@ -246,7 +247,8 @@ async fn test(
         return Err(refusal("There are no secret providers", Some(hint.into())).into());
     }
     if json {
-        let said = said.iter().map(|(provider, answer)| serde_json::json!({ "name": provider, "answer": answer }));
+        let said =
+            said.iter().map(|(provider, answer)| serde_json::json!({ "name": provider, "answer": answer }));
         output::json(&said.collect::<Vec<_>>())?;
     } else {
         for (provider, answer) in &said {

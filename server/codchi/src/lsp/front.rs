@@ -105,13 +105,11 @@ async fn ask(person: &Person, question: Question) -> Answer {
                 Reply::CannotAsk => Answer::CannotAsk,
             }
         }
-        Question::Passphrase { prompt, detail } => {
-            match person.secret(prompt, detail, None, false).await {
-                Reply::Given(value) => Secret::new(value).map_or(Answer::Cancelled, Answer::Secret),
-                Reply::Closed => Answer::Cancelled,
-                Reply::CannotAsk => Answer::CannotAsk,
-            }
-        }
+        Question::Passphrase { prompt, detail } => match person.secret(prompt, detail, None, false).await {
+            Reply::Given(value) => Secret::new(value).map_or(Answer::Cancelled, Answer::Secret),
+            Reply::Closed => Answer::Cancelled,
+            Reply::CannotAsk => Answer::CannotAsk,
+        },
         Question::Choice { prompt, choices } => {
             let items = choices
                 .into_iter()

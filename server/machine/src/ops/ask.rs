@@ -1,7 +1,9 @@
 //! What is cleared up before anything is built: capabilities, secrets, permission to touch the ssh config.
 
 use crate::run::{Outcome, Run};
-use crate::{Answer, MachineError, Origin, Question, Scope, Secret, SecretSpec, capabilities, remembered, ssh};
+use crate::{
+    Answer, MachineError, Origin, Question, Scope, Secret, SecretSpec, capabilities, remembered, ssh,
+};
 use codchi_host::{Capability, Host};
 use regex::bytes::Regex;
 

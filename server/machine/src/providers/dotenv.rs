@@ -23,7 +23,9 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Secret>, String> {
     let failed = |e: io::Error| format!("reading {shown}: {e}");
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => return Err(format!("{shown} is no file")),
-        Ok(metadata) if metadata.len() > LARGEST => return Err(format!("{shown} is larger than {LARGEST} bytes")),
+        Ok(metadata) if metadata.len() > LARGEST => {
+            return Err(format!("{shown} is larger than {LARGEST} bytes"));
+        }
         Ok(_) => {}
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(e) => return Err(failed(e)),

@@ -41,7 +41,10 @@ fn the_configuration_is_read_and_mistakes_are_told() {
         "#,
     )
     .unwrap();
-    assert_eq!(providers.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["environment", "dotenv", "op"]);
+    assert_eq!(
+        providers.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(),
+        ["environment", "dotenv", "op"]
+    );
     assert_eq!(providers[0].kind, ProviderKind::Environment { prefix: "CODCHI_SECRET_".into() });
     let ProviderKind::Command { missing, limit, arguments, .. } = &providers[2].kind else { panic!() };
     assert_eq!((*missing, limit.as_secs(), arguments.len()), (2, 5, 2));
@@ -114,7 +117,10 @@ async fn a_program_gives_a_value_or_none_or_fails_with_what_it_said() {
     assert_eq!(run("exit 3").await, Ok(None));
     assert_eq!(run("cat").await.unwrap_err().contains("printed no value"), true, "nothing on standard input");
     let error = run("echo value; echo 'not signed in' >&2; exit 1").await.unwrap_err();
-    assert!(error.contains("not signed in") && error.contains("`script`") && !error.contains("value;"), "{error}");
+    assert!(
+        error.contains("not signed in") && error.contains("`script`") && !error.contains("value;"),
+        "{error}"
+    );
     assert!(run("printf 'a\\0b'").await.unwrap_err().contains("NUL"));
     assert!(run("head -c 2000000 /dev/zero | tr '\\0' a").await.unwrap_err().contains("more than"));
     let gone = Provider {

@@ -163,7 +163,10 @@ fn a_lost_or_wrong_or_damaged_key_or_file_is_told_and_nothing_is_overwritten() {
         for damaged in [&bytes[..], &vault_before[..at]] {
             std::fs::write(&vault, damaged).unwrap();
             let error = lab.vault.names().unwrap_err();
-            assert!(matches!(error, VaultError::Corrupt { .. } | VaultError::WrongKey { .. }), "{at}: {error:?}");
+            assert!(
+                matches!(error, VaultError::Corrupt { .. } | VaultError::WrongKey { .. }),
+                "{at}: {error:?}"
+            );
         }
     }
 

@@ -77,7 +77,10 @@ impl Vault {
             detail = "That was not the passphrase. Try again.";
         }
         Err(MachineError::User {
-            message: format!("The passphrase of the vault {} was wrong {ATTEMPTS} times", self.file.display()),
+            message: format!(
+                "The passphrase of the vault {} was wrong {ATTEMPTS} times",
+                self.file.display()
+            ),
             hint: Some(format!(
                 "Try again. Where it is lost, the values are too: move {} and {} away and set the secrets again.",
                 self.file.display(),

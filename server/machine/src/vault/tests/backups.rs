@@ -134,7 +134,10 @@ fn where_nothing_can_be_written_a_change_is_an_error_and_the_vault_as_it_was() {
     // A folder in the place of the backup: root, whom permissions do not stop, cannot write there either.
     std::fs::create_dir(lab.path("vault.age.bak")).unwrap();
     let error = lab.vault.set(&Scope::All, "Y", &secret("y")).unwrap_err();
-    assert!(matches!(&error, VaultError::Io { action: "Writing", path, .. } if path.ends_with(".bak")), "{error}");
+    assert!(
+        matches!(&error, VaultError::Io { action: "Writing", path, .. } if path.ends_with(".bak")),
+        "{error}"
+    );
     assert_eq!(std::fs::read(lab.path("vault.age")).unwrap(), before);
     let left: Vec<_> = std::fs::read_dir(lab.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".new-")), "{left:?}");

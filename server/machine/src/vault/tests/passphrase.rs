@@ -122,7 +122,10 @@ fn a_file_gives_the_passphrase_to_scripts() {
     assert!(matches!(&error, VaultError::Io { path, .. } if path.ends_with("passphrase")), "{error:?}");
     std::fs::write(&file, "wrong\n").unwrap();
     let error = vault.names().unwrap_err();
-    assert!(matches!(error, VaultError::WrongPassphrase { .. }) && !error.to_string().contains("wrong"), "{error}");
+    assert!(
+        matches!(error, VaultError::WrongPassphrase { .. }) && !error.to_string().contains("wrong"),
+        "{error}"
+    );
     std::fs::write(&file, "correct horse\nanother line\n").unwrap();
     assert_eq!(vault.names().unwrap()[&Scope::All], ["X"]);
 }
