@@ -72,7 +72,7 @@ impl Command<'_> {
             // So that none of it is left: it was told to end at once.
             let _ = child.wait().await;
         } else {
-            group.is_gone();
+            group.forget();
         }
         self.judge(result?)
     }
@@ -162,7 +162,7 @@ impl Group {
     }
 
     /// The program has ended: its number may be another's by now.
-    fn is_gone(mut self) {
+    fn forget(mut self) {
         self.0 = None;
     }
 }
