@@ -2,9 +2,12 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_machine::{Paths, Scope, Secret, Vault, VaultError};
+use codchi_machine::{
+    Answer, Event, Front, LockedBy, Paths, Question, Scope, Secret, Vault, VaultError, VaultState,
+};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// What the process within the session does; set there only.
@@ -23,6 +26,20 @@ fn paths(home: &Path) -> Paths {
 
 fn vault(home: &Path) -> Vault {
     Vault::new(paths(home))
+}
+
+/// Hears what happens, and is asked nothing.
+struct Ears<'a>(&'a Mutex<Vec<Event>>);
+
+#[async_trait::async_trait]
+impl Front for Ears<'_> {
+    fn event(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+
+    async fn ask(&self, question: Question) -> Answer {
+        panic!("{question:?}")
+    }
 }
 
 /// Runs [`inside`] in the `role`, in a session of its own in which `keyring` was run.
@@ -57,10 +74,31 @@ fn inside() {
     match role.as_str() {
         "set" => vault(&home).set(&Scope::All, "X", &value).unwrap(),
         "get" => assert_eq!(vault(&home).get(&machine, "X").unwrap(), Some(value)),
-        "lost" => {
-            let error = vault(&home).set(&Scope::All, "X", &value).unwrap_err();
-            let VaultError::KeyMissing { searched, .. } = &error else { panic!("{error:?}") };
-            assert!(searched.contains("keyring") && searched.contains("vault.key"), "{searched}");
+        // Nobody is asked but by who unlocks, and then once; here the keyring can ask nobody.
+        "locked" => {
+            let vault = vault(&home);
+            let is_locked =
+                |error: VaultError| matches!(error, VaultError::Locked { by: LockedBy::Keyring, .. });
+            assert!(is_locked(vault.set(&Scope::All, "X", &value).unwrap_err()));
+            assert!(is_locked(vault.names().unwrap_err()));
+            assert_eq!(vault.status().unwrap().state, VaultState::Locked { by: LockedBy::Keyring });
+            assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+            let told = Mutex::default();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let error = runtime.block_on(vault.unlock(&Ears(&told))).unwrap_err();
+            assert!(error.to_string().contains("keyring") && error.hint().is_some(), "{error}");
+            assert_eq!(told.lock().unwrap().len(), 1);
+        }
+        // From now on the key is a file, and the keyring has none.
+        "protect" => {
+            let passphrase = Secret::new("correct horse").unwrap();
+            assert_eq!(vault(&home).protect(Some(&passphrase)).unwrap(), None);
+            std::fs::rename(home.join("data/vault.key"), home.join("kept")).unwrap();
+            let error = vault(&home).names().unwrap_err();
+            assert!(matches!(error, VaultError::KeyMissing { unanswered: false, .. }), "{error:?}");
+            std::fs::rename(home.join("kept"), home.join("data/vault.key")).unwrap();
+            let error = vault(&home).names().unwrap_err();
+            assert!(matches!(error, VaultError::Locked { by: LockedBy::Passphrase, .. }), "{error:?}");
         }
         role => panic!("{role}"),
     }
@@ -76,10 +114,11 @@ fn the_key_is_kept_in_an_open_keyring_and_found_by_the_next_process() {
     in_session(home.path(), OPEN, "get");
 
     // A session that cannot open the keyring has no key, and must not make another.
-    in_session(home.path(), LOCKED, "lost");
+    in_session(home.path(), LOCKED, "locked");
     assert!(!home.path().join("data/vault.key").exists());
     assert_eq!(std::fs::read(home.path().join("data/vault.age")).unwrap(), before);
     in_session(home.path(), OPEN, "get");
+    in_session(home.path(), OPEN, "protect");
 }
 
 #[test]

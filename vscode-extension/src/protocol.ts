@@ -171,6 +171,8 @@ export interface SecretStatus {
   description: string;
   required: boolean;
   set: boolean;
+  /** The provider that has the value, where the vault has none; null where none is known to have it. */
+  provider: string | null;
   /** Whether the running machine has another value than the vault. */
   stale: boolean;
   /** The modules that declare it. */

@@ -8,6 +8,9 @@
 //! store-nix = "~/nix-2.24.9-x86_64-linux.tar.xz" # path or URL of the Nix of the store instance; codchi's without it
 //! store-settings = "http-connections = 8"        # lines for its nix.conf
 //! driver = "incus"                               # or "lxd"; without it the first that is there
+//! [[secret-provider]]                            # asked for secrets that the vault does not have; see docs/secrets.md
+//! kind = "command"                               # or "environment", "dotenv"
+//! command = [ "pass", "show", "codchi/{name}" ]
 //! [ssh]
 //! config = true                                  # whether ~/.ssh/config may be touched; asked where it is not said
 //! [diagnostics]
@@ -17,7 +20,7 @@
 use crate::evaluation::Mode;
 use crate::levels;
 use codchi_driver::DriverKind;
-use codchi_machine::{Options, Paths, StoreChoice, StoreOptions};
+use codchi_machine::{Options, Paths, Providers, StoreChoice, StoreOptions};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -42,6 +45,9 @@ pub(crate) struct Config {
     pub(crate) store_settings: String,
     /// How modules are evaluated while they are edited.
     pub(crate) evaluation: Mode,
+    /// Where values of secrets come from that the vault does not have.
+    #[serde(rename = "secret-provider")]
+    pub(crate) secret_providers: Providers,
     /// About SSH.
     pub(crate) ssh: Ssh,
     /// Levels of diagnostics by code.
@@ -103,6 +109,7 @@ impl Config {
                 nix: self.store_nix.clone(),
                 settings: self.store_settings.clone(),
             },
+            providers: self.secret_providers.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, ConfigError};
 use crate::driver::Lazy;
-use codchi_machine::{Machines, Options, Paths};
+use codchi_machine::{Machines, Options, Paths, Vault};
 use std::sync::Arc;
 
 /// What every command starts from.
@@ -13,6 +13,8 @@ pub(crate) struct Context {
     pub(crate) config: Config,
     /// What runs machines.
     pub(crate) driver: Arc<Lazy>,
+    /// The vault, which is opened once in this process.
+    pub(crate) vault: Vault,
 }
 
 impl Context {
@@ -25,7 +27,8 @@ impl Context {
     /// With a configuration that was read, or is the default.
     pub(crate) fn new(paths: Paths, config: Config) -> Self {
         let driver = Arc::new(Lazy::new(config.driver));
-        Self { paths, config, driver }
+        let vault = Vault::new(paths.clone());
+        Self { paths, config, driver, vault }
     }
 
     /// The machines, as configured.
@@ -35,6 +38,6 @@ impl Context {
 
     /// The machines, with other options.
     pub(crate) fn machines_with(&self, options: Options) -> Machines {
-        Machines::new(self.paths.clone(), self.driver.clone(), options)
+        Machines::new(self.paths.clone(), self.driver.clone(), options).with_vault(self.vault.clone())
     }
 }

@@ -184,7 +184,9 @@ fn vault(vault: &codchi_machine::Vault) -> Check {
                 _ => format!("The vault can be read: {count} secrets are set"),
             })
         }
-        Err(failure) => Err((told(&failure), None)),
+        // An operation asks for what opens it.
+        Err(failure @ codchi_machine::VaultError::Locked { .. }) => Ok(told(&failure)),
+        Err(failure) => Err((told(&failure), failure.hint())),
     };
     Check::new("vault", true, found)
 }

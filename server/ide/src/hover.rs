@@ -96,6 +96,7 @@ fn value_state(files: &dyn Files, world: &World, path: &Path, name: &str) -> Opt
     let with = machines.iter().filter(|machine| machine.secrets.contains(name));
     let with: Vec<String> = with.map(|machine| format!("`{}`", machine.name)).collect();
     Some(match with.as_slice() {
+        [] if world.secrets_elsewhere => return None,
         [] => "It has no value yet.".to_owned(),
         [machine] => format!("It has a value for the machine {machine}."),
         several => format!("It has a value for the machines {}.", several.join(", ")),

@@ -45,6 +45,8 @@ pub(crate) fn inlay_hints(files: &dyn Files, world: &World, path: &Path, range: 
                 || (without.is_empty() && !machines.is_empty())
             {
                 ("set".to_owned(), format!("`{}` has a value.", secret.name))
+            } else if world.secrets_elsewhere {
+                continue;
             } else if without.is_empty() {
                 (
                     "not set".to_owned(),

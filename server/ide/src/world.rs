@@ -13,6 +13,8 @@ pub struct World {
     pub capabilities: Option<BTreeMap<String, Capability>>,
     /// Names of secrets that are set for all machines; `None` before the vault was read, or where it cannot be.
     pub secrets: Option<BTreeSet<String>>,
+    /// Whether something that was not asked may have values of further secrets: then none is known to have no value.
+    pub secrets_elsewhere: bool,
     /// The machines of this computer.
     pub machines: Vec<Machine>,
     /// The project folder of each machine that has one, by the machine's name.

@@ -94,6 +94,13 @@ pub enum Question {
         /// Whether it may have several lines.
         multiline: bool,
     },
+    /// A passphrase that codchi was given before; answered with [`Answer::Secret`].
+    Passphrase {
+        /// Of what.
+        prompt: String,
+        /// More about it; may be empty.
+        detail: String,
+    },
     /// One of several.
     Choice {
         /// The question.
@@ -126,7 +133,7 @@ pub struct Choice {
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Question::Secret`].
+    /// To [`Question::Secret`] and [`Question::Passphrase`].
     Secret(Secret),
     /// To [`Question::Choice`]: the index.
     Chosen(usize),

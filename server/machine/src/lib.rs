@@ -37,10 +37,12 @@ mod nixpkgs;
 mod operate;
 mod ops;
 mod our_nix;
+mod passphrase;
 mod paths;
 mod permissions;
 mod plan;
 mod preview;
+mod providers;
 mod remembered;
 mod run;
 mod secret;
@@ -52,6 +54,7 @@ mod status;
 mod store;
 #[cfg(test)]
 mod test;
+mod values;
 mod vault;
 
 pub use capabilities::CapabilityStatus;
@@ -73,11 +76,15 @@ pub use paths::Paths;
 pub use permissions::Offer;
 pub use plan::{Operation, Step};
 pub use preview::{PackageChange, PackageChanges, Preview, UnitChanges};
+pub use providers::{Provider, ProviderAnswer, ProviderKind, ProviderStatus, Providers};
 pub use secret::Secret;
 pub use source::{InvalidSource, ModuleSource, Repository, SourceKind};
 pub use state::Permissions;
 pub use status::{MachineState, MachineStatus, SecretStatus};
 pub use store::{Collected, StoreChoice, StoreKind, StoreOptions, StoreStatus};
-pub use vault::{Scope, Vault, VaultError};
+pub use values::{Origin, Values};
+pub use vault::{
+    Backup, Entry, KeyPlace, LockedBy, Repaired, Scope, Vault, VaultError, VaultState, VaultStatus,
+};
 
 pub use tokio_util::sync::CancellationToken;

@@ -55,6 +55,11 @@ impl<'a> Reporter<'a> {
         Ok(reporter)
     }
 
+    /// Who asked for the operation.
+    pub(crate) fn front(&self) -> &'a dyn Front {
+        self.front
+    }
+
     /// Keeps the text of `secrets` out of all that is reported from now on.
     pub(crate) fn conceal(&self, secrets: impl IntoIterator<Item = Secret>) {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).extend(secrets);

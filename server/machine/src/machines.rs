@@ -5,7 +5,7 @@ use crate::operate::Prepared;
 use crate::state::{Definition, Generations, Journal, machine_names};
 use crate::{
     CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Operation, Paths,
-    Repository, StoreOptions, Vault,
+    Providers, Repository, StoreOptions, Vault,
 };
 use codchi_driver::{Driver, Stdio};
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ pub struct Options {
     pub ssh_config: Option<bool>,
     /// About the store that machines share.
     pub store: StoreOptions,
+    /// Where values of secrets come from that the vault does not have.
+    pub providers: Providers,
 }
 
 /// What to create.
@@ -86,6 +88,12 @@ impl Machines {
     pub fn new(paths: Paths, driver: Arc<dyn Driver>, options: Options) -> Self {
         let vault = Vault::new(paths.clone());
         Self { paths, driver, vault, options }
+    }
+
+    /// The same with a vault that others of this process use, too: what is asked for to open it, is asked for once.
+    #[must_use]
+    pub fn with_vault(self, vault: Vault) -> Self {
+        Self { vault, ..self }
     }
 
     /// The vault.

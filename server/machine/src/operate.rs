@@ -235,6 +235,10 @@ impl Machines {
         let Some(definition) = folder.definition()? else { return Ok(()) };
         around.report.info(&format!("An earlier {operation} was interrupted."));
         let current = folder.generations()?.current().map(|now| now.number);
+        if operation == Operation::Rename || !journal.secrets_kept.is_empty() {
+            // Finishing or undoing it changes the vault.
+            self.vault().unlock(around.report.front()).await?;
+        }
         match operation {
             // All but the journal's end: what the machine is made of goes with the generation that it has.
             Operation::Rebuild | Operation::Rollback

@@ -9,6 +9,7 @@ use crate::flake::{Copied, User};
 use crate::log::Reporter;
 use crate::ops::Original;
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, now};
+use crate::values::{Answers, Values};
 use crate::{
     CancellationToken, MachineError, MachineName, Machines, Manifest, ModuleSource, Operation, Secret, Step,
     StepState, fault,
@@ -52,6 +53,8 @@ pub(crate) struct Next {
     pub(crate) target: Option<Target>,
     /// The secrets that come with the machine.
     pub(crate) secrets: BTreeMap<String, Secret>,
+    /// What providers of secrets have said.
+    pub(crate) answers: Answers,
 }
 
 /// Whether a step had something to do.
@@ -107,7 +110,11 @@ impl<'a> Run<'a> {
         let plan = self.journal.operation.plan();
         self.report.began(&self.name, self.journal.operation, plan.clone());
         self.report.changed();
-        let done = match self.steps(&plan).await {
+        let worked = match self.unlock_for(&plan).await {
+            Ok(()) => self.steps(&plan).await,
+            failed => failed,
+        };
+        let done = match worked {
             Ok(()) => self.commit(),
             failed => failed,
         };
@@ -167,6 +174,47 @@ impl<'a> Run<'a> {
     /// Which operation this is.
     pub(crate) fn operation(&self) -> Operation {
         self.journal.operation
+    }
+
+    /// Asks for what opens the vault before the first step, where it is known by then that a step needs it.
+    async fn unlock_for(&self, plan: &[Step]) -> Result<(), MachineError> {
+        let current = self.target().ok().map(|generation| &generation.manifest);
+        let is_needed = |step: &Step| match step {
+            Step::MoveState | Step::CopyState => true,
+            Step::RemoveState => self.journal.secrets,
+            Step::WriteExport => self.next.target.as_ref().is_some_and(|target| target.passphrase.is_some()),
+            // What a build declares is known later; it asks for secrets then.
+            Step::Deliver => {
+                !plan.contains(&Step::Build) && current.is_some_and(|manifest| !manifest.secrets.is_empty())
+            }
+            Step::KeepSecrets => !self.next.secrets.is_empty() || !self.journal.secrets_kept.is_empty(),
+            _ => false,
+        };
+        if plan.iter().any(is_needed) { self.unlock().await } else { Ok(()) }
+    }
+
+    /// Asks for what opens the vault, where it is locked.
+    pub(crate) async fn unlock(&self) -> Result<(), MachineError> {
+        let cancel = self.cancel_of_now();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(MachineError::Cancelled),
+            done = self.machines.vault().unlock(self.report.front()) => done,
+        }
+    }
+
+    /// What cancels what is done now: nothing where that is to undo what was cancelled.
+    fn cancel_of_now(&self) -> CancellationToken {
+        if self.cancel.is_cancelled() { CancellationToken::new() } else { self.cancel.clone() }
+    }
+
+    /// The values of the secrets that `manifest` declares, of the vault and of providers.
+    pub(crate) async fn values(&mut self, manifest: &Manifest) -> Result<Values, MachineError> {
+        if !manifest.secrets.is_empty() {
+            self.unlock().await?;
+        }
+        let cancel = self.cancel_of_now();
+        self.machines.values_with(&self.name, manifest, &mut self.next.answers, &cancel).await
     }
 
     async fn steps(&mut self, plan: &[Step]) -> Result<(), MachineError> {

@@ -6,11 +6,12 @@ use crate::instance::{is_own, machine_of};
 use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
 use crate::vault::Opened;
 use crate::{
-    CapabilityStatus, HostSecretStatus, MachineError, MachineName, Machines, Manifest, Operation, VaultError,
-    capabilities, host_secrets,
+    CapabilityStatus, HostSecretStatus, MachineError, MachineName, Machines, Manifest, Operation, SecretSpec,
+    VaultError, capabilities, host_secrets,
 };
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
 use codchi_host::Host;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A machine and how it is.
@@ -85,8 +86,11 @@ pub struct SecretStatus {
     pub description: String,
     /// Whether the machine needs it.
     pub required: bool,
-    /// Whether there is a value.
+    /// Whether there is a value, as far as that is known without asking anybody.
     pub set: bool,
+    /// The provider that has the value, where the vault has none: in the environment, in a file, or when it was last
+    /// delivered.
+    pub provider: Option<String>,
     /// Whether the running machine has another value than the vault.
     pub stale: bool,
     /// The modules that declare it, as a person writes them.
@@ -111,7 +115,8 @@ impl Machines {
         // Files are read, many where modules have changed.
         let work = tokio::task::spawn_blocking(move || {
             let (vault, host) = (machines.vault().open(), Host::this());
-            let status = |name| machines.status_of(name, &instances, &vault, &host);
+            let at_hand = machines.options().providers.at_hand(&machines.paths().home);
+            let status = |name| machines.status_of(name, &instances, &vault, &at_hand, &host);
             let orphans = machines.orphans(&names, &instances);
             let mut all: Vec<MachineStatus> = names.into_iter().map(status).chain(orphans).collect();
             all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -163,6 +168,7 @@ impl Machines {
         name: MachineName,
         instances: &Result<Vec<Instance>, DriverError>,
         vault: &Result<Opened, VaultError>,
+        at_hand: &BTreeMap<String, String>,
         host: &Host,
     ) -> MachineStatus {
         let folder = MachineFolder::new(self.paths(), &name);
@@ -203,10 +209,16 @@ impl Machines {
                 problems.push(interrupted(&name, operation));
             }
         }
-        let secrets = match vault {
-            Ok(vault) => generation.map(|g| secret_status(&g.manifest, &name, vault)).unwrap_or_default(),
-            Err(error) => {
-                problems.push(sentence(error, None));
+        let provider = |secret: &String| {
+            let delivered = runtime.as_ref().and_then(|runtime| runtime.provided.get(secret));
+            at_hand.get(secret).or(delivered).cloned()
+        };
+        let secrets = match (vault, manifest) {
+            (_, None) => Vec::new(),
+            (Ok(vault), Some(manifest)) => secret_status(manifest, &name, vault, provider),
+            (Err(VaultError::Locked { .. }), Some(manifest)) if manifest.secrets.is_empty() => Vec::new(),
+            (Err(error), Some(_)) => {
+                problems.push(sentence(error, error.hint().as_deref()));
                 Vec::new()
             }
         };
@@ -353,18 +365,25 @@ fn interrupted(name: &MachineName, operation: Operation) -> String {
     }
 }
 
-fn secret_status(manifest: &Manifest, machine: &MachineName, vault: &Opened) -> Vec<SecretStatus> {
-    manifest
-        .secrets
-        .iter()
-        .map(|(name, spec)| SecretStatus {
+fn secret_status(
+    manifest: &Manifest,
+    machine: &MachineName,
+    vault: &Opened,
+    provider: impl Fn(&String) -> Option<String>,
+) -> Vec<SecretStatus> {
+    let status = |(name, spec): (&String, &SecretSpec)| {
+        let is_stored = vault.value(machine, name).is_some();
+        let provider = if is_stored { None } else { provider(name) };
+        SecretStatus {
             name: name.clone(),
             description: spec.description.clone(),
             required: spec.required,
-            set: vault.value(machine, name).is_some(),
+            set: is_stored || provider.is_some(),
+            provider,
             stale: false,
             declared_by: Vec::new(),
             units: spec.units.clone(),
-        })
-        .collect()
+        }
+    };
+    manifest.secrets.iter().map(status).collect()
 }

@@ -1,16 +1,25 @@
 //! The vault: every secret's value, in one age-encrypted file per user.
 
+mod backup;
+mod error;
 mod format;
 mod key;
 mod keyring;
 mod opened;
+mod status;
+mod unlock;
 
 use crate::{MachineName, Paths, Secret, files};
 use age::x25519::Identity;
-use format::Values;
+pub use backup::{Backup, Repaired};
+use error::io_error;
+pub use error::{LockedBy, VaultError};
+use format::{Stored, Unreadable, Values};
+pub use key::KeyPlace;
 use key::KeyStore;
 use keyring::Keyring;
 pub(crate) use opened::Opened;
+pub use status::{VaultState, VaultStatus};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{DirBuilder, File, Permissions};
@@ -29,53 +38,27 @@ pub enum Scope {
     Machine(MachineName),
 }
 
-/// Why the vault could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum VaultError {
-    /// The file or its key could not be read or written.
-    #[error("{action} {path} failed")]
-    Io {
-        /// `Reading` or `Writing`.
-        action: &'static str,
-        /// Which file.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The key does not open the file.
-    #[error("The vault {path} cannot be opened with the key in {key}")]
-    WrongKey {
-        /// The vault's file.
-        path: String,
-        /// Where the key was found.
-        key: String,
-    },
-    /// The file is not a vault, or of a newer version.
-    #[error("The vault {path} cannot be read: {reason}")]
-    Corrupt {
-        /// The vault's file.
-        path: String,
-        /// Why not; no values.
-        reason: String,
-    },
-    /// The vault exists but its key does not.
-    #[error("The key to the vault {path} is gone: it was looked for in {searched}")]
-    KeyMissing {
-        /// The vault's file.
-        path: String,
-        /// Where.
-        searched: String,
-    },
+/// A value in the vault, without the value.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// The secret's name.
+    pub name: String,
+    /// For which machines.
+    pub scope: Scope,
+    /// When it was set, in seconds since 1970; `None` where an earlier codchi set it, which did not say.
+    pub set: Option<u64>,
 }
 
 /// The vault of this user: `vault.age` in [`Paths::data`]. Reads the file at each call, writes it atomically under a lock
-/// between processes. Blocking; a call may wait for another process's write, and the first one for the keyring.
+/// between processes. Blocking; a call may wait for another process's write, and the first one for the keyring. None of
+/// them asks a person but [`Vault::unlock`]; what that has opened stays open in this process, for all clones.
 #[derive(Clone)]
 pub struct Vault {
     file: PathBuf,
     lock: PathBuf,
     keys: Arc<KeyStore>,
+    turn: Arc<unlock::Turn>,
 }
 
 impl fmt::Debug for Vault {
@@ -89,13 +72,14 @@ impl Vault {
     /// session's D-Bus, else in `vault.key` beside it.
     #[must_use]
     pub fn new(paths: Paths) -> Self {
-        Self::with_keyring(&paths, Keyring::of_session())
+        let passphrase = std::env::var_os(error::PASSPHRASE_FILE).filter(|file| !file.is_empty());
+        Self::with(&paths, Keyring::of_session(), passphrase.map(Into::into))
     }
 
-    fn with_keyring(paths: &Paths, keyring: Option<Keyring>) -> Self {
+    fn with(paths: &Paths, keyring: Option<Keyring>, passphrase_file: Option<PathBuf>) -> Self {
         let file = paths.data.join("vault.age");
-        let keys = Arc::new(KeyStore::new(paths.data.join("vault.key"), &file, keyring));
-        Self { file, lock: paths.data.join("vault.lock"), keys }
+        let keys = KeyStore::new(paths.data.join("vault.key"), &file, keyring, passphrase_file);
+        Self { file, lock: paths.data.join("vault.lock"), keys: Arc::new(keys), turn: Arc::default() }
     }
 
     /// The value that `machine` gets: its own, else that for all machines.
@@ -111,8 +95,23 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read.
     pub fn names(&self) -> Result<BTreeMap<Scope, Vec<String>>, VaultError> {
-        let names = |(scope, values): (_, BTreeMap<String, Secret>)| (scope, values.into_keys().collect());
+        let names = |(scope, values): (_, BTreeMap<String, Stored>)| (scope, values.into_keys().collect());
         Ok(self.read()?.into_iter().map(names).collect())
+    }
+
+    /// What is in it, without the values: by scope, then by name.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read.
+    pub fn entries(&self) -> Result<Vec<Entry>, VaultError> {
+        let of_scope = |(scope, values): (Scope, BTreeMap<String, Stored>)| {
+            values.into_iter().map(move |(name, stored)| Entry {
+                name,
+                scope: scope.clone(),
+                set: stored.set,
+            })
+        };
+        Ok(self.read()?.into_iter().flat_map(of_scope).collect())
     }
 
     /// Stores a value.
@@ -122,7 +121,11 @@ impl Vault {
     pub fn set(&self, scope: &Scope, name: &str, value: &Secret) -> Result<(), VaultError> {
         self.change(|values| {
             let values = values.entry(scope.clone()).or_default();
-            values.insert(name.to_owned(), value.clone()).as_ref() != Some(value)
+            if values.get(name).is_some_and(|stored| stored.value == *value) {
+                return false;
+            }
+            values.insert(name.to_owned(), Stored::now(value.clone()));
+            true
         })?;
         Ok(())
     }
@@ -147,7 +150,8 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read.
     pub(crate) fn own(&self, machine: &MachineName) -> Result<BTreeMap<String, Secret>, VaultError> {
-        Ok(self.read()?.remove(&Scope::Machine(machine.clone())).unwrap_or_default())
+        let own = self.read()?.remove(&Scope::Machine(machine.clone())).unwrap_or_default();
+        Ok(own.into_iter().map(|(name, stored)| (name, stored.value)).collect())
     }
 
     /// Stores several values of a machine at once; one that there is stays as it is.
@@ -163,7 +167,7 @@ impl Vault {
             let own = values.entry(Scope::Machine(machine.clone())).or_default();
             let before = own.len();
             for (name, value) in added {
-                own.entry(name.clone()).or_insert_with(|| value.clone());
+                own.entry(name.clone()).or_insert_with(|| Stored::now(value.clone()));
             }
             own.len() > before
         })?;
@@ -196,43 +200,65 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read.
     pub(crate) fn open(&self) -> Result<Opened, VaultError> {
-        let encrypted = match std::fs::read(&self.file) {
-            Ok(encrypted) => encrypted,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Opened::default()),
-            Err(e) => return Err(io_error("Reading", &self.file, e)),
-        };
-        let key = self.keys.existing()?;
-        Ok(Opened::new(self.decrypt(&encrypted, &key)?, &key))
+        let loaded = self.load(&self.file)?;
+        Ok(loaded.map(|loaded| Opened::new(loaded.values, &loaded.key)).unwrap_or_default())
     }
 
     fn read(&self) -> Result<Values, VaultError> {
-        Ok(self.open()?.into_values())
+        Ok(self.load(&self.file)?.map(|loaded| loaded.values).unwrap_or_default())
+    }
+
+    /// The vault, or a backup of it; `None` where there is no such file.
+    fn load(&self, file: &Path) -> Result<Option<Loaded>, VaultError> {
+        let encrypted = match std::fs::read(file) {
+            Ok(encrypted) => encrypted,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(io_error("Reading", file, e)),
+        };
+        let key = self.keys.existing()?;
+        let (values, version) = self.decrypt(file, &encrypted, &key)?;
+        Ok(Some(Loaded { encrypted, values, version, key }))
     }
 
     /// Changes the values; `change` says whether it did. Gives what it said.
     fn change(&self, change: impl FnOnce(&mut Values) -> bool) -> Result<bool, VaultError> {
         let _lock = self.lock()?;
-        let mut values = self.read()?;
+        let mut before = self.load(&self.file)?;
+        let mut values = before.as_mut().map(|loaded| std::mem::take(&mut loaded.values)).unwrap_or_default();
         let changed = change(&mut values);
         if changed {
-            // A new key only ever comes with a new vault: `read` has failed where a vault has lost its key.
-            let key = self.keys.existing_or_new()?;
-            let encrypted = age::encrypt(&key.to_public(), &format::write(&values))
-                .map_err(|e| io_error("Writing", &self.file, io::Error::other(e)))?;
-            files::replace(&self.file, &encrypted, 0o600).map_err(|e| io_error("Writing", &self.file, e))?;
+            // A new key only ever comes with a new vault: `load` has failed where a vault has lost its key.
+            let key = match &before {
+                Some(loaded) => loaded.key.clone(),
+                None => self.keys.existing_or_new()?,
+            };
+            if let Some(before) = &before {
+                self.back_up(before)?;
+            }
+            self.write(&values, &key)?;
         }
         Ok(changed)
     }
 
-    fn decrypt(&self, encrypted: &[u8], key: &Identity) -> Result<Values, VaultError> {
-        let corrupt = |reason| VaultError::Corrupt { path: self.file.display().to_string(), reason };
+    fn write(&self, values: &Values, key: &Identity) -> Result<(), VaultError> {
+        let failed = |e| io_error("Writing", &self.file, e);
+        let encrypted = age::encrypt(&key.to_public(), &format::write(values))
+            .map_err(|e| failed(io::Error::other(e)))?;
+        files::replace(&self.file, &encrypted, 0o600).map_err(failed)
+    }
+
+    fn decrypt(&self, file: &Path, encrypted: &[u8], key: &Identity) -> Result<(Values, u32), VaultError> {
+        let path = file.display().to_string();
         let plain = age::decrypt(key, encrypted).map_err(|error| match error {
             age::DecryptError::NoMatchingKeys => {
-                VaultError::WrongKey { path: self.file.display().to_string(), key: self.keys.place() }
+                VaultError::WrongKey { path: path.clone(), key: self.keys.place_found() }
             }
-            error => corrupt(error.to_string()),
+            error => VaultError::Corrupt { path: path.clone(), reason: error.to_string() },
         })?;
-        format::read(plain.into()).map_err(corrupt)
+        format::read(plain.into()).map_err(|why| match why {
+            Unreadable::Newer(version) => VaultError::Newer { path, version, known: format::VERSION },
+            Unreadable::Damaged(reason) => VaultError::Corrupt { path, reason },
+        })
     }
 
     /// Held until it is dropped, also by a process that dies.
@@ -252,26 +278,13 @@ impl Vault {
     }
 }
 
-impl VaultError {
-    /// What the user can do next, as a sentence; `None` where the message already says it all.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::WrongKey { path, .. } | Self::KeyMissing { path, .. } => Some(format!(
-                "Unlock the keyring, or restore the key from a backup. Where it is lost, the values are too: move {path} \
-                 away and set the secrets again."
-            )),
-            Self::Corrupt { path, .. } => Some(format!(
-                "Restore it from a backup, or update codchi where a newer one has written it. Where it is lost, move \
-                 {path} away and set the secrets again."
-            )),
-            Self::Io { source, .. } => crate::explain::hint(&source.to_string()).map(Into::into),
-        }
-    }
-}
-
-fn io_error(action: &'static str, path: &Path, source: io::Error) -> VaultError {
-    VaultError::Io { action, path: path.display().to_string(), source }
+/// A file of the vault as it was read.
+struct Loaded {
+    encrypted: Vec<u8>,
+    values: Values,
+    /// Of the format.
+    version: u32,
+    key: Identity,
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! `codchi export`.
 
 use super::operation::{self, Talk};
-use super::prompt::{self, Reply};
 use super::{output, passphrase};
 use crate::context::Context;
-use codchi_machine::{ExportRequest, MachineError, MachineName, Secret};
+use codchi_machine::{ExportRequest, MachineName};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,7 +29,7 @@ impl Export {
         let file = std::path::absolute(file.unwrap_or_else(|| format!("{name}.codchi").into()))?;
         let passphrase = match passphrase_file {
             Some(file) => Some(passphrase::of_file(&file)?),
-            None if secrets => Some(new_passphrase().await?),
+            None if secrets => Some(passphrase::new("A passphrase for its secrets").await?),
             None => None,
         };
         let with = if passphrase.is_some() { "with its secrets" } else { "without secrets" };
@@ -44,22 +43,5 @@ impl Export {
             file.display()
         ))?;
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Asked twice: a passphrase that nobody knows opens nothing.
-async fn new_passphrase() -> anyhow::Result<Secret> {
-    let mut asked = Vec::new();
-    for prompt in ["A passphrase for its secrets", "The passphrase again"] {
-        match prompt::secret(prompt.into(), None, false).await {
-            Reply::Given(secret) => asked.push(secret),
-            Reply::Closed => return Err(MachineError::Cancelled.into()),
-            Reply::CannotAsk => return Err(passphrase::cannot_ask().into()),
-        }
-    }
-    match asked.as_slice() {
-        [first, second] if first == second && !first.expose().is_empty() => Ok(first.clone()),
-        [first, second] if first == second => Err(passphrase::error("The passphrase is empty").into()),
-        _ => Err(passphrase::error("The two passphrases differ").into()),
     }
 }

@@ -147,6 +147,13 @@ async fn ask(question: Question) -> Answer {
                 Reply::CannotAsk => Answer::CannotAsk,
             }
         }
+        Question::Passphrase { prompt, detail } => {
+            match prompt::secret(format!("{detail}\n{prompt}"), None, false).await {
+                Reply::Given(secret) => Answer::Secret(secret),
+                Reply::Closed => Answer::Cancelled,
+                Reply::CannotAsk => Answer::CannotAsk,
+            }
+        }
         Question::Choice { prompt, choices } => match prompt::choose(prompt, choices).await {
             Reply::Given(index) => Answer::Chosen(index),
             Reply::Closed => Answer::Cancelled,

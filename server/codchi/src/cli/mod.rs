@@ -30,6 +30,7 @@ mod status;
 mod store;
 mod terminal;
 mod update;
+mod vault;
 
 use crate::context::Context;
 use crate::error;
@@ -103,6 +104,8 @@ pub(crate) enum Command {
     Open(open::Open),
     /// Set, list and remove secrets
     Secret(secret::Secret),
+    /// Show, protect, repair and restore the vault that secrets are in, and test the providers beside it
+    Vault(vault::VaultCommand),
     /// Show the store that machines share, repair it, collect garbage in it
     Store(store::Store),
     /// Say what is wrong in modules
@@ -164,7 +167,11 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
         Command::Log(command) => command.run(&context).await,
         Command::SshProxy(command) => command.run(&context).await,
         Command::Open(command) => command.run(&context).await,
-        Command::Secret(command) => command.run(&context).await,
+        Command::Secret(command) => {
+            context.unlock().await?;
+            command.run(&context).await
+        }
+        Command::Vault(command) => command.run(&context).await,
         Command::Store(command) => command.run(&context).await,
         Command::Check(command) => command.run(&context).await,
         Command::Doctor(command) => command.run(&context).await,

@@ -1,5 +1,6 @@
-//! Passphrases, which open the secrets in an export.
+//! Passphrases: of the vault's key, and of the secrets in an export.
 
+use super::prompt::{self, Reply};
 use anyhow::Context as _;
 use codchi_machine::{MachineError, Secret};
 use std::path::Path;
@@ -12,6 +13,23 @@ pub(super) fn of_file(path: &Path) -> anyhow::Result<Secret> {
     let line = text.lines().next().unwrap_or_default();
     let secret = Secret::new(line).filter(|secret| !secret.expose().is_empty());
     secret.ok_or_else(|| error(&format!("{} holds no passphrase", path.display())).into())
+}
+
+/// A new one, asked for twice: a passphrase that nobody knows opens nothing.
+pub(super) async fn new(prompt: &str) -> anyhow::Result<Secret> {
+    let mut asked = Vec::new();
+    for prompt in [prompt, "The passphrase again"] {
+        match prompt::secret(prompt.into(), None, false).await {
+            Reply::Given(secret) => asked.push(secret),
+            Reply::Closed => return Err(MachineError::Cancelled.into()),
+            Reply::CannotAsk => return Err(cannot_ask().into()),
+        }
+    }
+    match asked.as_slice() {
+        [first, second] if first == second && !first.expose().is_empty() => Ok(first.clone()),
+        [first, second] if first == second => Err(error("The passphrase is empty").into()),
+        _ => Err(error("The two passphrases differ").into()),
+    }
 }
 
 /// There is no terminal to ask on.

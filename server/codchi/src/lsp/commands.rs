@@ -376,6 +376,8 @@ impl Run<'_> {
         work: impl FnOnce(&Machines) -> std::result::Result<T, codchi_machine::VaultError> + Send + 'static,
     ) -> Result<T> {
         let machines = self.shared.machines();
+        let person = Person::new(self.server.client(), self.shared.session());
+        machines.vault().unlock(&person).await.map_err(Failure::from)?;
         let done = tokio::task::spawn_blocking(move || work(&machines)).await;
         self.shared.refresh.notify_one();
         match done {

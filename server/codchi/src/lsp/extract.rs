@@ -68,6 +68,7 @@ pub(super) async fn extract(server: &Server, text: Text) -> Result<Value, Machin
             return Err(refusal("This editor cannot ask whether the text is to be moved.", Some(hint)));
         }
     }
+    shared.machines().vault().unlock(&person).await?;
     // In a task of its own: a request that is cancelled now does not leave half of it done.
     let moved = tokio::spawn(carry_out(server.client().clone(), shared, uri, plan, name));
     moved.await.map_err(|_| refusal("Moving the text into a secret went wrong.", None))?

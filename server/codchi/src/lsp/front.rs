@@ -69,6 +69,16 @@ pub(crate) async fn create_progress(client: &Client, number: u64) -> Option<Prog
     }
 }
 
+/// The person, for a question outside of an operation: what happens is told nobody.
+#[async_trait]
+impl Front for Person {
+    fn event(&self, _: Event) {}
+
+    async fn ask(&self, question: Question) -> Answer {
+        ask(self, question).await
+    }
+}
+
 #[async_trait]
 impl Front for EditorFront {
     fn event(&self, event: Event) {
@@ -95,6 +105,11 @@ async fn ask(person: &Person, question: Question) -> Answer {
                 Reply::CannotAsk => Answer::CannotAsk,
             }
         }
+        Question::Passphrase { prompt, detail } => match person.secret(prompt, detail, None, false).await {
+            Reply::Given(value) => Secret::new(value).map_or(Answer::Cancelled, Answer::Secret),
+            Reply::Closed => Answer::Cancelled,
+            Reply::CannotAsk => Answer::CannotAsk,
+        },
         Question::Choice { prompt, choices } => {
             let items = choices
                 .into_iter()

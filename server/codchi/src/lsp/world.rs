@@ -10,9 +10,10 @@ use super::watch::Watch;
 use codchi_driver::Driver;
 use codchi_host::Host;
 use codchi_ide::{Capability, Drift, Machine, MachineModule, MachineState, World};
-use codchi_machine::{DriftKind, MachineStatus, Scope, VaultError};
+use codchi_machine::{DriftKind, MachineStatus, Options, Scope, Vault, VaultError};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tower_lsp::Client;
@@ -111,10 +112,12 @@ async fn listen(shared: Arc<Shared>) {
 /// What is known now; of the machines what was known `before` where they cannot be read.
 async fn look(shared: &Arc<Shared>, before: Option<&[MachineStatus]>) -> (World, Vec<MachineStatus>) {
     let machines = shared.machines();
-    let vault = machines.vault().clone();
+    let (vault, options) = (machines.vault().clone(), machines.options().clone());
+    let home = machines.paths().home.clone();
     let status = tokio::spawn(async move { machines.status().await });
     let host = tokio::task::spawn_blocking(capabilities);
-    let secrets = tokio::task::spawn_blocking(move || vault.names());
+    let may_have_more = options.providers.may_have_more();
+    let secrets = tokio::task::spawn_blocking(move || set_names(&vault, &options, &home));
     let (status, host, secrets) = tokio::join!(status, host, secrets);
     let machines = match status {
         Ok(Ok(machines)) => machines,
@@ -127,7 +130,21 @@ async fn look(shared: &Arc<Shared>, before: Option<&[MachineStatus]>) -> (World,
     let secrets = secrets.ok().and_then(|secrets: Result<_, VaultError>| {
         secrets.inspect_err(|error| tracing::warn!("{}", crate::error::report(error))).ok()
     });
-    (world(host.ok(), secrets.as_ref(), &machines), machines)
+    let world = world(host.ok(), secrets.as_ref(), &machines);
+    (World { secrets_elsewhere: may_have_more, ..world }, machines)
+}
+
+/// The names of the secrets that have a value in the vault, or, for all machines, in the environment or a file that a provider
+/// reads. No program is run.
+pub(crate) fn set_names(
+    vault: &Vault,
+    options: &Options,
+    home: &Path,
+) -> Result<BTreeMap<Scope, Vec<String>>, VaultError> {
+    let mut names = vault.names()?;
+    let at_hand = options.providers.at_hand(home).into_keys();
+    names.entry(Scope::All).or_default().extend(at_hand);
+    Ok(names)
 }
 
 /// What the host offers.

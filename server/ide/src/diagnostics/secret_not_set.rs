@@ -2,7 +2,7 @@
 //!
 //! A warning, since the value is asked for when a machine is created; an error where a machine of this module runs
 //! without it. What counts is what the last evaluation declares, without one only what every evaluation would; and only
-//! once the vault was read.
+//! once the vault was read, and where nothing else may have the value.
 
 use super::secret_name_invalid::is_valid;
 use super::{Context, Finding};
@@ -11,7 +11,7 @@ use crate::{Command, DiagnosticCode, Machine, MachineState, Severity};
 use std::collections::BTreeSet;
 
 pub(super) fn find(cx: &Context<'_>, findings: &mut Vec<Finding>) {
-    let Some(for_all) = &cx.world.secrets else { return };
+    let Some(for_all) = cx.world.secrets.as_ref().filter(|_| !cx.world.secrets_elsewhere) else { return };
     let mut unset = cx.asked.secrets();
     unset.retain(|secret| {
         secret.required == Some(true)
@@ -104,6 +104,15 @@ mod tests {
     fn nothing_is_said_before_the_vault_was_read() {
         let text = r#"{ codchi.secrets.TOKEN.description = "a token"; }"#;
         assert_eq!(Fixture::new(text).diagnostics(), "");
+    }
+
+    #[test]
+    fn nothing_is_said_where_something_else_may_have_the_value() {
+        let text = r#"{ codchi.secrets.TOKEN.description = "a token"; }"#;
+        for (secrets_elsewhere, count) in [(false, 1), (true, 0)] {
+            let world = World { secrets: Some([].into()), secrets_elsewhere, ..World::default() };
+            assert_eq!(Fixture::new(text).with(world).diagnostics().lines().count(), count);
+        }
     }
 
     #[test]

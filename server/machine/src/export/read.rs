@@ -1,10 +1,9 @@
 //! Reading an export.
 
-use super::write::text;
 use super::{DEFINITION, END, HEADER, Header, LOCK, MODULES, ROOT, SECRETS, VERSION};
 use crate::files::{io_error, make_folder, remove_folder};
 use crate::state::Definition;
-use crate::{MachineError, MachineName, Secret, SourceKind};
+use crate::{MachineError, MachineName, Secret, SourceKind, passphrase};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::BTreeMap;
@@ -167,12 +166,10 @@ impl Export {
     pub(crate) fn decrypted(&self, passphrase: &Secret) -> Result<BTreeMap<String, Secret>, MachineError> {
         let Some(encrypted) = &self.secrets else { return Ok(BTreeMap::new()) };
         let failed = |e| io_error("Reading", &self.path, e);
-        let identity = age::scrypt::Identity::new(text(passphrase).map_err(failed)?);
-        let plain =
-            age::decrypt(&identity, encrypted).map(Zeroizing::new).map_err(|_| MachineError::User {
-                message: format!("The passphrase does not open the secrets in {}", self.path.display()),
-                hint: Some("Try again, or import without secrets and set them anew.".into()),
-            })?;
+        let plain = passphrase::decrypt(encrypted, passphrase).map_err(|_| MachineError::User {
+            message: format!("The passphrase does not open the secrets in {}", self.path.display()),
+            hint: Some("Try again, or import without secrets and set them anew.".into()),
+        })?;
         // The words of these errors could quote a value.
         let damaged = || failed(io::Error::new(io::ErrorKind::InvalidData, "its secrets are damaged"));
         let values: BTreeMap<String, Zeroizing<String>> =

@@ -4,8 +4,7 @@ use super::{DEFINITION, END, HEADER, Header, LOCK, LocalModule, MODULES, ROOT, S
 use crate::files::io_error;
 use crate::run::Run;
 use crate::state::{now, snapshot_root};
-use crate::{MachineError, Secret};
-use age::secrecy::SecretString;
+use crate::{MachineError, Secret, passphrase};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::BTreeMap;
@@ -160,12 +159,5 @@ fn encrypted(secrets: &BTreeMap<String, Secret>, passphrase: &Secret) -> io::Res
     // Enough room from the start: a buffer that grows leaves copies behind.
     let mut plain = Zeroizing::new(Vec::with_capacity(size + 8));
     serde_json::to_writer(&mut *plain, &values)?;
-    let recipient = age::scrypt::Recipient::new(text(passphrase)?);
-    age::encrypt(&recipient, &plain).map_err(io::Error::other)
-}
-
-/// A passphrase as age takes it.
-pub(super) fn text(passphrase: &Secret) -> io::Result<SecretString> {
-    let text = std::str::from_utf8(passphrase.expose()).map_err(io::Error::other)?;
-    Ok(SecretString::from(text.to_owned()))
+    passphrase::encrypt(&plain, passphrase)
 }

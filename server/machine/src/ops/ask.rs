@@ -1,7 +1,9 @@
 //! What is cleared up before anything is built: capabilities, secrets, permission to touch the ssh config.
 
 use crate::run::{Outcome, Run};
-use crate::{Answer, MachineError, Question, Scope, Secret, SecretSpec, capabilities, remembered, ssh};
+use crate::{
+    Answer, MachineError, Origin, Question, Scope, Secret, SecretSpec, capabilities, remembered, ssh,
+};
 use codchi_host::{Capability, Host};
 use regex::bytes::Regex;
 
@@ -48,17 +50,21 @@ impl Run<'_> {
     /// [`Step::AskSecrets`](crate::Step::AskSecrets). A value is kept as soon as it is given: it is the person's input,
     /// and an operation that fails later must not lose it.
     pub(crate) async fn ask(&mut self) -> Result<Outcome, MachineError> {
-        let secrets = self.next.manifest.as_ref().map(|m| m.secrets.clone()).unwrap_or_default();
+        let manifest = self.next.manifest.clone().unwrap_or_default();
+        let (secrets, values) = (&manifest.secrets, self.values(&manifest).await?);
         let mut missing = Vec::new();
         for (name, spec) in secrets.iter().filter(|(_, spec)| spec.required) {
             // The module may have got its pattern after the value, or the value have been stored before the module was known.
-            let value = match self.machines.vault().get(&self.name, name)? {
-                None => self.next.secrets.get(name).cloned(),
-                value => value,
-            };
-            if !value.is_some_and(|value| has_form(&value, spec)) {
-                missing.push((name, spec));
+            let value = values.get(name).or_else(|| self.next.secrets.get(name));
+            if value.is_some_and(|value| has_form(value, spec)) {
+                continue;
             }
+            if let Some(Origin::Provider(provider)) = values.origin(name) {
+                self.report.warning(&format!(
+                    "What the secret provider `{provider}` has for `{name}` does not have the form that the module asks for."
+                ));
+            }
+            missing.push((name, spec));
         }
         let nothing = missing.is_empty();
         for (index, (name, spec)) in missing.iter().enumerate() {

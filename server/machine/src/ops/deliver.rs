@@ -23,40 +23,43 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         }
         self.report.works();
-        let secrets = Some(self.deliver_now().await?);
+        let (secrets, provided) = self.deliver_now().await?;
         let failed_units = self.wait_until_up().await?;
         // Asked again: what was found out holds for the start that it was found out in.
         let Some(instance) = self.own_instance().await? else { return Ok(Outcome::Done) };
-        self.folder.write_runtime(&Runtime { start: instance.started, failed_units, secrets })?;
+        let (start, secrets) = (instance.started, Some(secrets));
+        self.folder.write_runtime(&Runtime { start, failed_units, secrets, provided })?;
         Ok(Outcome::Done)
     }
 
     /// Delivers anew to a machine that was delivered to since its start.
-    pub(super) async fn deliver_again(&self) -> Result<(), MachineError> {
-        let secrets = Some(self.deliver_now().await?);
+    pub(super) async fn deliver_again(&mut self) -> Result<(), MachineError> {
+        let (secrets, provided) = self.deliver_now().await?;
         match self.folder.runtime()? {
-            Some(runtime) => self.folder.write_runtime(&Runtime { secrets, ..runtime }),
+            Some(runtime) => {
+                self.folder.write_runtime(&Runtime { secrets: Some(secrets), provided, ..runtime })
+            }
             None => Ok(()),
         }
     }
 
-    /// Hands in the archive of secrets and keys; gives what tells the values that went from others.
-    async fn deliver_now(&self) -> Result<BTreeMap<String, String>, MachineError> {
-        let target = self.target()?;
-        let (vault, paths, name) =
-            (self.machines.vault().clone(), self.machines.paths().clone(), self.name.clone());
+    /// Hands in the archive of secrets and keys; gives what tells the vault's values that went from others, and which of the
+    /// others are of which provider.
+    async fn deliver_now(
+        &mut self,
+    ) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>), MachineError> {
+        let target = self.target()?.clone();
         let manifest = target.manifest.clone();
-        // Vault and keys are files, and the key may come from a keyring that takes its time.
+        let values = self.values(&manifest).await?;
+        let (digests, provided) = (values.digests().clone(), values.provided());
+        let (paths, name) = (self.machines.paths().clone(), self.name.clone());
+        // Keys are files.
         let gathered = tokio::task::spawn_blocking(move || -> Result<_, MachineError> {
-            let vault = vault.open()?;
-            let value = |secret: &String| Some((secret.clone(), vault.value(&name, secret)?.clone()));
-            let values: BTreeMap<String, Secret> = manifest.secrets.keys().filter_map(value).collect();
-            let archive =
-                delivery::archive(&manifest, &values, &ssh::keys(&paths, &name)?, Extra::default())?;
-            let digests = vault.digests(&name, values.keys());
-            Ok((values.into_values().collect::<Vec<Secret>>(), archive, digests))
+            let (values, keys) = (values.into_secrets(), ssh::keys(&paths, &name)?);
+            let archive = delivery::archive(&manifest, &values, &keys, Extra::default())?;
+            Ok((values.into_values().collect::<Vec<Secret>>(), archive))
         });
-        let (values, archive, digests) =
+        let (values, archive) =
             gathered.await.map_err(|e| self.inside("Delivering secrets", &e.to_string()))??;
         self.report.conceal(values);
         let exec = Exec::root([target.path("sw/bin/codchi-receive")]);
@@ -64,7 +67,7 @@ impl Run<'_> {
         let output = loop {
             let output = self.driver().run(&self.instance, &exec, &archive).await?;
             if output.status.success() {
-                return Ok(digests);
+                return Ok((digests, provided));
             }
             // An init that has only just begun may not have made yet what the program itself needs to run.
             let cannot_run = matches!(output.status.code, 126 | 127);

@@ -17,6 +17,9 @@ pub(crate) struct Runtime {
     /// earlier codchi delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secrets: Option<BTreeMap<String, String>>,
+    /// The secrets that were delivered with a provider's value, and its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) provided: BTreeMap<String, String>,
 }
 
 impl MachineFolder {

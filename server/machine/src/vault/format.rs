@@ -4,6 +4,7 @@
 //! it has more.
 
 use super::Scope;
+use crate::state::now;
 use crate::{MachineName, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,9 +13,34 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// Every value, by scope and name.
-pub(super) type Values = BTreeMap<Scope, BTreeMap<String, Secret>>;
+pub(super) type Values = BTreeMap<Scope, BTreeMap<String, Stored>>;
 
-const VERSION: u32 = 1;
+/// A value, and since when it is in the vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) value: Secret,
+    /// Seconds since 1970; `None` where version 1 stored it, which did not say.
+    pub(super) set: Option<u64>,
+}
+
+impl Stored {
+    /// As of now.
+    pub(super) fn now(value: Secret) -> Self {
+        Self { value, set: Some(now()) }
+    }
+}
+
+/// The version that is written. Version 1 had values alone, without the time.
+pub(super) const VERSION: u32 = 2;
+
+/// Why contents cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// Of this version.
+    Newer(u32),
+    /// Why, as a clause without values.
+    Damaged(String),
+}
 
 #[derive(Deserialize)]
 struct Header {
@@ -23,42 +49,70 @@ struct Header {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Contents {
+struct Contents<V> {
     version: u32,
-    all: Encoded,
-    machines: BTreeMap<MachineName, Encoded>,
+    all: BTreeMap<String, V>,
+    machines: BTreeMap<MachineName, BTreeMap<String, V>>,
 }
 
-/// Values in base64 by name.
-type Encoded = BTreeMap<String, Zeroizing<String>>;
+/// A value of version 1, in base64.
+type Bare = Zeroizing<String>;
 
-/// Reads what [`write`] gives.
+/// A value of version 2.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dated {
+    /// In base64.
+    value: Zeroizing<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<u64>,
+}
+
+/// Reads what [`write`] gives, or an earlier version of it; and says which version it is.
 ///
 /// # Errors
-/// Why not, as a clause without values.
-pub(super) fn read(plain: Zeroizing<Vec<u8>>) -> Result<Values, String> {
-    let header: Header = serde_json::from_slice(&plain).map_err(|e| reason(&e))?;
-    if header.version > VERSION {
-        return Err(format!(
-            "it is of version {}, and this codchi knows {VERSION}; update codchi",
-            header.version
-        ));
-    }
-    let contents: Contents = serde_json::from_slice(&plain).map_err(|e| reason(&e))?;
+/// Why not.
+pub(super) fn read(plain: Zeroizing<Vec<u8>>) -> Result<(Values, u32), Unreadable> {
+    let Header { version } = parse(&plain)?;
+    let values = match version {
+        1 => values(parse::<Contents<Bare>>(&plain)?, |value| (value, None)),
+        VERSION => values(parse::<Contents<Dated>>(&plain)?, |dated| (dated.value, dated.set)),
+        newer if newer > VERSION => return Err(Unreadable::Newer(newer)),
+        _ => return Err(Unreadable::Damaged(format!("there is no version {version}"))),
+    };
+    Ok((values?, version))
+}
+
+fn parse<'a, T: Deserialize<'a>>(plain: &'a [u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(plain).map_err(|e| Unreadable::Damaged(reason(&e)))
+}
+
+fn values<V>(
+    contents: Contents<V>,
+    parts: impl Fn(V) -> (Zeroizing<String>, Option<u64>),
+) -> Result<Values, Unreadable> {
+    let stored = |(name, value): (String, V)| {
+        let (text, set) = parts(value);
+        let value = BASE64.decode(text.as_bytes()).ok().and_then(Secret::new);
+        let value = value.ok_or_else(|| Unreadable::Damaged(format!("the value of {name} is damaged")))?;
+        Ok((name, Stored { value, set }))
+    };
     let scopes = contents.machines.into_iter().map(|(name, values)| (Scope::Machine(name), values));
     std::iter::once((Scope::All, contents.all))
         .chain(scopes)
         .filter(|(_, values)| !values.is_empty())
-        .map(|(scope, values)| Ok((scope, decode(values)?)))
+        .map(|(scope, values)| Ok((scope, values.into_iter().map(stored).collect::<Result<_, _>>()?)))
         .collect()
 }
 
 /// As plain text to be encrypted.
 pub(super) fn write(values: &Values) -> Zeroizing<Vec<u8>> {
-    let mut contents = Contents { version: VERSION, all: Encoded::new(), machines: BTreeMap::new() };
+    let mut contents = Contents { version: VERSION, all: BTreeMap::new(), machines: BTreeMap::new() };
     for (scope, values) in values {
-        let encoded =
-            values.iter().map(|(name, value)| (name.clone(), Zeroizing::new(BASE64.encode(value.expose()))));
+        let encoded = values.iter().map(|(name, stored)| {
+            let value = Zeroizing::new(BASE64.encode(stored.value.expose()));
+            (name.clone(), Dated { value, set: stored.set })
+        });
         match scope {
             Scope::All => contents.all.extend(encoded),
             Scope::Machine(name) => {
@@ -67,22 +121,14 @@ pub(super) fn write(values: &Values) -> Zeroizing<Vec<u8>> {
         }
     }
     // Enough room from the start: a buffer that grows leaves copies behind.
-    let length =
-        |values: &Encoded| values.iter().map(|(name, value)| 6 * name.len() + value.len() + 8).sum::<usize>();
+    let length = |values: &BTreeMap<String, Dated>| {
+        values.iter().map(|(name, dated)| 6 * name.len() + dated.value.len() + 64).sum::<usize>()
+    };
     let size = contents.machines.values().map(|values| length(values) + 64).sum::<usize>();
     let mut plain = Zeroizing::new(Vec::with_capacity(size + length(&contents.all) + 64));
     // Maps with text keys always serialize, and writing to memory cannot fail.
     let _ = serde_json::to_writer(&mut *plain, &contents);
     plain
-}
-
-fn decode(values: Encoded) -> Result<BTreeMap<String, Secret>, String> {
-    let values = values.into_iter().map(|(name, value)| {
-        let value = BASE64.decode(value.as_bytes()).ok().and_then(Secret::new);
-        let value = value.ok_or_else(|| format!("the value of {name} is damaged"))?;
-        Ok((name, value))
-    });
-    values.collect()
 }
 
 /// Where the JSON is wrong; serde's own words could quote a value.
@@ -103,31 +149,58 @@ mod tests {
         ) {
             let mut before = Values::from([(Scope::All, all), (Scope::Machine("m".parse().unwrap()), machine)]);
             before.retain(|_, values| !values.is_empty());
-            prop_assert_eq!(read(write(&before)).unwrap(), before);
+            prop_assert_eq!(read(write(&before)).unwrap(), (before, VERSION));
         }
     }
 
-    fn values() -> impl Strategy<Value = BTreeMap<String, Secret>> {
+    fn values() -> impl Strategy<Value = BTreeMap<String, Stored>> {
         let value = prop::collection::vec(1u8.., 0..200).prop_map(|bytes| Secret::new(bytes).unwrap());
-        prop::collection::btree_map(any::<String>(), value, 0..8)
+        let stored = (value, any::<Option<u64>>()).prop_map(|(value, set)| Stored { value, set });
+        prop::collection::btree_map(any::<String>(), stored, 0..8)
+    }
+
+    #[test]
+    fn the_room_is_enough_whatever_the_names_are() {
+        let stored = Stored { value: Secret::new("x".repeat(1000)).unwrap(), set: Some(u64::MAX) };
+        let of_scope = BTreeMap::from([("\u{1}".repeat(300), stored)]);
+        let machine = Scope::Machine("m".repeat(30).parse().unwrap());
+        let values = Values::from([(Scope::All, of_scope.clone()), (machine, of_scope)]);
+        let plain = write(&values);
+        let parts: usize = values.values().flatten().map(|(name, _)| 6 * name.len() + 1336 + 64).sum();
+        assert!(plain.len() <= parts + 2 * 64, "{}", plain.len());
+        assert_eq!(read(plain).unwrap().0, values);
+    }
+
+    #[test]
+    fn version_1_is_read_and_says_no_time() {
+        let json = br#"{"version":1,"all":{"A":"YQ=="},"machines":{"m":{"B":"Yg=="}}}"#;
+        let (values, version) = read(Zeroizing::new(json.to_vec())).unwrap();
+        let bare = |name: &str, value: &str| {
+            BTreeMap::from([(name.to_owned(), Stored { value: Secret::new(value).unwrap(), set: None })])
+        };
+        let machine = Scope::Machine("m".parse().unwrap());
+        assert_eq!(values, Values::from([(Scope::All, bare("A", "a")), (machine, bare("B", "b"))]));
+        assert_eq!(version, 1);
     }
 
     #[test]
     fn a_newer_version_is_refused_and_damage_is_told_without_values() {
         let error = |json: &str| read(Zeroizing::new(json.as_bytes().to_vec())).unwrap_err();
-        assert_eq!(
-            error(r#"{"version":2,"new":{}}"#),
-            "it is of version 2, and this codchi knows 1; update codchi"
-        );
+        assert_eq!(error(r#"{"version":3,"new":{}}"#), Unreadable::Newer(3));
+        assert_eq!(error(r#"{"version":0}"#), Unreadable::Damaged("there is no version 0".into()));
         for json in [
             "",
             "{}",
             r#"{"version":1,"all":{"A":"hunter2!"},"machines":{}}"#,
+            r#"{"version":2,"all":{"A":"aHVudGVyMiE="},"machines":{}}"#,
+            r#"{"version":2,"all":{"A":{"value":"hunter2!"}},"machines":{}}"#,
+            r#"{"version":2,"all":{"A":{"value":"AA=="}},"machines":{}}"#,
             r#"{"version":1,"all":"hunter2!","machines":{}}"#,
-            r#"{"version":1,"all":{},"machines":{"Hunter2!":{}}}"#,
+            r#"{"version":2,"all":{},"machines":{"Hunter2!":{}}}"#,
+            r#"{"version":2,"all":{},"machines":{},"more":"hunter2!"}"#,
         ] {
-            let error = error(json);
-            assert!(error.contains("damaged") && !error.to_lowercase().contains("hunter2"), "{error}");
+            let Unreadable::Damaged(why) = error(json) else { panic!("{json}") };
+            assert!(why.contains("damaged") && !why.to_lowercase().contains("hunter2"), "{why}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Keyring(());
 /// What a keyring said.
 pub(super) enum Lookup {
     Found(Zeroizing<String>),
+    /// It has something, and is locked.
+    Locked,
     /// It answered, and has nothing.
     Nothing,
     /// Why it could not be asked.
@@ -33,8 +35,8 @@ impl Keyring {
         std::env::var_os("DBUS_SESSION_BUS_ADDRESS").filter(|address| !address.is_empty()).map(|_| Self(()))
     }
 
-    /// What is stored for `vault`. A locked keyring asks the person for its password.
-    pub(super) fn lookup(&self, vault: &Path) -> Lookup {
+    /// What is stored for `vault`. A locked keyring asks the person for its password only where `unlock`.
+    pub(super) fn lookup(&self, vault: &Path, unlock: bool) -> Lookup {
         let Some(attributes) = attributes(vault) else {
             return Lookup::Nothing;
         };
@@ -43,20 +45,33 @@ impl Keyring {
             let items = service.search_items(borrowed(&attributes))?;
             let item = match (items.unlocked.first(), items.locked.first()) {
                 (Some(item), _) => item,
+                (None, Some(_)) if !unlock => return Ok(Lookup::Locked),
                 (None, Some(item)) => {
                     limit.extend();
                     item.unlock()?;
                     item
                 }
-                (None, None) => return Ok(None),
+                (None, None) => return Ok(Lookup::Nothing),
             };
-            Ok(String::from_utf8(item.get_secret()?).ok().map(Zeroizing::new))
+            Ok(match String::from_utf8(item.get_secret()?) {
+                Ok(text) => Lookup::Found(Zeroizing::new(text)),
+                Err(_) => Lookup::Nothing,
+            })
         });
-        match found {
-            Ok(Some(text)) => Lookup::Found(text),
-            Ok(None) => Lookup::Nothing,
-            Err(reason) => Lookup::NoAnswer(reason),
-        }
+        found.unwrap_or_else(Lookup::NoAnswer)
+    }
+
+    /// Forgets what is stored for `vault`.
+    ///
+    /// # Errors
+    /// Why it may still be there.
+    pub(super) fn remove(&self, vault: &Path) -> Result<(), String> {
+        let Some(attributes) = attributes(vault) else { return Ok(()) };
+        with_limit(move |_| {
+            let service = SecretService::connect(EncryptionType::Dh)?;
+            let items = service.search_items(borrowed(&attributes))?;
+            items.unlocked.iter().chain(&items.locked).try_for_each(|item| item.delete())
+        })
     }
 
     /// Stores `text` for `vault`; whether the keyring has taken it. Only in one that is open: nobody is asked for a
@@ -99,6 +114,13 @@ fn borrowed<'a>(attributes: &'a [(&'static str, String); 2]) -> HashMap<&'a str,
     attributes.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
+fn told(error: secret_service::Error) -> String {
+    match error {
+        secret_service::Error::Prompt => "its question was closed".into(),
+        other => other.to_string(),
+    }
+}
+
 /// Lets a job on a thread say that a person is at it now.
 struct Limit<T>(mpsc::Sender<Message<T>>);
 
@@ -130,7 +152,7 @@ fn with_limit<T: Send + 'static>(
     loop {
         match receiver.recv_timeout(time) {
             Ok(Message::Extend) => time = UNLOCK,
-            Ok(Message::Done(result)) => return result.map_err(|e| e.to_string()),
+            Ok(Message::Done(result)) => return result.map_err(told),
             Err(_) => return Err(format!("no answer within {} s", time.as_secs())),
         }
     }

@@ -32,15 +32,10 @@ impl Opened {
         Self { values, digests }
     }
 
-    /// The values.
-    pub(super) fn into_values(self) -> Values {
-        self.values
-    }
-
     /// The value that `machine` gets: its own, else that for all machines.
     pub(crate) fn value(&self, machine: &MachineName, name: &str) -> Option<&Secret> {
         let own = self.values.get(&Scope::Machine(machine.clone())).and_then(|values| values.get(name));
-        own.or_else(|| self.values.get(&Scope::All)?.get(name))
+        own.or_else(|| self.values.get(&Scope::All)?.get(name)).map(|stored| &stored.value)
     }
 
     /// Digests of the values that `machine` gets for `names`, where there are any. They may be written to disk: without

@@ -1,3 +1,6 @@
+mod backups;
+mod passphrase;
+
 use super::*;
 use std::process::Command;
 
@@ -20,15 +23,12 @@ impl Lab {
 
 /// As another process would open it.
 fn open(folder: &Path) -> Vault {
-    let at = |name: &str| folder.join(name);
-    let paths = Paths {
-        data: at("data"),
-        config: at("config"),
-        state: at("state"),
-        cache: at("cache"),
-        home: at("home"),
-    };
-    Vault::with_keyring(&paths, None)
+    open_with(folder, None)
+}
+
+/// The same, with a file that holds the passphrase.
+fn open_with(folder: &Path, passphrase_file: Option<PathBuf>) -> Vault {
+    Vault::with(&crate::test::paths(folder), None, passphrase_file)
 }
 
 fn secret(value: &str) -> Secret {
@@ -155,6 +155,20 @@ fn a_lost_or_wrong_or_damaged_key_or_file_is_told_and_nothing_is_overwritten() {
     assert!(matches!(refused(), VaultError::Corrupt { .. }));
     std::fs::write(&vault, "").unwrap();
     assert!(matches!(refused(), VaultError::Corrupt { .. }));
+
+    // Cut off and changed at every place, whatever is there: told, not taken for another vault.
+    for at in (0..vault_before.len()).step_by(7) {
+        let mut bytes = vault_before.clone();
+        bytes[at] ^= 1;
+        for damaged in [&bytes[..], &vault_before[..at]] {
+            std::fs::write(&vault, damaged).unwrap();
+            let error = lab.vault.names().unwrap_err();
+            assert!(
+                matches!(error, VaultError::Corrupt { .. } | VaultError::WrongKey { .. }),
+                "{at}: {error:?}"
+            );
+        }
+    }
 
     std::fs::write(&vault, &vault_before).unwrap();
     assert_eq!(lab.vault.get(&machine("a"), "X").unwrap(), Some(secret("kept")));

@@ -16,6 +16,7 @@ use crate::levels;
 use crate::lsp::world;
 use anyhow::{Context as _, bail};
 use codchi_ide::{Analysis, Mentions, Severity, World};
+use codchi_machine::VaultError;
 use codchi_module::Document;
 use disk::Disk;
 use report::{Report, Unread};
@@ -87,9 +88,16 @@ impl Check {
         }
         let rules = codchi_ide::Rules { levels };
         let work = move || -> anyhow::Result<_> {
-            let secrets = machines.vault().names().context("which secrets are set cannot be known")?;
+            let options = machines.options();
+            let secrets = match world::set_names(machines.vault(), options, &machines.paths().home) {
+                // Nobody is asked: then nothing is said about values.
+                Err(VaultError::Locked { .. }) => None,
+                names => Some(names.context("which secrets are set cannot be known")?),
+            };
             let capabilities = self.host.then(world::capabilities);
-            let world = World { rules, ..world::world(capabilities, Some(&secrets), &status) };
+            let secrets_elsewhere = options.providers.may_have_more();
+            let world = world::world(capabilities, secrets.as_ref(), &status);
+            let world = World { rules, secrets_elsewhere, ..world };
             let (files, unread) = self.listed()?;
             let stdin = self.stdin()?;
             let disk = Disk::new(files, stdin, &world);

@@ -1,0 +1,197 @@
+//! A program that prints a secret's value.
+//!
+//! It runs without a shell, without standard input, in a process group of its own, so that all it started ends with it.
+
+use crate::{CancellationToken, MachineName, Secret};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Child;
+use zeroize::Zeroizing;
+
+/// No longer value is taken.
+const LARGEST: usize = 1 << 20;
+/// So much of what it says is told.
+const TOLD: usize = 2000;
+
+/// A program to be run.
+pub(super) struct Command<'a> {
+    pub(super) program: &'a str,
+    pub(super) arguments: &'a [String],
+    pub(super) missing: i32,
+    pub(super) limit: Duration,
+}
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    /// It was cancelled.
+    Cancelled,
+    /// Why, as a clause without the value.
+    Told(String),
+}
+
+impl Command<'_> {
+    /// What it prints for a secret; `None` where it says that it has none.
+    pub(super) async fn run(
+        &self,
+        name: &str,
+        machine: Option<&MachineName>,
+        home: &Path,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Secret>, Failure> {
+        let mut command = tokio::process::Command::new(program(self.program, home));
+        for argument in self.arguments {
+            if argument.contains("{machine}") && machine.is_none() {
+                return Err(told("its command names `{machine}`, and it is asked for no machine"));
+            }
+            // In one go: a name is not looked through for the other.
+            let filled = argument.split("{name}").map(|part| match machine {
+                Some(machine) => part.replace("{machine}", machine.as_str()),
+                None => part.to_owned(),
+            });
+            command.arg(filled.collect::<Vec<_>>().join(name));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.current_dir(home).process_group(0).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|e| told(format!("running `{}`: {e}", self.program)))?;
+        let group = Group::of(&child);
+        let result = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(Failure::Cancelled),
+            result = tokio::time::timeout(self.limit, output(&mut child)) => match result {
+                Ok(result) => result.map_err(|e| told(format!("running `{}`: {e}", self.program))),
+                Err(_) => Err(told(format!("`{}` gave no answer within {} s", self.program, self.limit.as_secs()))),
+            },
+        };
+        if result.is_err() {
+            drop(group);
+            // So that none of it is left: it was told to end at once.
+            let _ = child.wait().await;
+        } else {
+            group.forget();
+        }
+        self.judge(result?)
+    }
+
+    fn judge(&self, Output { status, mut value, said }: Output) -> Result<Option<Secret>, Failure> {
+        // Before how it ended, which may be for that reason.
+        if value.len() > LARGEST {
+            return Err(told(format!("`{}` printed more than {LARGEST} bytes", self.program)));
+        }
+        if status.code() == Some(self.missing) {
+            return Ok(None);
+        }
+        if !status.success() {
+            let said = said.trim();
+            let said = if said.is_empty() { "it said nothing" } else { said };
+            return Err(told(format!("`{}` failed ({status}): {said}", self.program)));
+        }
+        if value.last() == Some(&b'\n') {
+            value.pop();
+        }
+        match Secret::new(value.as_slice()) {
+            Some(value) if value.expose().is_empty() => {
+                Err(told(format!("`{}` ended well and printed no value", self.program)))
+            }
+            Some(value) => Ok(Some(value)),
+            None => Err(told(format!("`{}` printed a NUL byte, which no value can hold", self.program))),
+        }
+    }
+}
+
+fn told(why: impl Into<String>) -> Failure {
+    Failure::Told(why.into())
+}
+
+/// What a program left.
+struct Output {
+    status: ExitStatus,
+    value: Zeroizing<Vec<u8>>,
+    /// The end of its standard error.
+    said: String,
+}
+
+async fn output(child: &mut Child) -> io::Result<Output> {
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (value, said, status) = tokio::try_join!(value(out), said(err), child.wait())?;
+    Ok(Output { status, value, said })
+}
+
+/// Reads a value into a buffer that never grows, so that no copy stays behind. More than the largest value is not read.
+async fn value(from: Option<impl AsyncRead + Unpin>) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut buffer = Zeroizing::new(vec![0; LARGEST + 1]);
+    let mut length = 0;
+    if let Some(mut from) = from {
+        while length < buffer.len() {
+            match from.read(&mut buffer[length..]).await? {
+                0 => break,
+                read => length += read,
+            }
+        }
+    }
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+/// Reads all, and keeps the end.
+async fn said(from: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
+    let (mut end, mut buffer) = (Vec::new(), [0; 4096]);
+    if let Some(mut from) = from {
+        loop {
+            let read = from.read(&mut buffer).await?;
+            if read == 0 {
+                break;
+            }
+            end.extend_from_slice(&buffer[..read]);
+            end.drain(..end.len().saturating_sub(TOLD));
+        }
+    }
+    Ok(String::from_utf8_lossy(&end).into_owned())
+}
+
+/// The processes of a program, which end when this is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    }
+
+    /// The program has ended: its number may be another's by now.
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// The program as it is run: with a `/` in it a file, relative to the home folder, else one of `PATH`.
+fn program(program: &str, home: &Path) -> PathBuf {
+    match program.contains('/') {
+        true => home.join(program.strip_prefix("~/").unwrap_or(program)),
+        false => program.into(),
+    }
+}
+
+/// Where a program is; `None` where there is none that can be run.
+pub(super) fn find(name: &str, home: &Path) -> Option<PathBuf> {
+    let can_run = |path: &PathBuf| {
+        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    if name.contains('/') {
+        return Some(program(name, home)).filter(can_run);
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(can_run)
+}
