@@ -172,7 +172,7 @@ fn too_much_is_refused_with_the_names_of_what_is_large() {
         // Sparse: takes no room on the disk.
         fs::File::options().write(true).open(lab.source().join(name)).unwrap().set_len(30 << 20).unwrap();
     }
-    let error = take(&lab.source(), &lab.copy(), &lab.cancel).unwrap_err();
+    let error = take(&lab.source(), &lab.copy(), Scope::Whole, &lab.cancel).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("data (60 MiB in 4 files and folders), movie.mp4 (30 MiB)"), "{text}");
     assert!(error.hint().unwrap().contains(".gitignore"));
