@@ -2,6 +2,7 @@
 
 use super::MachineFolder;
 use crate::MachineError;
+use crate::capabilities::Given;
 use std::collections::BTreeMap;
 
 /// What was found out about a running instance when secrets were delivered to it. Holds only as long as the engine
@@ -17,6 +18,9 @@ pub(crate) struct Runtime {
     /// earlier codchi delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secrets: Option<BTreeMap<String, String>>,
+    /// The capabilities that it has. `None` where an earlier codchi started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) capabilities: Option<Given>,
 }
 
 impl MachineFolder {
