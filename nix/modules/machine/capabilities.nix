@@ -75,6 +75,15 @@ in
 {
   environment.systemPackages = [ check ];
 
+  # The engine passes the host's sound server on, but descriptors of shared memory may come with other bytes than PulseAudio's own
+  # protocol demands.
+  environment.etc = lib.mkIf (lib.elem "audio" (config.codchi.requiredCapabilities ++ config.codchi.optionalCapabilities)) {
+    "pulse/client.conf".text = lib.mkDefault ''
+      autospawn = no
+      enable-shm = no
+    '';
+  };
+
   # The link to the host's X server, which codchi-receive makes, is not to be cleaned away for its age.
   systemd.tmpfiles.rules = [ "x /tmp/.X11-unix/X0" ];
 }

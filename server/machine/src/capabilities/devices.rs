@@ -2,7 +2,8 @@
 //!
 //! A device node has no udev in the machine to give it an owner, so everybody there may use it. A socket is handed in by a
 //! *proxy*: the engine listens in the machine and connects to the host's socket anew for each client, so that a sound server that
-//! was restarted is found again. It passes on file descriptors, too, which sound servers and Wayland need.
+//! was restarted is found again. It passes on file descriptors, too, which PipeWire and Wayland need; but one may arrive with bytes
+//! that were sent before it, which PulseAudio's protocol does not bear: its shared memory is off in machines.
 //!
 //! The proxies' sockets are in `/dev`: it is there before the machine's init runs and stays as it is, while `/run` and `/tmp` are
 //! made anew by systemd, over whatever the engine has put there.
