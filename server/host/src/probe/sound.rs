@@ -4,6 +4,7 @@ use super::distribution::{Family, configuration};
 use super::look::Answer;
 use super::{Availability, Host, Probe};
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 /// The sockets of the person's sound server at which somebody answers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +24,22 @@ impl Host {
             pipewire: self.pipewire_socket().and_then(answers),
             pulse: self.pulse_socket().and_then(answers),
         }
+    }
+
+    /// What PulseAudio's clients prove themselves with; `None` where there is none, as with PipeWire, which asks for nothing. It is a
+    /// secret.
+    #[must_use]
+    pub fn pulse_cookie(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let home = self.variable("HOME").map(PathBuf::from);
+        let config = self.variable("XDG_CONFIG_HOME").map(PathBuf::from);
+        let config = config.or_else(|| Some(home.as_ref()?.join(".config")));
+        let places = [
+            self.variable("PULSE_COOKIE").map(PathBuf::from),
+            config.map(|folder| folder.join("pulse/cookie")),
+            home.map(|folder| folder.join(".pulse-cookie")),
+        ];
+        let read = |path: PathBuf| Some(Zeroizing::new(std::fs::read(self.at(path)).ok()?));
+        places.into_iter().flatten().find_map(read)
     }
 
     /// Where PipeWire's socket is to be, as its clients look for it.

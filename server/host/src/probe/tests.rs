@@ -160,6 +160,10 @@ fn sound_is_a_socket_of_pipewire_or_pulseaudio_at_which_somebody_answers() {
     lab.set("PULSE_SERVER", "unix:/run/elsewhere");
     lab.socket("/run/elsewhere");
     lab.has(Capability::Audio, "/run/elsewhere");
+    assert!(lab.host.pulse_cookie().is_none());
+    lab.set("HOME", "/home/me");
+    lab.file("/home/me/.config/pulse/cookie", "crumbs");
+    assert_eq!(**lab.host.pulse_cookie().unwrap(), *b"crumbs");
     lab.set("PULSE_SERVER", "tcp:example.org:4713");
     lab.lacks(Capability::Audio, "XDG_RUNTIME_DIR");
 }

@@ -1,6 +1,7 @@
 //! What capabilities become in an instance: devices and configuration of LXD and Incus, whose words are the same.
 //!
-//! A device node has no udev in the machine to give it an owner, so everybody there may use it. A socket is handed in by a
+//! A device node has no udev in the machine to give it an owner, so everybody there may use it. `/dev/fuse` and `/dev/net/tun` are in
+//! every instance anyway, as the engines see no harm in them: not to hand them in takes nothing away. A socket is handed in by a
 //! *proxy*: the engine listens in the machine and connects to the host's socket anew for each client, so that a sound server that
 //! was restarted is found again. It passes on file descriptors, too, which PipeWire and Wayland need; but one may arrive with bytes
 //! that were sent before it, which PulseAudio's protocol does not bear: its shared memory is off in machines.

@@ -8,6 +8,8 @@ use codchi_host::{Capability, Host};
 
 /// The machine's display that is the host's.
 const DISPLAY: u32 = 0;
+/// PulseAudio's cookie, below `/run/codchi`.
+const COOKIE: &str = "pulse/cookie";
 /// The Xauthority file, below `/run/codchi`.
 const AUTHORITY: &str = "x11/authority";
 
@@ -22,6 +24,13 @@ pub(crate) fn extra(manifest: &Manifest, permissions: &Permissions, host: &Host)
                 "wayland" => ("WAYLAND_DISPLAY", WAYLAND.into()),
                 _ => ("DISPLAY", format!(":{DISPLAY}")),
             });
+        }
+        // Who a client is, the server does not always see through the engine's proxy; a cookie is enough.
+        if capability == Capability::Audio
+            && let Some(contents) = host.pulse_cookie()
+        {
+            variables.push(("PULSE_COOKIE", format!("/run/codchi/{COOKIE}")));
+            files.push((COOKIE.into(), ExtraFile { owner: "codchi", mode: 0o400, contents }));
         }
         if capability == Capability::Display
             && let Some(x11) = host.display().x11
