@@ -86,6 +86,10 @@ impl Run<'_> {
             .reconfigure(&self.instance, &spec)
             .await
             .map_err(|e| explain_refusal(e, &self.definition, &server))?;
+        if self.operation() == Operation::Start && instance.state == RunState::Running {
+            // Its system stays; what it has of the host may have changed.
+            return Ok(Outcome::Done);
+        }
         let init = FileSpec {
             path: "/sbin/init".into(),
             uid: 0,
