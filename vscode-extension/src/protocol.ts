@@ -109,7 +109,7 @@ export interface MachineStatus {
 
 /** A difference between a machine and what it would be if it was made now. */
 export interface Drift {
-  kind: "module-changed" | "capability-lost" | "secrets-changed" | "instance-changed";
+  kind: "module-changed" | "capability-lost" | "capabilities-changed" | "secrets-changed" | "instance-changed";
   /** What differs and what to do about it. */
   message: string;
   /** The operation that mends it. */
@@ -199,7 +199,10 @@ export interface CapabilityStatus {
   allowed: boolean;
   /** Whether this computer offers it. */
   available: boolean;
+  /** What was looked at, or what is wrong; a sentence. */
   message: string;
+  /** What to do where it is not allowed, not available or does not work. */
+  remedy: string | null;
   /** Whether it works in the machine, as of its last start; null where that was not looked at. */
   works: boolean | null;
 }

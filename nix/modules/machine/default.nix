@@ -1,6 +1,7 @@
 # What a code machine is, whatever its modules say.
 {
   imports = [
+    ./capabilities.nix
     ./delivery.nix
     ./lxd.nix
     ./remote.nix

@@ -8,4 +8,4 @@ mod probe;
 
 pub use capability::{Capability, UnknownCapability};
 pub use host_secret::{HostSecret, UnknownHostSecret};
-pub use probe::{Availability, Host};
+pub use probe::{Availability, Display, Host, Sound, X11};

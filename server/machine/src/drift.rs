@@ -1,8 +1,9 @@
 //! What differs between a machine and what it would be if it was made now.
 
+use crate::capabilities::{self, Given};
 use crate::state::Generation;
 use crate::vault::Opened;
-use crate::{MachineName, ModuleSource, Operation, SourceKind};
+use crate::{MachineName, Manifest, ModuleSource, Operation, Permissions, SourceKind};
 use codchi_driver::{Instance, RunState};
 use codchi_host::{Capability, Host};
 use codchi_module::{normalise, relative_paths};
@@ -32,6 +33,9 @@ pub enum DriftKind {
     ModuleChanged,
     /// The computer offers a required capability no longer.
     CapabilityLost,
+    /// The computer now offers a capability that the machine runs without and asks for, or the person has denied it one that it
+    /// runs with.
+    CapabilitiesChanged,
     /// The vault has other values than those that the machine runs with.
     SecretsChanged,
     /// Somebody has changed of the instance what codchi has set.
@@ -100,6 +104,37 @@ pub(crate) fn of_secrets(
         kind: DriftKind::SecretsChanged,
         message: format!(
             "The vault has other secrets than those it runs with: {}. `codchi start {name}` delivers them.",
+            changes.join(", ")
+        ),
+        cure: Some(Operation::Start),
+    })
+}
+
+/// What differs between the capabilities that a machine may have now and those that were `given` to it when it was started. One that
+/// is gone is no difference, as a start could not bring it back.
+pub(crate) fn of_capabilities(
+    name: &MachineName,
+    manifest: &Manifest,
+    permissions: &Permissions,
+    host: &Host,
+    given: &Given,
+) -> Option<Drift> {
+    let available = |capability: &Capability| {
+        capabilities::asked(manifest).contains(capability)
+            && permissions.capability(*capability)
+            && host.probe(*capability).available
+    };
+    let changes: Vec<String> = Capability::ALL
+        .into_iter()
+        .filter_map(|capability| match given.contains_key(&capability) {
+            true => permissions.denies(capability).then(|| format!("`{capability}` is denied now")),
+            false => available(&capability).then(|| format!("`{capability}` is available now")),
+        })
+        .collect();
+    (!changes.is_empty()).then(|| Drift {
+        kind: DriftKind::CapabilitiesChanged,
+        message: format!(
+            "It was started with other capabilities: {}. `codchi start {name}` makes up for that.",
             changes.join(", ")
         ),
         cure: Some(Operation::Start),
@@ -177,8 +212,6 @@ fn contents(path: &Path) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Manifest;
-
     #[test]
     fn a_module_that_changed_is_told_until_it_is_as_it_was_and_a_capability_that_is_gone() {
         let root = tempfile::tempdir().unwrap();
@@ -211,5 +244,28 @@ mod tests {
         }
         std::fs::remove_file(offers.join("dev/dri/renderD128")).unwrap();
         assert_eq!(kinds(), [DriftKind::CapabilityLost]);
+    }
+
+    #[test]
+    fn a_capability_that_came_or_was_denied_since_the_start_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host { root: root.path().into(), environment: BTreeMap::new() };
+        let manifest = Manifest { optional_capabilities: vec!["fuse".into()], ..Manifest::default() };
+        let told = |permissions: &Permissions, given: &Given| {
+            let name = "a".parse().unwrap();
+            of_capabilities(&name, &manifest, permissions, &host, given).map(|drift| drift.message)
+        };
+        let (allowed, denied) = (
+            Permissions::default(),
+            Permissions { capabilities: [(Capability::Fuse, false)].into(), ..Permissions::default() },
+        );
+        let (without, with) = (Given::new(), Given::from([(Capability::Fuse, None)]));
+        assert_eq!(told(&allowed, &without), None);
+        std::fs::create_dir(root.path().join("dev")).unwrap();
+        std::fs::write(root.path().join("dev/fuse"), "").unwrap();
+        assert!(told(&allowed, &without).unwrap().contains("`fuse` is available now. `codchi start a`"));
+        assert_eq!(told(&allowed, &with), None);
+        assert_eq!(told(&denied, &without), None);
+        assert!(told(&denied, &with).unwrap().contains("`fuse` is denied now"));
     }
 }

@@ -172,7 +172,7 @@ pub(crate) struct Parts<'a> {
 /// # Errors
 /// Where the project folder is gone.
 pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
-    let Parts { name, definition, generation, server, host, permissions, data, volume } = *parts;
+    let Parts { name, definition, generation, server, data, volume, .. } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     close_guest_api(&mut spec, server.kind);
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
@@ -199,9 +199,7 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
         let disk = Device::Disk { source: project.clone(), path, read_only: false, shift };
         spec.devices.insert("project".into(), disk);
     }
-    for capability in capabilities::used(&generation.manifest, permissions, host) {
-        capabilities::hand_in(&mut spec, capability, host);
-    }
+    capabilities::hand_in(&mut spec, parts);
     host_secrets::hand_in(&mut spec, parts)?;
     Ok(spec)
 }
@@ -293,7 +291,16 @@ mod tests {
     }
 
     fn spec_with(manifest: Manifest, idmapped_mounts: bool, environment: &[(&str, &str)]) -> InstanceSpec {
-        let project = tempfile::tempdir().unwrap();
+        spec_in(&tempfile::tempdir().unwrap(), manifest, idmapped_mounts, environment)
+    }
+
+    /// With the project's folder as the root of the host, too.
+    fn spec_in(
+        project: &tempfile::TempDir,
+        manifest: Manifest,
+        idmapped_mounts: bool,
+        environment: &[(&str, &str)],
+    ) -> InstanceSpec {
         let definition = Definition {
             project: Some(project.path().into()),
             ..Definition::new("7".into(), DriverKind::Lxd)
@@ -393,12 +400,27 @@ mod tests {
     fn capabilities_become_devices_and_optional_ones_only_where_the_host_has_them() {
         let manifest = Manifest {
             required_capabilities: vec!["kvm".into(), "nesting".into()],
-            optional_capabilities: vec!["fuse".into(), "ssh-agent".into()],
+            optional_capabilities: vec!["fuse".into(), "audio".into(), "display".into(), "ssh-agent".into()],
             ..Manifest::default()
         };
-        let spec = spec_with(manifest, true, &[]);
+        let project = tempfile::tempdir().unwrap();
+        let file = |path: &str, text: &str| {
+            let path = project.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        file("dev/kvm", "");
+        file("proc/sys/user/max_user_namespaces", "100");
+        file("proc/sys/kernel/seccomp/actions_avail", "user_notif");
+        file("s/pulse/x", "");
+        let _socket = std::os::unix::net::UnixListener::bind(project.path().join("s/pulse/native")).unwrap();
+        let spec = spec_in(&project, manifest, true, &[("XDG_RUNTIME_DIR", "/s")]);
         let devices: Vec<&str> = spec.devices.keys().map(String::as_str).collect();
-        assert_eq!(devices, ["kvm", "nix-store", "project"]);
+        assert_eq!(devices, ["kvm", "nix-store", "project", "pulse"]);
         assert_eq!(spec.config["security.nesting"], "true");
+        assert_eq!(spec.config["security.syscalls.intercept.mknod"], "true");
+        let Device::Raw(pulse) = &spec.devices["pulse"] else { panic!() };
+        assert_eq!(pulse["connect"], "unix:/s/pulse/native");
+        assert_eq!((pulse["listen"].as_str(), pulse["mode"].as_str()), ("unix:/dev/codchi-pulse", "0600"));
     }
 }

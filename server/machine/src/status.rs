@@ -223,18 +223,19 @@ impl Machines {
             }
         };
         let is_settled = !matches!(state, MachineState::Busy | MachineState::Interrupted);
-        let mut drift = Vec::new();
+        let (mut drift, mut given) = (Vec::new(), None);
         if let (Some(generation), Some(definition), true) = (generation, &definition, is_settled) {
             let modules = definition.modules.iter().map(|module| &module.source);
             drift.extend(drift::of(&name, modules, generation, host));
             let own = instance.filter(|instance| is_own(instance, definition));
-            let delivered = own.zip(runtime.as_ref()).and_then(|(instance, runtime)| {
-                let is_of_this_start =
-                    instance.state == RunState::Running && runtime.start == instance.started;
-                runtime.secrets.as_ref().filter(|_| is_of_this_start)
-            });
-            if let (Some(delivered), Ok(vault)) = (delivered, vault) {
+            let runs = own.filter(|instance| instance.state == RunState::Running);
+            let found = runs.and_then(|instance| runtime.as_ref().filter(|it| it.start == instance.started));
+            if let (Some(delivered), Ok(vault)) = (found.and_then(|it| it.secrets.as_ref()), vault) {
                 drift.extend(drift::of_secrets(&name, generation, delivered, vault));
+            }
+            given = found.and_then(|found| found.capabilities.as_ref());
+            if let Some(given) = given {
+                drift.extend(drift::of_capabilities(&name, &generation.manifest, &permissions, host, given));
             }
             drift.extend(own.and_then(|instance| drift::of_instance(&name, instance)));
         }
@@ -258,7 +259,9 @@ impl Machines {
             generation: generation.map_or(0, |g| g.number),
             secrets,
             host_secrets: manifest.map(|m| host_secrets::status(m, &permissions)).unwrap_or_default(),
-            capabilities: manifest.map(|m| capabilities::status(m, &permissions, host)).unwrap_or_default(),
+            capabilities: manifest
+                .map(|m| capabilities::status(&name, m, &permissions, host, given))
+                .unwrap_or_default(),
             log: self.log(&name),
             problems,
             name,

@@ -26,7 +26,7 @@ mod rename;
 mod rollback;
 mod secret;
 mod ssh_proxy;
-mod status;
+pub(crate) mod status;
 mod store;
 mod terminal;
 mod update;

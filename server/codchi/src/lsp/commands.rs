@@ -101,6 +101,11 @@ struct Named {
 }
 
 #[derive(Deserialize)]
+struct Doctor {
+    name: Option<MachineName>,
+}
+
+#[derive(Deserialize)]
 struct Delete {
     name: MachineName,
     #[serde(default)]
@@ -163,7 +168,8 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::MODULE_SET => run.set_module(argument(arguments)?).await,
         name::MODULE_REMOVE => run.remove_module(argument(arguments)?).await,
         name::DOCTOR => {
-            let checks = doctor::checks(&run.shared.context).await;
+            let Doctor { name } = argument(arguments)?;
+            let checks = doctor::checks(&run.shared.context, name.as_ref()).await.map_err(Failure::from)?;
             run.shared.refresh.notify_one();
             Ok(json!({ "checks": checks }))
         }

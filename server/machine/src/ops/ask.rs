@@ -19,32 +19,19 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         }
         self.report.works();
-        let host = Host::this();
-        let (mut reasons, mut remedies) = (Vec::new(), Vec::new());
         for name in required {
-            let capability: Capability = name.parse().map_err(|e| MachineError::User {
+            name.parse::<Capability>().map_err(|e| MachineError::User {
                 message: format!("{e}"),
                 hint: Some(known_capabilities()),
             })?;
-            let found = host.probe(capability);
-            if !found.available {
-                reasons.push(format!("`{name}` ({})", found.probed.trim_end_matches('.')));
-                remedies.extend(found.remedy);
-            } else if !capabilities::is_supported(capability) {
-                reasons.push(format!("`{name}` (this version of codchi cannot hand it into a machine yet)"));
-            }
         }
-        if reasons.is_empty() {
-            return Ok(Outcome::Done);
+        let permissions = self.folder.permissions()?;
+        let manifest = self.next.manifest.as_ref();
+        let lacking = manifest.map(|m| capabilities::lacking(m, &permissions, &Host::this()));
+        match lacking.unwrap_or_default() {
+            lacking if lacking.is_empty() => Ok(Outcome::Done),
+            lacking => Err(capabilities::refusal(&self.name, lacking)),
         }
-        Err(MachineError::User {
-            message: format!("The modules need what this computer does not offer: {}", reasons.join(", ")),
-            hint: Some(if remedies.is_empty() {
-                "Move it to `codchi.optionalCapabilities` if the project works without.".into()
-            } else {
-                remedies.join(" ")
-            }),
-        })
     }
 
     /// [`Step::AskSecrets`](crate::Step::AskSecrets). A value is kept as soon as it is given: it is the person's input,

@@ -1,11 +1,12 @@
 //! Into the running machine: secrets and keys, then waiting until it is up, then the init script.
 
 use super::instance::lines;
-use crate::delivery::Extra;
+use crate::capabilities::{self, Given};
 use crate::run::{Outcome, Run};
 use crate::state::Runtime;
 use crate::{MachineError, Secret, delivery, ssh};
 use codchi_driver::Exec;
+use codchi_host::Host;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ const UP_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a machine that was just started may take until programs of its system can run.
 const RUNNABLE_LIMIT: Duration = Duration::from_secs(10);
+/// How long the check of capabilities may take; what it has not said until then is not known.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(20);
 
 impl Run<'_> {
@@ -25,19 +28,28 @@ impl Run<'_> {
         self.report.works();
         let (secrets, provided) = self.deliver_now().await?;
         let failed_units = self.wait_until_up().await?;
+        let capabilities = Some(self.check_given().await?);
         // Asked again: what was found out holds for the start that it was found out in.
         let Some(instance) = self.own_instance().await? else { return Ok(Outcome::Done) };
-        let (start, secrets) = (instance.started, Some(secrets));
-        self.folder.write_runtime(&Runtime { start, failed_units, secrets, provided })?;
+        self.folder.write_runtime(&Runtime {
+            start: instance.started,
+            failed_units,
+            secrets: Some(secrets),
+            provided,
+            capabilities,
+        })?;
         Ok(Outcome::Done)
     }
 
     /// Delivers anew to a machine that was delivered to since its start.
     pub(super) async fn deliver_again(&mut self) -> Result<(), MachineError> {
         let (secrets, provided) = self.deliver_now().await?;
+        // The system that has just been switched to may be the first that can tell.
+        let capabilities = Some(self.check_given().await?);
         match self.folder.runtime()? {
             Some(runtime) => {
-                self.folder.write_runtime(&Runtime { secrets: Some(secrets), provided, ..runtime })
+                let secrets = Some(secrets);
+                self.folder.write_runtime(&Runtime { secrets, provided, capabilities, ..runtime })
             }
             None => Ok(()),
         }
@@ -53,10 +65,12 @@ impl Run<'_> {
         let values = self.values(&manifest).await?;
         let (digests, provided) = (values.digests().clone(), values.provided());
         let (paths, name) = (self.machines.paths().clone(), self.name.clone());
-        // Keys are files.
+        let permissions = self.folder.permissions()?;
+        // Keys are files, and so is what says who may use a sound server or a display.
         let gathered = tokio::task::spawn_blocking(move || -> Result<_, MachineError> {
             let (values, keys) = (values.into_secrets(), ssh::keys(&paths, &name)?);
-            let archive = delivery::archive(&manifest, &values, &keys, Extra::default())?;
+            let extra = capabilities::extra(&manifest, &permissions, &Host::this());
+            let archive = delivery::archive(&manifest, &values, &keys, extra)?;
             Ok((values.into_values().collect::<Vec<Secret>>(), archive))
         });
         let (values, archive) =
@@ -80,6 +94,29 @@ impl Run<'_> {
         let message =
             lines(&output.stderr).pop().unwrap_or_else(|| format!("exit code {}", output.status.code));
         Err(self.inside("Delivering secrets", &message))
+    }
+
+    /// The capabilities that the machine has, and whether they work in it.
+    async fn check_given(&self) -> Result<Given, MachineError> {
+        let target = self.target()?;
+        let arguments = capabilities::arguments(&target.manifest, &self.folder.permissions()?, &Host::this());
+        if arguments.is_empty() {
+            return Ok(Given::new());
+        }
+        let program = [target.path("sw/bin/codchi-capabilities")];
+        let exec = Exec::root(program.into_iter().chain(arguments.iter().cloned()));
+        let output = tokio::time::timeout(CHECK_LIMIT, self.driver().run(&self.instance, &exec, &[])).await;
+        // A system of an earlier codchi has no such program.
+        let output = output.ok().and_then(Result::ok).filter(|output| output.status.success());
+        let said = output.map(|output| lines(&output.stdout).join("\n")).unwrap_or_default();
+        let given = capabilities::found(&arguments, &said);
+        for (capability, failed) in &given {
+            if let Some(what) = failed {
+                let remedy = capabilities::remedy(&self.name, *capability);
+                self.report.warning(&format!("{} {remedy}", capabilities::failure(*capability, what)));
+            }
+        }
+        Ok(given)
     }
 
     /// Waits until the system says that it is up; the units that failed, where it is not all up.

@@ -42,6 +42,14 @@ impl Permissions {
             other => self.capabilities.get(&other).copied().unwrap_or(true),
         }
     }
+
+    /// Whether the person has said that the machine may not have `capability`, and not only not answered yet.
+    pub(crate) fn denies(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::SshAgent => self.host_secret(HostSecret::SshAgent) == Some(false),
+            other => !self.capability(other),
+        }
+    }
 }
 
 impl MachineFolder {

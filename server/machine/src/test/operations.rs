@@ -388,7 +388,7 @@ async fn a_step_that_finds_nothing_to_do_never_appears_as_if_it_ran() {
     use StepState::{Done, Running, Skipped};
     let world = World::with_machine(RunState::Running);
     world.start().await.unwrap();
-    assert_eq!(shown(&world), [(0, Skipped), (1, Skipped), (2, Running), (2, Done)]);
+    assert_eq!(shown(&world), [(0, Running), (0, Done), (1, Skipped), (2, Running), (2, Done)]);
     let log = std::fs::read_to_string(world.machines.log(&World::name()).unwrap()).unwrap();
     assert!(log.contains("Starting: nothing to do\n") && log.contains("] Delivering secrets\n"), "{log}");
 
@@ -617,7 +617,12 @@ async fn a_command_finds_its_secrets_however_the_machine_was_started() {
     world.machines.exec(&World::name(), request()).await.unwrap();
     assert_eq!(
         world.driver.calls()[1..],
-        ["exec codchi-a codchi-receive", "exec codchi-a systemctl", "exec codchi-a codchi-session"]
+        [
+            "reconfigure codchi-a",
+            "exec codchi-a codchi-receive",
+            "exec codchi-a systemctl",
+            "exec codchi-a codchi-session"
+        ]
     );
 }
 
