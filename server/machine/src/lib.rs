@@ -44,6 +44,7 @@ mod preview;
 mod remembered;
 mod run;
 mod secret;
+mod secrets;
 mod snapshot;
 mod source;
 mod ssh;
@@ -74,6 +75,9 @@ pub use permissions::Offer;
 pub use plan::{Operation, Step};
 pub use preview::{PackageChange, PackageChanges, Preview, UnitChanges};
 pub use secret::Secret;
+pub use secrets::{
+    Existing, SecretForm, SecretsChange, Turn, Undelivered, is_secret_name, matches_pattern, not_set,
+};
 pub use source::{InvalidSource, ModuleSource, Repository, SourceKind};
 pub use state::Permissions;
 pub use status::{MachineState, MachineStatus, SecretStatus};

@@ -11,6 +11,7 @@ use crate::{
 };
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
 use codchi_host::Host;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A machine and how it is.
@@ -87,11 +88,13 @@ pub struct SecretStatus {
     pub required: bool,
     /// Whether there is a value.
     pub set: bool,
+    /// Whether that is the machine's own, and not the one for all machines.
+    pub own: bool,
     /// Whether the running machine has another value than the vault.
     pub stale: bool,
     /// The modules that declare it, as a person writes them.
     pub declared_by: Vec<String>,
-    /// The systemd services that use it.
+    /// The systemd services that use it, without `.service`.
     pub units: Vec<String>,
 }
 
@@ -203,15 +206,8 @@ impl Machines {
                 problems.push(interrupted(&name, operation));
             }
         }
-        let secrets = match vault {
-            Ok(vault) => generation.map(|g| secret_status(&g.manifest, &name, vault)).unwrap_or_default(),
-            Err(error) => {
-                problems.push(sentence(error, None));
-                Vec::new()
-            }
-        };
         let is_settled = !matches!(state, MachineState::Busy | MachineState::Interrupted);
-        let mut drift = Vec::new();
+        let (mut drift, mut stale) = (Vec::new(), BTreeMap::new());
         if let (Some(generation), Some(definition), true) = (generation, &definition, is_settled) {
             let modules = definition.modules.iter().map(|module| &module.source);
             drift.extend(drift::of(&name, modules, generation, host));
@@ -222,10 +218,20 @@ impl Machines {
                 runtime.secrets.as_ref().filter(|_| is_of_this_start)
             });
             if let (Some(delivered), Ok(vault)) = (delivered, vault) {
-                drift.extend(drift::of_secrets(&name, generation, delivered, vault));
+                stale = drift::stale_secrets(&name, generation, delivered, vault);
+                drift.extend(drift::of_secrets(&name, &stale));
             }
             drift.extend(own.and_then(|instance| drift::of_instance(&name, instance)));
         }
+        let secrets = match vault {
+            Ok(vault) => {
+                generation.map(|g| secret_status(&g.manifest, &name, vault, &stale)).unwrap_or_default()
+            }
+            Err(error) => {
+                problems.push(sentence(error, None));
+                Vec::new()
+            }
+        };
         MachineStatus {
             drift,
             state,
@@ -347,13 +353,21 @@ fn interrupted(name: &MachineName, operation: Operation) -> String {
                 "It was not made to its end. Remove what is left with `codchi delete {name}`, then try again."
             )
         }
+        Operation::Deliver => {
+            format!("The delivery of its secrets was interrupted. `codchi start {name}` delivers them.")
+        }
         Operation::Start | Operation::Stop | Operation::Export => {
             format!("An operation ({operation}) was interrupted. Try `codchi {operation} {name}` again.")
         }
     }
 }
 
-fn secret_status(manifest: &Manifest, machine: &MachineName, vault: &Opened) -> Vec<SecretStatus> {
+fn secret_status(
+    manifest: &Manifest,
+    machine: &MachineName,
+    vault: &Opened,
+    stale: &BTreeMap<String, &str>,
+) -> Vec<SecretStatus> {
     manifest
         .secrets
         .iter()
@@ -362,8 +376,9 @@ fn secret_status(manifest: &Manifest, machine: &MachineName, vault: &Opened) -> 
             description: spec.description.clone(),
             required: spec.required,
             set: vault.value(machine, name).is_some(),
-            stale: false,
-            declared_by: Vec::new(),
+            own: vault.has_own(machine, name),
+            stale: stale.contains_key(name),
+            declared_by: spec.declared_by.clone(),
             units: spec.units.clone(),
         })
         .collect()

@@ -127,6 +127,28 @@ impl Vault {
         Ok(())
     }
 
+    /// Changes the values of a scope all at once, as `edit` does.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read or written; then it is as before.
+    pub(crate) fn edit(
+        &self,
+        scope: &Scope,
+        edit: impl FnOnce(&mut BTreeMap<String, Secret>),
+    ) -> Result<(), VaultError> {
+        self.change(|values| {
+            let before = values.remove(scope).unwrap_or_default();
+            let mut after = before.clone();
+            edit(&mut after);
+            let changed = after != before;
+            if !after.is_empty() {
+                values.insert(scope.clone(), after);
+            }
+            changed
+        })?;
+        Ok(())
+    }
+
     /// Forgets a value; whether there was one.
     ///
     /// # Errors
@@ -147,7 +169,15 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read.
     pub(crate) fn own(&self, machine: &MachineName) -> Result<BTreeMap<String, Secret>, VaultError> {
-        Ok(self.read()?.remove(&Scope::Machine(machine.clone())).unwrap_or_default())
+        self.of_scope(&Scope::Machine(machine.clone()))
+    }
+
+    /// The values of a scope itself.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read.
+    pub(crate) fn of_scope(&self, scope: &Scope) -> Result<BTreeMap<String, Secret>, VaultError> {
+        Ok(self.read()?.remove(scope).unwrap_or_default())
     }
 
     /// Stores several values of a machine at once; one that there is stays as it is.
