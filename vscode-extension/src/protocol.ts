@@ -41,9 +41,10 @@ export interface ServerCommands {
   "codchi.machine.log": { params: { name: string }; result: { path: string | null } };
   "codchi.secret.set": {
     params: { name: string; description?: string; machine?: string };
-    result: { set: boolean };
+    result: { set: boolean } & Partial<Delivery>;
   };
-  "codchi.secret.remove": { params: { name: string; machine?: string }; result: { removed: boolean } };
+  "codchi.secret.rotate": { params: { name: string; machine?: string }; result: { set: boolean } & Partial<Delivery> };
+  "codchi.secret.remove": { params: { name: string; machine?: string }; result: { removed: boolean } & Partial<Delivery> };
   "codchi.secret.extract": {
     params: { uri: string; version: number | null; range: Range };
     result: { moved: boolean; name?: string };
@@ -58,6 +59,14 @@ export interface ServerCommands {
 export type ServerCommand = keyof ServerCommands;
 export type Params<C extends ServerCommand> = ServerCommands[C]["params"];
 export type Result<C extends ServerCommand> = ServerCommands[C]["result"];
+
+/** Where a changed secret is now. */
+export interface Delivery {
+  /** The running machines that have it. */
+  delivered: string[];
+  /** Those that have not, and why; the server tells the person. */
+  undelivered: { machine: string; reason: string }[];
+}
 
 /** What an export file holds. */
 export interface ExportStatus {
@@ -79,7 +88,7 @@ export interface MachineStatus {
   name: string;
   state: MachineState;
   /** What is being done to it, by whichever process; where it is `interrupted`, what was. */
-  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "stop" | "delete" | "rename" | "duplicate" | "export" | "import" | null;
+  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "deliver" | "stop" | "delete" | "rename" | "duplicate" | "export" | "import" | null;
   driver: string;
   /** As a person writes them: a path or URL, with `#OUTPUT`. */
   modules: string[];
@@ -173,6 +182,8 @@ export interface SecretStatus {
   set: boolean;
   /** The provider that has the value, where the vault has none; null where none is known to have it. */
   provider: string | null;
+  /** Whether that is the machine's own value, and not the one for all machines. */
+  own: boolean;
   /** Whether the running machine has another value than the vault. */
   stale: boolean;
   /** The modules that declare it. */

@@ -84,22 +84,27 @@ pub(crate) fn of<'m>(
     found
 }
 
-/// What differs between the vault and what was `delivered` to a machine since it was started.
-pub(crate) fn of_secrets(
+/// The secrets that the vault has otherwise than a machine was `delivered` since it was started, each with how.
+pub(crate) fn stale_secrets(
     name: &MachineName,
     generation: &Generation,
     delivered: &BTreeMap<String, String>,
     vault: &Opened,
-) -> Option<Drift> {
+) -> BTreeMap<String, &'static str> {
     let secrets = || generation.manifest.secrets.keys();
     let now = vault.digests(name, secrets());
     let change = |secret: &String| match (delivered.get(secret), now.get(secret)) {
-        (None, Some(_)) => Some(format!("{secret} (added)")),
-        (Some(_), None) => Some(format!("{secret} (removed)")),
-        (Some(before), Some(now)) if before != now => Some(format!("{secret} (changed)")),
+        (None, Some(_)) => Some((secret.clone(), "added")),
+        (Some(_), None) => Some((secret.clone(), "removed")),
+        (Some(before), Some(now)) if before != now => Some((secret.clone(), "changed")),
         _ => None,
     };
-    let changes: Vec<String> = secrets().filter_map(change).collect();
+    secrets().filter_map(change).collect()
+}
+
+/// What is to be done about [`stale_secrets`].
+pub(crate) fn of_secrets(name: &MachineName, stale: &BTreeMap<String, &str>) -> Option<Drift> {
+    let changes: Vec<String> = stale.iter().map(|(secret, how)| format!("{secret} ({how})")).collect();
     (!changes.is_empty()).then(|| Drift {
         kind: DriftKind::SecretsChanged,
         message: format!(

@@ -46,6 +46,7 @@ mod providers;
 mod remembered;
 mod run;
 mod secret;
+mod secrets;
 mod snapshot;
 mod source;
 mod ssh;
@@ -78,6 +79,9 @@ pub use plan::{Operation, Step};
 pub use preview::{PackageChange, PackageChanges, Preview, UnitChanges};
 pub use providers::{Provider, ProviderAnswer, ProviderKind, ProviderStatus, Providers};
 pub use secret::Secret;
+pub use secrets::{
+    Existing, SecretForm, SecretsChange, Turn, Undelivered, is_secret_name, matches_pattern, not_set,
+};
 pub use source::{InvalidSource, ModuleSource, Repository, SourceKind};
 pub use state::Permissions;
 pub use status::{MachineState, MachineStatus, SecretStatus};

@@ -91,11 +91,13 @@ pub struct SecretStatus {
     /// The provider that has the value, where the vault has none: in the environment, in a file, or when it was last
     /// delivered.
     pub provider: Option<String>,
+    /// Whether that is the machine's own, and not the one for all machines.
+    pub own: bool,
     /// Whether the running machine has another value than the vault.
     pub stale: bool,
     /// The modules that declare it, as a person writes them.
     pub declared_by: Vec<String>,
-    /// The systemd services that use it.
+    /// The systemd services that use it, without `.service`.
     pub units: Vec<String>,
 }
 
@@ -213,17 +215,8 @@ impl Machines {
             let delivered = runtime.as_ref().and_then(|runtime| runtime.provided.get(secret));
             at_hand.get(secret).or(delivered).cloned()
         };
-        let secrets = match (vault, manifest) {
-            (_, None) => Vec::new(),
-            (Ok(vault), Some(manifest)) => secret_status(manifest, &name, vault, provider),
-            (Err(VaultError::Locked { .. }), Some(manifest)) if manifest.secrets.is_empty() => Vec::new(),
-            (Err(error), Some(_)) => {
-                problems.push(sentence(error, error.hint().as_deref()));
-                Vec::new()
-            }
-        };
         let is_settled = !matches!(state, MachineState::Busy | MachineState::Interrupted);
-        let (mut drift, mut given) = (Vec::new(), None);
+        let (mut drift, mut given, mut stale) = (Vec::new(), None, BTreeMap::new());
         if let (Some(generation), Some(definition), true) = (generation, &definition, is_settled) {
             let modules = definition.modules.iter().map(|module| &module.source);
             drift.extend(drift::of(&name, modules, generation, host));
@@ -231,7 +224,8 @@ impl Machines {
             let runs = own.filter(|instance| instance.state == RunState::Running);
             let found = runs.and_then(|instance| runtime.as_ref().filter(|it| it.start == instance.started));
             if let (Some(delivered), Ok(vault)) = (found.and_then(|it| it.secrets.as_ref()), vault) {
-                drift.extend(drift::of_secrets(&name, generation, delivered, vault));
+                stale = drift::stale_secrets(&name, generation, delivered, vault);
+                drift.extend(drift::of_secrets(&name, &stale));
             }
             given = found.and_then(|found| found.capabilities.as_ref());
             if let Some(given) = given {
@@ -239,6 +233,15 @@ impl Machines {
             }
             drift.extend(own.and_then(|instance| drift::of_instance(&name, instance)));
         }
+        let secrets = match (vault, manifest) {
+            (_, None) => Vec::new(),
+            (Ok(vault), Some(manifest)) => secret_status(manifest, &name, vault, &stale, provider),
+            (Err(VaultError::Locked { .. }), Some(manifest)) if manifest.secrets.is_empty() => Vec::new(),
+            (Err(error), Some(_)) => {
+                problems.push(sentence(error, error.hint().as_deref()));
+                Vec::new()
+            }
+        };
         MachineStatus {
             drift,
             state,
@@ -362,6 +365,9 @@ fn interrupted(name: &MachineName, operation: Operation) -> String {
                 "It was not made to its end. Remove what is left with `codchi delete {name}`, then try again."
             )
         }
+        Operation::Deliver => {
+            format!("The delivery of its secrets was interrupted. `codchi start {name}` delivers them.")
+        }
         Operation::Start | Operation::Stop | Operation::Export => {
             format!("An operation ({operation}) was interrupted. Try `codchi {operation} {name}` again.")
         }
@@ -372,6 +378,7 @@ fn secret_status(
     manifest: &Manifest,
     machine: &MachineName,
     vault: &Opened,
+    stale: &BTreeMap<String, &str>,
     provider: impl Fn(&String) -> Option<String>,
 ) -> Vec<SecretStatus> {
     let status = |(name, spec): (&String, &SecretSpec)| {
@@ -383,8 +390,9 @@ fn secret_status(
             required: spec.required,
             set: is_stored || provider.is_some(),
             provider,
-            stale: false,
-            declared_by: Vec::new(),
+            own: vault.has_own(machine, name),
+            stale: stale.contains_key(name),
+            declared_by: spec.declared_by.clone(),
             units: spec.units.clone(),
         }
     };

@@ -76,10 +76,17 @@ impl Run<'_> {
         let (values, archive) =
             gathered.await.map_err(|e| self.inside("Delivering secrets", &e.to_string()))??;
         self.report.conceal(values);
+        if !archive.left_out.is_empty() {
+            self.report.warning(&format!(
+                "Too long for environment variables, with which no program would start, and not in `{}` as such: {}.",
+                self.name,
+                archive.left_out.join(", ")
+            ));
+        }
         let exec = Exec::root([target.path("sw/bin/codchi-receive")]);
         let begun = Instant::now();
         let output = loop {
-            let output = self.driver().run(&self.instance, &exec, &archive).await?;
+            let output = self.driver().run(&self.instance, &exec, &archive.bytes).await?;
             if output.status.success() {
                 return Ok((digests, provided));
             }

@@ -12,6 +12,8 @@ use codchi_driver::{DriverKind, RunState, Stdio};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod secrets;
+
 /// Machines in a folder of their own, run by a fake.
 struct World {
     folder: tempfile::TempDir,
@@ -116,17 +118,7 @@ impl World {
 
     /// Makes the current generation declare these secrets.
     fn declare(&self, secrets: &[&str]) {
-        let spec = SecretSpec {
-            description: String::new(),
-            required: false,
-            env: true,
-            file: false,
-            pattern: None,
-            multiline: false,
-            units: Vec::new(),
-            owner: "codchi".into(),
-            mode: "0400".into(),
-        };
+        let spec = SecretSpec { required: false, file: false, ..crate::test::secret_spec() };
         let mut generation = Self::generation(2);
         generation.manifest.secrets = secrets.iter().map(|name| ((*name).to_owned(), spec.clone())).collect();
         let mut generations = self.state().generations().unwrap();
