@@ -2,6 +2,7 @@
 {
   imports = [
     ./delivery.nix
+    ./host.nix
     ./lxd.nix
     ./remote.nix
     ./session.nix

@@ -141,16 +141,6 @@ impl Host {
         }
     }
 
-    fn ssh_agent(&self) -> Availability {
-        const REMEDY: &str = "Start one (`eval $(ssh-agent)`, then `ssh-add`) before the editor or shell that runs \
-                              codchi.";
-        match self.variable("SSH_AUTH_SOCK") {
-            None => no("There is no SSH agent: SSH_AUTH_SOCK is not set.", REMEDY),
-            Some(path) if self.is_socket(Path::new(path)) => yes(format!("{path} is an SSH agent's socket.")),
-            Some(path) => no(&format!("SSH_AUTH_SOCK is {path}, which is no socket."), REMEDY),
-        }
-    }
-
     fn kvm(&self) -> Availability {
         let device = self.at("/dev/kvm");
         if !device.exists() {
@@ -203,13 +193,18 @@ impl Host {
     }
 
     /// An absolute path of the host, as seen from here.
-    fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// The person's home folder.
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.variable("HOME").map(Path::new)
+    }
+
     /// A variable that is set to something.
-    fn variable(&self, name: &str) -> Option<&str> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
@@ -221,7 +216,7 @@ impl Host {
         names
     }
 
-    fn is_socket(&self, path: &Path) -> bool {
+    pub(crate) fn is_socket(&self, path: &Path) -> bool {
         self.at(path).metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
     }
 
@@ -238,11 +233,11 @@ fn local_x11(display: &str) -> Option<PathBuf> {
     is_local.then(|| format!("/tmp/.X11-unix/X{number}").into())
 }
 
-fn yes(probed: impl Into<String>) -> Availability {
+pub(crate) fn yes(probed: impl Into<String>) -> Availability {
     Availability { available: true, probed: probed.into(), remedy: None }
 }
 
-fn no(probed: &str, remedy: &str) -> Availability {
+pub(crate) fn no(probed: &str, remedy: &str) -> Availability {
     Availability { available: false, probed: probed.into(), remedy: Some(remedy.into()) }
 }
 
