@@ -133,7 +133,8 @@ mod tests {
         let environment: BTreeMap<String, String> =
             environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let host = Host { root: root.path().into(), environment };
-        let more: Vec<PathBuf> = ["/mine/key.pem", "/mine/broken.pem", "/mine/gone.pem"].map(Into::into).into();
+        let more: Vec<PathBuf> =
+            ["/mine/key.pem", "/mine/broken.pem", "/mine/gone.pem"].map(Into::into).into();
         let all = host.certificates(&more);
         assert_eq!(all.pem(), ["Q0ND", "QUFB", "QkJC"].map(block).concat());
         assert_eq!(all.problems.len(), 3, "{:?}", all.problems);

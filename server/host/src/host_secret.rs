@@ -67,7 +67,10 @@ impl Host {
             HostSecret::SshKeys => {
                 let names: Vec<String> = self.ssh_files().into_iter().map(|file| file.name).collect();
                 match names.is_empty() {
-                    true => no("There are no keys and no configuration in ~/.ssh.", "Make a key with `ssh-keygen`."),
+                    true => no(
+                        "There are no keys and no configuration in ~/.ssh.",
+                        "Make a key with `ssh-keygen`.",
+                    ),
                     false => yes(format!("{} files in ~/.ssh: {}.", names.len(), names.join(", "))),
                 }
             }
@@ -76,7 +79,8 @@ impl Host {
                 false => no("There is no `git` on this computer.", "Install git."),
             },
             HostSecret::Tokens => {
-                let tools: Vec<&str> = ["gh", "glab"].into_iter().filter(|name| self.has_program(name)).collect();
+                let tools: Vec<&str> =
+                    ["gh", "glab"].into_iter().filter(|name| self.has_program(name)).collect();
                 match tools.is_empty() {
                     true => no(
                         "Neither `gh` nor `glab` is on this computer.",
@@ -89,7 +93,8 @@ impl Host {
     }
 
     fn has_program(&self, name: &str) -> bool {
-        let folders = self.variable("PATH").unwrap_or_default().split(':').filter(|folder| !folder.is_empty());
+        let folders =
+            self.variable("PATH").unwrap_or_default().split(':').filter(|folder| !folder.is_empty());
         folders.into_iter().any(|folder| self.at(PathBuf::from(folder).join(name)).is_file())
     }
 }

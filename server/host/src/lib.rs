@@ -9,8 +9,8 @@ mod host_secret;
 mod probe;
 mod ssh_files;
 
-pub use certificates::Certificates;
 pub use capability::{Capability, UnknownCapability};
+pub use certificates::Certificates;
 pub use host_secret::{HostSecret, UnknownHostSecret};
 pub use probe::{Availability, Host};
 pub use ssh_files::SshFile;

@@ -34,7 +34,8 @@ impl Host {
             files.insert("config".to_owned(), Zeroizing::new(config.into_bytes()));
         }
         let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
         for name in names {
             let is_key = name.starts_with("id_") || name.ends_with(".pub") || named.contains(&name);

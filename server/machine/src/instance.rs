@@ -2,7 +2,9 @@
 
 use crate::flake::User;
 use crate::state::{Definition, Generation};
-use crate::{MachineError, MachineName, Permissions, StoreKind, capabilities, files, host_secrets, store};
+use crate::{
+    MachineError, MachineName, Paths, Permissions, StoreKind, capabilities, files, host_secrets, store,
+};
 use codchi_driver::{Device, Driver, DriverError, Instance, InstanceName, InstanceSpec, ServerInfo, Volume};
 use codchi_host::Host;
 use std::os::unix::fs::MetadataExt as _;
@@ -159,8 +161,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) host: &'a Host,
     /// What of it the machine may have.
     pub(crate) permissions: &'a Permissions,
-    /// The data folder, which holds the machine's state.
-    pub(crate) data: &'a Path,
+    /// Where the machine's state is.
+    pub(crate) paths: &'a Paths,
     /// The volume with the store, where that is the store instance's.
     pub(crate) volume: Option<&'a Volume>,
 }
@@ -170,11 +172,11 @@ pub(crate) struct Parts<'a> {
 /// # Errors
 /// Where the project folder is gone.
 pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
-    let Parts { name, definition, generation, server, host, permissions, data, volume } = *parts;
+    let Parts { name, definition, generation, server, host, permissions, paths, volume } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
     spec.labels.insert(ID_LABEL.into(), definition.id.clone());
-    spec.labels.insert(DATA_LABEL.into(), data.display().to_string());
+    spec.labels.insert(DATA_LABEL.into(), paths.data.display().to_string());
     match volume {
         None => {
             // The store alone: the database, the profiles and the daemon's socket beside it are the host's. Where it can be
@@ -205,16 +207,16 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
 
 /// The store instance's volume, with the daemon's socket in it, and a folder in which the machine says what it uses of it.
 fn add_shared_store(spec: &mut InstanceSpec, parts: &Parts<'_>, volume: &Volume) -> Result<(), MachineError> {
-    let roots = parts.data.join("machines").join(parts.name.as_str()).join("roots");
-    let shift = parts.server.idmapped_mounts && can_be_shifted(parts.data);
+    let roots = parts.paths.data.join("machines").join(parts.name.as_str()).join("roots");
+    let shift = parts.server.idmapped_mounts && can_be_shifted(&parts.paths.data);
     if !shift {
         // So that root inside may write there; and where nothing can be shifted at all, a volume is shared only by instances
         // that map ids alike.
-        spec.config.insert("raw.idmap".into(), Owner::of_data(parts.data)?.raw_idmap());
+        spec.config.insert("raw.idmap".into(), Owner::of_data(&parts.paths.data)?.raw_idmap());
     }
     let roots = Device::Disk { source: roots, path: store::ROOTS.into(), read_only: false, shift };
     spec.devices.extend([
-        ("nix-store".into(), store::shared_volume(volume, parts.data)?),
+        ("nix-store".into(), store::shared_volume(volume, &parts.paths.data)?),
         ("store-roots".into(), roots),
     ]);
     Ok(())
@@ -304,7 +306,7 @@ mod tests {
             server: &server,
             host: &host,
             permissions: &Permissions::default(),
-            data: Path::new("/data"),
+            paths: &crate::test::paths(Path::new("/data")),
             volume: None,
         };
         spec(&parts).unwrap()
@@ -353,7 +355,7 @@ mod tests {
                 server: &server,
                 host: &host,
                 permissions: &Permissions::default(),
-                data: data.path(),
+                paths: &crate::test::paths(data.path()),
                 volume: Some(&volume),
             };
             let spec = spec(&parts).unwrap();

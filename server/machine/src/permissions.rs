@@ -1,9 +1,11 @@
 //! Giving a machine something of this computer, and taking it away, while it runs.
 
+use crate::operate::Prepared;
 use crate::state::{Journal, MachineFolder, Permissions};
 use crate::{CancellationToken, Front, MachineError, MachineName, Machines, Operation};
 use codchi_driver::RunState;
 use codchi_host::{Capability, HostSecret};
+use std::fmt;
 use std::str::FromStr;
 
 /// What this computer may offer to a machine. `ssh-agent` is the host secret, whatever the modules call it.
@@ -13,6 +15,15 @@ pub enum Offer {
     HostSecret(HostSecret),
     /// Something of the computer's.
     Capability(Capability),
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostSecret(secret) => secret.fmt(f),
+            Self::Capability(capability) => capability.fmt(f),
+        }
+    }
 }
 
 impl FromStr for Offer {
@@ -60,15 +71,16 @@ impl Machines {
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
         let mut permissions = self.permissions(name)?;
-        match offer {
-            Offer::HostSecret(secret) => permissions.host_secrets.insert(secret, allowed),
-            Offer::Capability(capability) => permissions.capabilities.insert(capability, allowed),
-        };
+        permissions.set(offer, allowed);
         MachineFolder::new(self.paths(), name).write_permissions(&permissions)?;
         let instance = self.driver().instance(&crate::instance::instance_name(name)?).await?;
         if instance.is_some_and(|instance| instance.state == RunState::Running) {
-            // A start of what runs already makes its devices what they are to be, and delivers anew.
-            self.operate(name, Journal::new(Operation::Start), front, cancel).await?;
+            // A start of what runs already delivers anew; this one also makes its devices what they are to be.
+            let prepare = |prepared: &mut Prepared| {
+                prepared.next.reconfigure = true;
+                Ok(())
+            };
+            self.operate_prepared(name, Journal::new(Operation::Start), prepare, front, cancel).await?;
         }
         Ok(())
     }

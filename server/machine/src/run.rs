@@ -10,8 +10,8 @@ use crate::log::Reporter;
 use crate::ops::Original;
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, now};
 use crate::{
-    CancellationToken, MachineError, MachineName, Machines, Manifest, ModuleSource, Operation, Secret, Step,
-    StepState, fault,
+    CancellationToken, MachineError, MachineName, Machines, Manifest, ModuleSource, Offer, Operation, Secret,
+    Step, StepState, fault,
 };
 use codchi_driver::InstanceName;
 use codchi_nix::Nix;
@@ -52,6 +52,10 @@ pub(crate) struct Next {
     pub(crate) target: Option<Target>,
     /// The secrets that come with the machine.
     pub(crate) secrets: BTreeMap<String, Secret>,
+    /// What of this computer the machine may have without a question.
+    pub(crate) allowed: Vec<Offer>,
+    /// Whether a start changes the devices of a machine that runs.
+    pub(crate) reconfigure: bool,
 }
 
 /// Whether a step had something to do.

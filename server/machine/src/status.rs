@@ -2,12 +2,13 @@
 
 use crate::drift::{self, Drift};
 use crate::files::io_error;
+use crate::host_secrets::Found;
 use crate::instance::{is_own, machine_of};
 use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
 use crate::vault::Opened;
 use crate::{
     CapabilityStatus, HostSecretStatus, MachineError, MachineName, Machines, Manifest, Operation, VaultError,
-    capabilities, host_secrets,
+    capabilities,
 };
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
 use codchi_host::Host;
@@ -111,7 +112,8 @@ impl Machines {
         // Files are read, many where modules have changed.
         let work = tokio::task::spawn_blocking(move || {
             let (vault, host) = (machines.vault().open(), Host::this());
-            let status = |name| machines.status_of(name, &instances, &vault, &host);
+            let found = Found::look(&host, &machines.options().ca_certificates);
+            let status = |name| machines.status_of(name, &instances, &vault, &host, &found);
             let orphans = machines.orphans(&names, &instances);
             let mut all: Vec<MachineStatus> = names.into_iter().map(status).chain(orphans).collect();
             all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -164,6 +166,7 @@ impl Machines {
         instances: &Result<Vec<Instance>, DriverError>,
         vault: &Result<Opened, VaultError>,
         host: &Host,
+        found: &Found,
     ) -> MachineStatus {
         let folder = MachineFolder::new(self.paths(), &name);
         let mut problems = Vec::new();
@@ -219,8 +222,10 @@ impl Machines {
             let delivered = own.zip(runtime.as_ref()).and_then(|(instance, runtime)| {
                 let is_of_this_start =
                     instance.state == RunState::Running && runtime.start == instance.started;
-                runtime.secrets.as_ref().filter(|_| is_of_this_start)
+                Some(runtime).filter(|_| is_of_this_start)
             });
+            drift.extend(delivered.and_then(|it| drift::of_host(&name, &it.host, &found.digests)));
+            let delivered = delivered.and_then(|runtime| runtime.secrets.as_ref());
             if let (Some(delivered), Ok(vault)) = (delivered, vault) {
                 drift.extend(drift::of_secrets(&name, generation, delivered, vault));
             }
@@ -245,7 +250,9 @@ impl Machines {
             ssh_host: name.host_alias(),
             generation: generation.map_or(0, |g| g.number),
             secrets,
-            host_secrets: manifest.map(|m| host_secrets::status(m, &permissions)).unwrap_or_default(),
+            host_secrets: manifest
+                .map(|m| found.status(&name, m, &permissions, vault.as_ref().ok()))
+                .unwrap_or_default(),
             capabilities: manifest.map(|m| capabilities::status(m, &permissions, host)).unwrap_or_default(),
             log: self.log(&name),
             problems,

@@ -423,8 +423,14 @@ async fn create(
         Some(name) => name,
         None => ask_name(machines, &module, front.person()).await?,
     };
-    let request =
-        CreateRequest { name: name.clone(), modules: vec![module], project, nixpkgs, checkout: None };
+    let request = CreateRequest {
+        name: name.clone(),
+        modules: vec![module],
+        project,
+        nixpkgs,
+        checkout: None,
+        allowed: Vec::new(),
+    };
     let done = machines.create(request, front, cancel).await;
     with_log(machines, &name, done)?;
     Ok(name)

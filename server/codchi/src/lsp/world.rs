@@ -195,7 +195,7 @@ fn mendable(kind: DriftKind) -> Option<Drift> {
         DriftKind::ModuleChanged => Some(Drift::ModuleChanged),
         DriftKind::SecretsChanged => Some(Drift::SecretsChanged),
         DriftKind::InstanceChanged => Some(Drift::InstanceChanged),
-        DriftKind::CapabilityLost => None,
+        DriftKind::CapabilityLost | DriftKind::HostChanged => None,
     }
 }
 

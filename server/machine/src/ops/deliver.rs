@@ -1,11 +1,11 @@
 //! Into the running machine: secrets and keys, then waiting until it is up, then the init script.
 
 use super::instance::lines;
-use crate::delivery::Extra;
 use crate::run::{Outcome, Run};
 use crate::state::Runtime;
-use crate::{MachineError, Secret, delivery, ssh};
+use crate::{MachineError, Secret, delivery, host_secrets, ssh};
 use codchi_driver::Exec;
+use codchi_host::HostSecret;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,14 @@ const UP_LIMIT: Duration = Duration::from_secs(60);
 const RUNNABLE_LIMIT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(20);
 
+/// What tells what was delivered from anything else.
+struct Delivered {
+    /// The user secrets.
+    secrets: BTreeMap<String, String>,
+    /// What is this computer's.
+    host: BTreeMap<HostSecret, String>,
+}
+
 impl Run<'_> {
     /// [`Step::Deliver`](crate::Step::Deliver).
     pub(crate) async fn deliver(&mut self) -> Result<Outcome, MachineError> {
@@ -23,26 +31,38 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         }
         self.report.works();
-        let secrets = Some(self.deliver_now().await?);
+        let Delivered { secrets, host } = self.deliver_now().await?;
         let failed_units = self.wait_until_up().await?;
         // Asked again: what was found out holds for the start that it was found out in.
         let Some(instance) = self.own_instance().await? else { return Ok(Outcome::Done) };
-        self.folder.write_runtime(&Runtime { start: instance.started, failed_units, secrets })?;
+        let secrets = Some(secrets);
+        self.folder.write_runtime(&Runtime { start: instance.started, failed_units, secrets, host })?;
         Ok(Outcome::Done)
     }
 
     /// Delivers anew to a machine that was delivered to since its start.
     pub(super) async fn deliver_again(&self) -> Result<(), MachineError> {
-        let secrets = Some(self.deliver_now().await?);
+        let Delivered { secrets, host } = self.deliver_now().await?;
+        let secrets = Some(secrets);
         match self.folder.runtime()? {
-            Some(runtime) => self.folder.write_runtime(&Runtime { secrets, ..runtime }),
+            Some(runtime) => self.folder.write_runtime(&Runtime { secrets, host, ..runtime }),
             None => Ok(()),
         }
     }
 
     /// Hands in the archive of secrets and keys; gives what tells the values that went from others.
-    async fn deliver_now(&self) -> Result<BTreeMap<String, String>, MachineError> {
+    async fn deliver_now(&self) -> Result<Delivered, MachineError> {
         let target = self.target()?;
+        self.machines.bridge_up(&self.name).await;
+        let (permissions, certificates) =
+            (self.folder.permissions()?, &self.machines.options().ca_certificates);
+        let given =
+            host_secrets::gather(&self.name, &permissions, self.machines.vault(), certificates).await?;
+        let host_secrets::Given { extra, digests: host, secrets: tokens, problems } = given;
+        self.report.conceal(tokens);
+        for problem in problems {
+            self.report.warning(&problem);
+        }
         let (vault, paths, name) =
             (self.machines.vault().clone(), self.machines.paths().clone(), self.name.clone());
         let manifest = target.manifest.clone();
@@ -51,8 +71,7 @@ impl Run<'_> {
             let vault = vault.open()?;
             let value = |secret: &String| Some((secret.clone(), vault.value(&name, secret)?.clone()));
             let values: BTreeMap<String, Secret> = manifest.secrets.keys().filter_map(value).collect();
-            let archive =
-                delivery::archive(&manifest, &values, &ssh::keys(&paths, &name)?, Extra::default())?;
+            let archive = delivery::archive(&manifest, &values, &ssh::keys(&paths, &name)?, extra)?;
             let digests = vault.digests(&name, values.keys());
             Ok((values.into_values().collect::<Vec<Secret>>(), archive, digests))
         });
@@ -64,7 +83,7 @@ impl Run<'_> {
         let output = loop {
             let output = self.driver().run(&self.instance, &exec, &archive).await?;
             if output.status.success() {
-                return Ok(digests);
+                return Ok(Delivered { secrets: digests, host });
             }
             // An init that has only just begun may not have made yet what the program itself needs to run.
             let cannot_run = matches!(output.status.code, 126 | 127);

@@ -50,7 +50,7 @@ impl Run<'_> {
             server: &server,
             host: &host,
             permissions: &permissions,
-            data: &self.machines.paths().data,
+            paths: self.machines.paths(),
             volume: volume.as_ref(),
         };
         Ok((spec(&parts)?, server))
@@ -78,7 +78,8 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         };
         self.start_store().await;
-        if self.operation() == Operation::Start && instance.state == RunState::Running {
+        let is_left = self.operation() == Operation::Start && !self.next.reconfigure;
+        if is_left && instance.state == RunState::Running {
             return Ok(Outcome::Skipped);
         }
         self.report.works();

@@ -2,6 +2,7 @@
 
 use super::MachineFolder;
 use crate::MachineError;
+use codchi_host::HostSecret;
 use std::collections::BTreeMap;
 
 /// What was found out about a running instance when secrets were delivered to it. Holds only as long as the engine
@@ -17,6 +18,9 @@ pub(crate) struct Runtime {
     /// earlier codchi delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secrets: Option<BTreeMap<String, String>>,
+    /// What of this computer's files was delivered, each with a digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) host: BTreeMap<HostSecret, String>,
 }
 
 impl MachineFolder {
