@@ -7,8 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_tests::person::Person;
+use std::cell::RefCell;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -31,9 +31,12 @@ fn agent(person: &Person, socket: &Path, comment: &str) -> Running {
     let child =
         Command::new("ssh-agent").arg("-D").arg("-a").arg(socket).stdout(Stdio::null()).spawn().unwrap();
     let key = person.path(comment);
-    let made =
-        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]).arg(&key);
-    assert!({ made }.status().unwrap().success());
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"])
+        .arg(&key)
+        .status()
+        .unwrap();
+    assert!(made.success());
     wait(|| socket.exists(), "the agent's socket");
     let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", socket).output().unwrap();
     assert!(added.status.success(), "{added:?}");
@@ -51,12 +54,12 @@ fn wait(mut done: impl FnMut() -> bool, what: &str) {
 /// A person with an agent.
 struct World {
     person: Person,
-    socket: PathBuf,
+    socket: RefCell<PathBuf>,
 }
 
 impl World {
     fn codchi(&self, arguments: &[&str]) -> Output {
-        self.person.command(arguments).env("SSH_AUTH_SOCK", &self.socket).output().unwrap()
+        self.person.command(arguments).env("SSH_AUTH_SOCK", &*self.socket.borrow()).output().unwrap()
     }
 
     fn done(&self, arguments: &[&str]) -> String {
@@ -70,6 +73,18 @@ impl World {
     fn shell(&self, machine: &str, script: &str) -> (bool, String) {
         let output = self.codchi(&["exec", machine, "--", "sh", "-c", script]);
         (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    }
+
+    /// What connects to port 8443 in a machine reaches a socket of this computer.
+    fn lend_socket(&self, machine: &str, socket: &Path) {
+        let client = if std::env::var_os("INCUS_DIR").is_some() { "incus" } else { "lxc" };
+        let instance = format!("codchi-{}", machine.replace("NAME", &self.person.name));
+        let output = Command::new(client)
+            .args(["config", "device", "add", &instance, "git-server", "proxy", "bind=instance"])
+            .args(["listen=tcp:127.0.0.1:8443", &format!("connect=unix:{}", socket.display())])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
     }
 
     fn bridges(&self) -> Vec<u32> {
@@ -96,8 +111,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A git server on TLS with a password, whose certificate is signed by an authority of the test's own; its port.
-fn git_server(folder: &Path, address: &str) -> (Running, u16) {
+/// A git server on TLS at the socket `git` in `folder`, with a password; its certificate is for this computer by its loopback
+/// address, signed by an authority of the test's own, `ca.pem`.
+fn git_server(folder: &Path) -> Running {
     let run = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{program}: {}", text(&output.stderr));
@@ -135,7 +151,7 @@ fn git_server(folder: &Path, address: &str) -> (Running, u16) {
             "server.csr",
         ],
     );
-    fs::write(folder.join("names"), format!("subjectAltName=IP:{address}\n")).unwrap();
+    fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
     run(
         "openssl",
         &[
@@ -159,24 +175,10 @@ fn git_server(folder: &Path, address: &str) -> (Running, u16) {
     run("git", &["init", "-q", "--bare", "repo.git"]);
     run("git", &["-C", "repo.git", "update-server-info"]);
     fs::write(folder.join("server.py"), include_str!("host_secrets/server.py")).unwrap();
-    let mut child = Command::new("python3")
-        .args(["server.py", address, PASSWORD])
-        .current_dir(folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut port = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    (Running(child), port.trim().parse().unwrap())
-}
-
-/// An address of this computer that machines reach: that of the engine's bridge.
-fn address() -> String {
-    let client = if std::env::var_os("INCUS_DIR").is_some() { "incus" } else { "lxc" };
-    let listed = Command::new(client).args(["query", "/1.0/networks?recursion=1"]).output().unwrap();
-    let networks: Vec<serde_json::Value> = serde_json::from_slice(&listed.stdout).unwrap();
-    let mut addresses = networks.iter().filter_map(|network| network["config"]["ipv4.address"].as_str());
-    addresses.next().expect("the engine has a bridge").split('/').next().unwrap().to_owned()
+    let child =
+        Command::new("python3").args(["server.py", "git", PASSWORD]).current_dir(folder).spawn().unwrap();
+    wait(|| folder.join("git").exists(), "the server's socket");
+    Running(child)
 }
 
 #[test]
@@ -189,14 +191,13 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
 }
 ";
     fs::write(person.project().join("codchi.nix"), module).unwrap();
-    let world = World { person, socket };
+    let world = World { person, socket: RefCell::new(socket) };
     let person = &world.person;
-    let first = agent(person, &world.socket, "first-key");
+    let first = agent(person, &world.socket.borrow(), "first-key");
 
-    let address = address();
     let folder = person.path("server");
     fs::create_dir(&folder).unwrap();
-    let (_server, port) = git_server(&folder, &address);
+    let _server = git_server(&folder);
     let config = format!("ca-certificates = [\"{}/ca.pem\"]\n[ssh]\nconfig = false\n", folder.display());
     fs::write(person.path(".config/codchi/config.toml"), config).unwrap();
     let helper = person.path("helper");
@@ -207,7 +208,7 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     .unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
     let gitconfig =
-        format!("[user]\n\tname = A \"B\" C\n\temail = a@b\n[credential]\n\thelper = {}\n", helper.display());
+        format!("[user]\n\tname = A \\\"B\\\" C\n\temail = a@b\n[credential]\n\thelper = {}\n", helper.display());
     fs::write(person.path(".gitconfig"), gitconfig).unwrap();
     fs::create_dir(person.path(".ssh")).unwrap();
     fs::write(person.path(".ssh/id_ed25519"), "the private key").unwrap();
@@ -215,21 +216,23 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     // Nobody is there to be asked: nothing is given, and that is told with what to do.
     let told = world.done(&["create", "--name", "NAME", "--allow", "ca-certificates", "PROJECT"]);
     assert!(told.contains("`codchi allow") && told.contains("ssh-agent ssh-keys git-credentials"), "{told}");
+    // The machine has no network: it reaches the server through a device of the person's own.
+    world.lend_socket("NAME", &folder.join("git"));
     let (_, listed) = world.shell("NAME", "ssh-add -l; ls -A ~/.ssh; git config user.name");
     assert!(
         !listed.contains("first-key") && !listed.contains("id_ed25519") && !listed.contains("A \"B\""),
         "{listed}"
     );
-    let fetch = format!("GIT_TERMINAL_PROMPT=0 git ls-remote https://{address}:{port}/repo.git");
-    let (fetched, why) = world.shell("NAME", &fetch);
+    let fetch = "GIT_TERMINAL_PROMPT=0 git ls-remote https://127.0.0.1:8443/repo.git";
+    let (fetched, why) = world.shell("NAME", fetch);
     assert!(!fetched && why.contains("could not read Username"), "only the password is missing: {why}");
-    assert_eq!(world.bridges(), [], "nothing needs it");
+    assert!(world.bridges().is_empty(), "nothing needs it");
 
     // Given while it runs.
     world.done(&["allow", "NAME", "ssh-agent", "git-credentials", "ssh-keys"]);
     let (listed, keys) = world.shell("NAME", "ssh-add -l");
     assert!(listed && keys.contains("first-key"), "{keys}");
-    let (fetched, why) = world.shell("NAME", &fetch);
+    let (fetched, why) = world.shell("NAME", fetch);
     assert!(fetched, "{why}");
     let (_, identity) =
         world.shell("NAME", "git config user.name; git config user.email; cat ~/.ssh/id_ed25519");
@@ -240,7 +243,7 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     drop(first);
     let second = person.path("agent-2");
     let _second = agent(person, &second, "second-key");
-    let world = World { socket: second, ..world };
+    world.socket.replace(second);
     let (listed, keys) = world.shell("NAME", "ssh-add -l");
     assert!(listed && keys.contains("second-key"), "{keys}");
 
@@ -260,10 +263,13 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     world.done(&["deny", "NAME", "ssh-agent", "git-credentials", "ca-certificates", "ssh-keys"]);
     let (listed, why) = world.shell("NAME", "ls /dev/codchi-*; ssh-add -l");
     assert!(!listed && !why.contains("/dev/codchi-agent\n"), "{why}");
-    let (fetched, why) = world.shell("NAME", &fetch);
+    let (fetched, why) = world.shell("NAME", fetch);
     assert!(!fetched && why.contains("certificate"), "{why}");
     let (_, left) = world.shell("NAME", "ls -A ~/.ssh; git config user.name");
     assert!(!left.contains("id_ed25519") && !left.contains("A \"B\""), "{left}");
+    world.done(&["allow", "NAME", "ssh-agent"]);
+    let (listed, keys) = world.shell("NAME", "ssh-add -l");
+    assert!(listed && keys.contains("second-key"), "it can be given again: {keys}");
     let (_, still) = world.shell("NAME-2", "git config user.name");
     assert!(still.contains("A \"B\" C"), "{still}");
 

@@ -61,6 +61,9 @@ in
       ln -sfn ${own} ${trusted}.new
     fi
     mv -fT ${trusted}.new ${trusted}
+    # The engine leaves a socket that nobody listens on any more.
+    [ -e /run/codchi/host/agent ] || rm -f /dev/codchi-agent
+    [ -e /run/codchi/host/gitconfig ] || rm -f /dev/codchi-git
     ${pkgs.util-linux}/bin/setpriv --reuid=codchi --regid=${codchi.group} --init-groups ${links} \
       || echo "codchi-receive: the host's SSH files could not be linked into ~/.ssh" >&2
   '';

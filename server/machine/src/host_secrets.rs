@@ -14,7 +14,7 @@ use codchi_driver::{Device, InstanceSpec};
 use codchi_host::{Availability, Capability, Host, HostSecret};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A host secret that a machine's modules ask for, or that the person has given or denied it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -137,10 +137,4 @@ fn digests(host: &Host, certificates: &[PathBuf]) -> BTreeMap<HostSecret, String
             (secret, digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
         })
         .into()
-}
-
-/// The folders whose files are delivered, for who wants to see changes.
-pub(crate) fn folders(host: &Host, home: &Path, certificates: &[PathBuf]) -> Vec<PathBuf> {
-    let files = host.certificate_files(certificates).into_iter();
-    files.filter_map(|file| Some(file.parent()?.to_owned())).chain([home.join(".ssh")]).collect()
 }

@@ -1,7 +1,7 @@
-# A git repository over HTTPS, for who knows the password: python3 server.py ADDRESS PASSWORD; prints its port.
-import base64, functools, http.server, ssl, sys
+# A git repository over HTTPS, for who knows the password: python3 server.py SOCKET PASSWORD.
+import base64, functools, http.server, socketserver, ssl, sys
 
-address, password = sys.argv[1:]
+path, password = sys.argv[1:]
 known = "Basic " + base64.b64encode(f"me:{password}".encode()).decode()
 
 
@@ -19,9 +19,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-server = http.server.ThreadingHTTPServer((address, 0), functools.partial(Handler, directory="."))
+server = socketserver.ThreadingUnixStreamServer(path, functools.partial(Handler, directory="."))
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("server.pem", "server.key")
 server.socket = context.wrap_socket(server.socket, server_side=True)
-print(server.server_port, flush=True)
 server.serve_forever()

@@ -13,7 +13,7 @@ impl HostBridge {
         // by hand, stays where it is.
         let _ = rustix::process::setsid();
         let mut signals = Signals::new()?;
-        context.machines().serve_bridge(async { drop(signals.next().await) }).await?;
+        context.machines().serve_bridge(async { _ = signals.next().await }).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -65,7 +65,10 @@ pub(crate) async fn gather(
         }
     }
     if has(HostSecret::SshAgent) {
-        variables.push(("SSH_AUTH_SOCK", listens_at(HostSecret::SshAgent)));
+        let socket = listens_at(HostSecret::SshAgent);
+        variables.push(("SSH_AUTH_SOCK", socket));
+        // Says that the socket is there to stay.
+        file("agent".into(), "root", 0o444, Zeroizing::new(format!("{socket}\n").into_bytes()));
     }
     if has(HostSecret::SshKeys) {
         for ssh in host.ssh_files() {
