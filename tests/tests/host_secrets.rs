@@ -207,8 +207,10 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     )
     .unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
-    let gitconfig =
-        format!("[user]\n\tname = A \\\"B\\\" C\n\temail = a@b\n[credential]\n\thelper = {}\n", helper.display());
+    let gitconfig = format!(
+        "[user]\n\tname = A \\\"B\\\" C\n\temail = a@b\n[credential]\n\thelper = {}\n",
+        helper.display()
+    );
     fs::write(person.path(".gitconfig"), gitconfig).unwrap();
     fs::create_dir(person.path(".ssh")).unwrap();
     fs::write(person.path(".ssh/id_ed25519"), "the private key").unwrap();

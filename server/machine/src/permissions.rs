@@ -57,7 +57,7 @@ impl Machines {
         if folder.exists() { folder.permissions() } else { Err(self.unknown(name)) }
     }
 
-    /// Lets a machine have `offer` or not, from now on; one that runs gets it, or loses it, at once. What its next operation is to
+    /// Lets a machine have `offers` or not, from now on; one that runs gets them, or loses them, at once. What its next operation is to
     /// know is written first, so that it holds even where the running machine could not be changed.
     ///
     /// # Errors
@@ -65,13 +65,15 @@ impl Machines {
     pub async fn permit(
         &self,
         name: &MachineName,
-        offer: Offer,
+        offers: &[Offer],
         allowed: bool,
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
         let mut permissions = self.permissions(name)?;
-        permissions.set(offer, allowed);
+        for offer in offers {
+            permissions.set(*offer, allowed);
+        }
         MachineFolder::new(self.paths(), name).write_permissions(&permissions)?;
         let instance = self.driver().instance(&crate::instance::instance_name(name)?).await?;
         if instance.is_some_and(|instance| instance.state == RunState::Running) {

@@ -22,10 +22,7 @@ impl Permit {
     pub(crate) async fn run(self, context: &Context, allowed: bool) -> anyhow::Result<ExitCode> {
         let Self { name, offers, talk } = self;
         operation::run(context, talk, async |machines, front, cancel| {
-            for &offer in &offers {
-                machines.permit(&name, offer, allowed, front, cancel).await?;
-            }
-            Ok(())
+            machines.permit(&name, &offers, allowed, front, cancel).await
         })
         .await?;
         let offers: Vec<String> = offers.iter().map(ToString::to_string).collect();

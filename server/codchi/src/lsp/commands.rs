@@ -12,7 +12,7 @@ use super::shared::Shared;
 use crate::{doctor, error};
 use codchi_machine::{
     Answer, CancellationToken, CreateRequest, Front as _, MachineError, MachineName, MachineStatus, Machines,
-    ModuleSource, NixpkgsChoice, Operation, Question, Scope, Secret,
+    ModuleSource, NixpkgsChoice, Offer, Operation, Question, Scope, Secret,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -42,6 +42,7 @@ pub(crate) mod name {
     pub(crate) const IMPORT: &str = "codchi.machine.import";
     pub(crate) const OPEN: &str = "codchi.machine.open";
     pub(crate) const LOG: &str = "codchi.machine.log";
+    pub(crate) const PERMIT: &str = "codchi.machine.permit";
     pub(crate) const SECRET_SET: &str = "codchi.secret.set";
     pub(crate) const SECRET_REMOVE: &str = "codchi.secret.remove";
     pub(crate) const SECRET_EXTRACT: &str = "codchi.secret.extract";
@@ -55,7 +56,7 @@ pub(crate) mod name {
     pub(crate) const MODULE_REMOVE: &str = "codchi.module.remove";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 28] = [
+    pub(crate) const ALL: [&str; 29] = [
         LIST,
         CREATE,
         REBUILD,
@@ -73,6 +74,7 @@ pub(crate) mod name {
         IMPORT,
         OPEN,
         LOG,
+        PERMIT,
         SECRET_SET,
         SECRET_REMOVE,
         SECRET_EXTRACT,
@@ -115,6 +117,13 @@ enum Open {
 }
 
 #[derive(Deserialize)]
+struct Permit {
+    name: MachineName,
+    offer: String,
+    allowed: bool,
+}
+
+#[derive(Deserialize)]
 struct SetSecret {
     name: String,
     #[serde(default)]
@@ -150,6 +159,7 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::IMPORT => run.import(argument(arguments)?).await,
         name::OPEN => run.open(argument(arguments)?).await,
         name::LOG => run.log(argument(arguments)?).await,
+        name::PERMIT => run.permit(argument(arguments)?).await,
         name::SECRET_SET => run.set_secret(argument(arguments)?).await,
         name::SECRET_REMOVE => run.remove_secret(argument(arguments)?).await,
         name::SECRET_EXTRACT => {
@@ -334,6 +344,20 @@ impl Run<'_> {
 
     async fn log(self, Named { name }: Named) -> Result<Value> {
         Ok(json!({ "path": self.shared.machines().log(&name) }))
+    }
+
+    async fn permit(self, Permit { name, offer, allowed }: Permit) -> Result<Value> {
+        let offer: Offer = offer.parse().map_err(Failure::from)?;
+        let title = match allowed {
+            true => format!("Giving {offer} to {name}"),
+            false => format!("Taking {offer} from {name}"),
+        };
+        self.operation(title, move |machines, front, cancel| async move {
+            let done = machines.permit(&name, &[offer], allowed, &front, &cancel).await;
+            with_log(&machines, &name, done)?;
+            Ok(json!({ "name": name, "offer": offer.to_string(), "allowed": allowed }))
+        })
+        .await
     }
 
     async fn set_secret(self, SetSecret { name, description, machine }: SetSecret) -> Result<Value> {

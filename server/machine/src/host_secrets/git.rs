@@ -17,7 +17,7 @@ pub(super) async fn config() -> String {
 fn of(listed: &str) -> String {
     let value = |key: &str| {
         let entries = listed.split('\0').filter_map(|entry| entry.split_once('\n'));
-        entries.filter(|(name, _)| *name == key).map(|(_, value)| value).last()
+        entries.rev().find(|(name, _)| *name == key).map(|(_, value)| value)
     };
     let mut text = String::from("# From the host; the machine's own configuration goes over it.\n[user]\n");
     for (key, name) in [("user.name", "name"), ("user.email", "email")] {
