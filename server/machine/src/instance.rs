@@ -342,6 +342,8 @@ mod tests {
     #[test]
     fn a_machine_in_the_store_instance_has_its_volume_read_only_and_a_folder_to_write_down_what_it_uses() {
         let data = tempfile::tempdir().unwrap();
+        let paths = crate::test::paths(data.path());
+        std::fs::create_dir_all(&paths.data).unwrap();
         let definition = Definition::new("7".into(), DriverKind::Lxd);
         let generation = Generation { toplevel: "/nix/store/system".into(), ..Generation::default() };
         let host = Host { root: data.path().into(), environment: BTreeMap::new() };
@@ -355,7 +357,7 @@ mod tests {
                 server: &server,
                 host: &host,
                 permissions: &Permissions::default(),
-                paths: &crate::test::paths(data.path()),
+                paths: &paths,
                 volume: Some(&volume),
             };
             let spec = spec(&parts).unwrap();
@@ -364,7 +366,7 @@ mod tests {
             };
             assert_eq!((pool.as_str(), path.as_str(), *read_only), ("fast", "/nix", true));
             let Device::Disk { source, read_only, .. } = &spec.devices["store-roots"] else { panic!() };
-            assert_eq!((source, *read_only), (&data.path().join("machines/a/roots"), false));
+            assert_eq!((source, *read_only), (&paths.data.join("machines/a/roots"), false));
             // A folder that cannot be shifted has its owner mapped.
             let Device::Disk { shift, .. } = &spec.devices["store-roots"] else { panic!() };
             assert_eq!(spec.config.contains_key("raw.idmap"), !shift);
