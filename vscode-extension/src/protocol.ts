@@ -39,6 +39,10 @@ export interface ServerCommands {
   "codchi.machine.import": { params: { file: string; name?: string; project?: string }; result: { name: string } };
   "codchi.machine.open": { params: { name: string } | { module: string }; result: Attach };
   "codchi.machine.log": { params: { name: string }; result: { path: string | null } };
+  "codchi.machine.permit": {
+    params: { name: string; offer: string; allowed: boolean };
+    result: { name: string; offer: string; allowed: boolean };
+  };
   "codchi.secret.set": {
     params: { name: string; description?: string; machine?: string };
     result: { set: boolean } & Partial<Delivery>;
@@ -118,7 +122,7 @@ export interface MachineStatus {
 
 /** A difference between a machine and what it would be if it was made now. */
 export interface Drift {
-  kind: "module-changed" | "capability-lost" | "capabilities-changed" | "secrets-changed" | "instance-changed";
+  kind: "module-changed" | "capability-lost" | "capabilities-changed" | "secrets-changed" | "host-changed" | "instance-changed";
   /** What differs and what to do about it. */
   message: string;
   /** The operation that mends it. */

@@ -3,6 +3,7 @@
   imports = [
     ./capabilities.nix
     ./delivery.nix
+    ./host.nix
     ./lxd.nix
     ./remote.nix
     ./session.nix

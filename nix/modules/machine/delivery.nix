@@ -38,6 +38,7 @@ let
     ln -s "$new" "$new.link"
     mv -T "$new.link" /run/codchi
     trap - EXIT
+    ${config.codchi.machine.onDelivery}
     # Opened for writing as well, so that it does not wait where nobody reads.
     echo 1<>/run/codchi.wait
 

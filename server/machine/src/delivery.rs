@@ -31,6 +31,14 @@ pub(crate) struct Extra {
     pub(crate) files: BTreeMap<String, ExtraFile>,
 }
 
+impl Extra {
+    /// Adds all of another one.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.variables.extend(other.variables);
+        self.files.extend(other.files);
+    }
+}
+
 /// A file of [`Extra`].
 pub(crate) struct ExtraFile {
     /// A user of the machine.

@@ -5,7 +5,7 @@ use crate::state::Generation;
 use crate::vault::Opened;
 use crate::{MachineName, Manifest, ModuleSource, Operation, Permissions, SourceKind};
 use codchi_driver::{Instance, RunState};
-use codchi_host::{Capability, Host};
+use codchi_host::{Capability, Host, HostSecret};
 use codchi_module::{normalise, relative_paths};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub enum DriftKind {
     CapabilitiesChanged,
     /// The vault has other values than those that the machine runs with.
     SecretsChanged,
+    /// Files of this computer are others than those that the machine was given.
+    HostChanged,
     /// Somebody has changed of the instance what codchi has set.
     InstanceChanged,
 }
@@ -141,6 +143,24 @@ pub(crate) fn of_capabilities(
         message: format!(
             "It was started with other capabilities: {}. `codchi start {name}` makes up for that.",
             changes.join(", ")
+        ),
+        cure: Some(Operation::Start),
+    })
+}
+
+/// What differs between the files of this computer and what was `delivered` of them to a machine since it was started.
+pub(crate) fn of_host(
+    name: &MachineName,
+    delivered: &BTreeMap<HostSecret, String>,
+    now: &BTreeMap<HostSecret, String>,
+) -> Option<Drift> {
+    let changed = delivered.iter().filter(|(secret, digest)| now.get(*secret) != Some(*digest));
+    let changed: Vec<&str> = changed.map(|(secret, _)| secret.name()).collect();
+    (!changed.is_empty()).then(|| Drift {
+        kind: DriftKind::HostChanged,
+        message: format!(
+            "This computer has others than those it was given: {}. `codchi start {name}` delivers them.",
+            changed.join(", ")
         ),
         cure: Some(Operation::Start),
     })

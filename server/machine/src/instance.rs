@@ -2,7 +2,9 @@
 
 use crate::flake::User;
 use crate::state::{Definition, Generation};
-use crate::{MachineError, MachineName, Permissions, StoreKind, capabilities, files, host_secrets, store};
+use crate::{
+    MachineError, MachineName, Paths, Permissions, StoreKind, capabilities, files, host_secrets, store,
+};
 use codchi_driver::{
     Device, Driver, DriverError, DriverKind, Instance, InstanceName, InstanceSpec, ServerInfo, Volume,
 };
@@ -161,8 +163,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) host: &'a Host,
     /// What of it the machine may have.
     pub(crate) permissions: &'a Permissions,
-    /// The data folder, which holds the machine's state.
-    pub(crate) data: &'a Path,
+    /// Where the machine's state is.
+    pub(crate) paths: &'a Paths,
     /// The volume with the store, where that is the store instance's.
     pub(crate) volume: Option<&'a Volume>,
 }
@@ -172,12 +174,12 @@ pub(crate) struct Parts<'a> {
 /// # Errors
 /// Where the project folder is gone.
 pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
-    let Parts { name, definition, generation, server, data, volume, .. } = *parts;
+    let Parts { name, definition, generation, server, paths, volume, .. } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     close_guest_api(&mut spec, server.kind);
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
     spec.labels.insert(ID_LABEL.into(), definition.id.clone());
-    spec.labels.insert(DATA_LABEL.into(), data.display().to_string());
+    spec.labels.insert(DATA_LABEL.into(), paths.data.display().to_string());
     match volume {
         None => {
             // The store alone: the database, the profiles and the daemon's socket beside it are the host's. Where it can be
@@ -216,16 +218,16 @@ pub(crate) fn close_guest_api(spec: &mut InstanceSpec, kind: DriverKind) {
 
 /// The store instance's volume, with the daemon's socket in it, and a folder in which the machine says what it uses of it.
 fn add_shared_store(spec: &mut InstanceSpec, parts: &Parts<'_>, volume: &Volume) -> Result<(), MachineError> {
-    let roots = parts.data.join("machines").join(parts.name.as_str()).join("roots");
-    let shift = parts.server.idmapped_mounts && can_be_shifted(parts.data);
+    let roots = parts.paths.data.join("machines").join(parts.name.as_str()).join("roots");
+    let shift = parts.server.idmapped_mounts && can_be_shifted(&parts.paths.data);
     if !shift {
         // So that root inside may write there; and where nothing can be shifted at all, a volume is shared only by instances
         // that map ids alike.
-        spec.config.insert("raw.idmap".into(), Owner::of_data(parts.data)?.raw_idmap());
+        spec.config.insert("raw.idmap".into(), Owner::of_data(&parts.paths.data)?.raw_idmap());
     }
     let roots = Device::Disk { source: roots, path: store::ROOTS.into(), read_only: false, shift };
     spec.devices.extend([
-        ("nix-store".into(), store::shared_volume(volume, parts.data)?),
+        ("nix-store".into(), store::shared_volume(volume, &parts.paths.data)?),
         ("store-roots".into(), roots),
     ]);
     Ok(())
@@ -323,7 +325,7 @@ mod tests {
             server: &server,
             host: &host,
             permissions: &Permissions::default(),
-            data: Path::new("/data"),
+            paths: &crate::test::paths(Path::new("/data")),
             volume: None,
         };
         spec(&parts).unwrap()
@@ -359,6 +361,8 @@ mod tests {
     #[test]
     fn a_machine_in_the_store_instance_has_its_volume_read_only_and_a_folder_to_write_down_what_it_uses() {
         let data = tempfile::tempdir().unwrap();
+        let paths = crate::test::paths(data.path());
+        std::fs::create_dir_all(&paths.data).unwrap();
         let definition = Definition::new("7".into(), DriverKind::Lxd);
         let generation = Generation { toplevel: "/nix/store/system".into(), ..Generation::default() };
         let host = Host { root: data.path().into(), environment: BTreeMap::new() };
@@ -372,7 +376,7 @@ mod tests {
                 server: &server,
                 host: &host,
                 permissions: &Permissions::default(),
-                data: data.path(),
+                paths: &paths,
                 volume: Some(&volume),
             };
             let spec = spec(&parts).unwrap();
@@ -381,7 +385,7 @@ mod tests {
             };
             assert_eq!((pool.as_str(), path.as_str(), *read_only), ("fast", "/nix", true));
             let Device::Disk { source, read_only, .. } = &spec.devices["store-roots"] else { panic!() };
-            assert_eq!((source, *read_only), (&data.path().join("machines/a/roots"), false));
+            assert_eq!((source, *read_only), (&paths.data.join("machines/a/roots"), false));
             // A folder that cannot be shifted has its owner mapped.
             let Device::Disk { shift, .. } = &spec.devices["store-roots"] else { panic!() };
             assert_eq!(spec.config.contains_key("raw.idmap"), !shift);

@@ -9,6 +9,7 @@
 //! - A failed or cancelled operation is undone or can be resumed; the journal in the machine's folder says which.
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
+mod bridge;
 mod capabilities;
 mod copies;
 mod delivery;
@@ -24,6 +25,7 @@ mod front;
 mod gc;
 mod generations;
 mod host_secrets;
+mod host_tool;
 mod inputs;
 mod instance;
 mod locate;

@@ -2,12 +2,13 @@
 
 use crate::drift::{self, Drift};
 use crate::files::io_error;
+use crate::host_secrets::Found;
 use crate::instance::{is_own, machine_of};
 use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
 use crate::vault::Opened;
 use crate::{
     CapabilityStatus, HostSecretStatus, MachineError, MachineName, Machines, Manifest, Operation, SecretSpec,
-    VaultError, capabilities, host_secrets,
+    VaultError, capabilities,
 };
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
 use codchi_host::Host;
@@ -118,7 +119,8 @@ impl Machines {
         let work = tokio::task::spawn_blocking(move || {
             let (vault, host) = (machines.vault().open(), Host::this());
             let at_hand = machines.options().providers.at_hand(&machines.paths().home);
-            let status = |name| machines.status_of(name, &instances, &vault, &at_hand, &host);
+            let found = Found::look(&host, &machines.options().ca_certificates);
+            let status = |name| machines.status_of(name, &instances, &vault, &at_hand, &host, &found);
             let orphans = machines.orphans(&names, &instances);
             let mut all: Vec<MachineStatus> = names.into_iter().map(status).chain(orphans).collect();
             all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -172,6 +174,7 @@ impl Machines {
         vault: &Result<Opened, VaultError>,
         at_hand: &BTreeMap<String, String>,
         host: &Host,
+        found: &Found,
     ) -> MachineStatus {
         let folder = MachineFolder::new(self.paths(), &name);
         let mut problems = Vec::new();
@@ -222,12 +225,13 @@ impl Machines {
             drift.extend(drift::of(&name, modules, generation, host));
             let own = instance.filter(|instance| is_own(instance, definition));
             let runs = own.filter(|instance| instance.state == RunState::Running);
-            let found = runs.and_then(|instance| runtime.as_ref().filter(|it| it.start == instance.started));
-            if let (Some(delivered), Ok(vault)) = (found.and_then(|it| it.secrets.as_ref()), vault) {
+            let known = runs.and_then(|instance| runtime.as_ref().filter(|it| it.start == instance.started));
+            if let (Some(delivered), Ok(vault)) = (known.and_then(|it| it.secrets.as_ref()), vault) {
                 stale = drift::stale_secrets(&name, generation, delivered, vault);
                 drift.extend(drift::of_secrets(&name, &stale));
             }
-            given = found.and_then(|found| found.capabilities.as_ref());
+            drift.extend(known.and_then(|it| drift::of_host(&name, &it.host, &found.digests)));
+            given = known.and_then(|it| it.capabilities.as_ref());
             if let Some(given) = given {
                 drift.extend(drift::of_capabilities(&name, &generation.manifest, &permissions, host, given));
             }
@@ -261,7 +265,9 @@ impl Machines {
             ssh_host: name.host_alias(),
             generation: generation.map_or(0, |g| g.number),
             secrets,
-            host_secrets: manifest.map(|m| host_secrets::status(m, &permissions)).unwrap_or_default(),
+            host_secrets: manifest
+                .map(|m| found.status(&name, m, &permissions, vault.as_ref().ok()))
+                .unwrap_or_default(),
             capabilities: manifest
                 .map(|m| capabilities::status(&name, m, &permissions, host, given))
                 .unwrap_or_default(),

@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::{doctor, error};
 use codchi_machine::{
     Answer, CancellationToken, CreateRequest, Existing, Front as _, MachineError, MachineName, MachineStatus,
-    Machines, ModuleSource, NixpkgsChoice, Operation, Question,
+    Machines, ModuleSource, NixpkgsChoice, Offer, Operation, Question,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -43,6 +43,7 @@ pub(crate) mod name {
     pub(crate) const IMPORT: &str = "codchi.machine.import";
     pub(crate) const OPEN: &str = "codchi.machine.open";
     pub(crate) const LOG: &str = "codchi.machine.log";
+    pub(crate) const PERMIT: &str = "codchi.machine.permit";
     pub(crate) const SECRET_SET: &str = "codchi.secret.set";
     pub(crate) const SECRET_ROTATE: &str = "codchi.secret.rotate";
     pub(crate) const SECRET_REMOVE: &str = "codchi.secret.remove";
@@ -75,6 +76,7 @@ pub(crate) mod name {
         IMPORT,
         OPEN,
         LOG,
+        PERMIT,
         SECRET_SET,
         SECRET_ROTATE,
         SECRET_REMOVE,
@@ -122,6 +124,13 @@ enum Open {
     Module { module: String },
 }
 
+#[derive(Deserialize)]
+struct Permit {
+    name: MachineName,
+    offer: String,
+    allowed: bool,
+}
+
 /// Runs one command.
 pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Result<Option<Value>> {
     let ExecuteCommandParams { command, arguments, work_done_progress_params } = params;
@@ -144,6 +153,7 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::IMPORT => run.import(argument(arguments)?).await,
         name::OPEN => run.open(argument(arguments)?).await,
         name::LOG => run.log(argument(arguments)?).await,
+        name::PERMIT => run.permit(argument(arguments)?).await,
         name::SECRET_SET => run.set_secret(argument(arguments)?, Existing::Replace).await,
         name::SECRET_ROTATE => run.set_secret(argument(arguments)?, Existing::Rotate).await,
         name::SECRET_REMOVE => run.remove_secret(argument(arguments)?).await,
@@ -331,6 +341,20 @@ impl Run<'_> {
     async fn log(self, Named { name }: Named) -> Result<Value> {
         Ok(json!({ "path": self.shared.machines().log(&name) }))
     }
+
+    async fn permit(self, Permit { name, offer, allowed }: Permit) -> Result<Value> {
+        let offer: Offer = offer.parse().map_err(Failure::from)?;
+        let title = match allowed {
+            true => format!("Giving {offer} to {name}"),
+            false => format!("Taking {offer} from {name}"),
+        };
+        self.operation(title, move |machines, front, cancel| async move {
+            let done = machines.permit(&name, &[offer], allowed, &front, &cancel).await;
+            with_log(&machines, &name, done)?;
+            Ok(json!({ "name": name, "offer": offer.to_string(), "allowed": allowed }))
+        })
+        .await
+    }
 }
 
 fn cannot_ask(what: &str, hint: String) -> MachineError {
@@ -367,8 +391,14 @@ async fn create(
         Some(name) => name,
         None => ask_name(machines, &module, front.person()).await?,
     };
-    let request =
-        CreateRequest { name: name.clone(), modules: vec![module], project, nixpkgs, checkout: None };
+    let request = CreateRequest {
+        name: name.clone(),
+        modules: vec![module],
+        project,
+        nixpkgs,
+        checkout: None,
+        allowed: Vec::new(),
+    };
     let done = machines.create(request, front, cancel).await;
     with_log(machines, &name, done)?;
     Ok(name)

@@ -34,7 +34,7 @@ impl Answer {
 
 impl Host {
     /// An absolute path of the host, as seen from here.
-    pub(super) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
@@ -45,7 +45,7 @@ impl Host {
     }
 
     /// A variable that is set to something.
-    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 

@@ -57,7 +57,8 @@ impl Run<'_> {
                 return Err(self.cannot_ask(missing[index..].iter().map(|(name, _)| name.as_str())));
             }
         }
-        let asked = self.ask_ssh_config().await?;
+        let asked = self.ask_host_secrets().await?;
+        let asked = self.ask_ssh_config().await? || asked;
         Ok(if nothing && !asked { Outcome::Skipped } else { Outcome::Done })
     }
 

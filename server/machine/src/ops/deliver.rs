@@ -4,9 +4,9 @@ use super::instance::lines;
 use crate::capabilities::{self, Given};
 use crate::run::{Outcome, Run};
 use crate::state::Runtime;
-use crate::{MachineError, Secret, delivery, ssh};
+use crate::{MachineError, Secret, delivery, host_secrets, ssh};
 use codchi_driver::Exec;
-use codchi_host::Host;
+use codchi_host::{Host, HostSecret};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,16 @@ const RUNNABLE_LIMIT: Duration = Duration::from_secs(10);
 const CHECK_LIMIT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(20);
 
+/// What tells what was delivered from anything else.
+struct Delivered {
+    /// The user secrets of the vault.
+    secrets: BTreeMap<String, String>,
+    /// The user secrets of providers, each with that one's name.
+    provided: BTreeMap<String, String>,
+    /// What is this computer's.
+    host: BTreeMap<HostSecret, String>,
+}
+
 impl Run<'_> {
     /// [`Step::Deliver`](crate::Step::Deliver).
     pub(crate) async fn deliver(&mut self) -> Result<Outcome, MachineError> {
@@ -26,7 +36,7 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         }
         self.report.works();
-        let (secrets, provided) = self.deliver_now().await?;
+        let Delivered { secrets, provided, host } = self.deliver_now().await?;
         let failed_units = self.wait_until_up().await?;
         let capabilities = Some(self.check_given().await?);
         // Asked again: what was found out holds for the start that it was found out in.
@@ -36,6 +46,7 @@ impl Run<'_> {
             failed_units,
             secrets: Some(secrets),
             provided,
+            host,
             capabilities,
         })?;
         Ok(Outcome::Done)
@@ -43,33 +54,39 @@ impl Run<'_> {
 
     /// Delivers anew to a machine that was delivered to since its start.
     pub(super) async fn deliver_again(&mut self) -> Result<(), MachineError> {
-        let (secrets, provided) = self.deliver_now().await?;
+        let Delivered { secrets, provided, host } = self.deliver_now().await?;
         // The system that has just been switched to may be the first that can tell.
         let capabilities = Some(self.check_given().await?);
         match self.folder.runtime()? {
             Some(runtime) => {
                 let secrets = Some(secrets);
-                self.folder.write_runtime(&Runtime { secrets, provided, capabilities, ..runtime })
+                self.folder.write_runtime(&Runtime { secrets, provided, host, capabilities, ..runtime })
             }
             None => Ok(()),
         }
     }
 
-    /// Hands in the archive of secrets and keys; gives what tells the vault's values that went from others, and which of the
-    /// others are of which provider.
-    async fn deliver_now(
-        &mut self,
-    ) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>), MachineError> {
+    /// Hands in the archive of secrets and keys; gives what tells what was in it.
+    async fn deliver_now(&mut self) -> Result<Delivered, MachineError> {
         let target = self.target()?.clone();
+        self.machines.bridge_up(&self.name).await;
+        let (permissions, certificates) =
+            (self.folder.permissions()?, &self.machines.options().ca_certificates);
+        let given =
+            host_secrets::gather(&self.name, &permissions, self.machines.vault(), certificates).await?;
+        let host_secrets::Given { mut extra, digests: host, secrets: tokens, problems } = given;
+        self.report.conceal(tokens);
+        for problem in problems {
+            self.report.warning(&problem);
+        }
         let manifest = target.manifest.clone();
         let values = self.values(&manifest).await?;
         let (digests, provided) = (values.digests().clone(), values.provided());
         let (paths, name) = (self.machines.paths().clone(), self.name.clone());
-        let permissions = self.folder.permissions()?;
         // Keys are files, and so is what says who may use a sound server or a display.
         let gathered = tokio::task::spawn_blocking(move || -> Result<_, MachineError> {
             let (values, keys) = (values.into_secrets(), ssh::keys(&paths, &name)?);
-            let extra = capabilities::extra(&manifest, &permissions, &Host::this());
+            extra.extend(capabilities::extra(&manifest, &permissions, &Host::this()));
             let archive = delivery::archive(&manifest, &values, &keys, extra)?;
             Ok((values.into_values().collect::<Vec<Secret>>(), archive))
         });
@@ -88,7 +105,7 @@ impl Run<'_> {
         let output = loop {
             let output = self.driver().run(&self.instance, &exec, &archive.bytes).await?;
             if output.status.success() {
-                return Ok((digests, provided));
+                return Ok(Delivered { secrets: digests, provided, host });
             }
             // An init that has only just begun may not have made yet what the program itself needs to run.
             let cannot_run = matches!(output.status.code, 126 | 127);

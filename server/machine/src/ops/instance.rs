@@ -51,7 +51,7 @@ impl Run<'_> {
             server: &server,
             host: &host,
             permissions: &permissions,
-            data: &self.machines.paths().data,
+            paths: self.machines.paths(),
             volume: volume.as_ref(),
         };
         Ok((spec(&parts)?, server))

@@ -11,8 +11,8 @@
 //! request of a machine, and does not go along with a copy or an export.
 
 use super::MachineFolder;
-use crate::MachineError;
 use crate::files::{damaged, read_optional, write_atomic};
+use crate::{MachineError, Offer};
 use codchi_host::{Capability, HostSecret};
 use std::collections::BTreeMap;
 
@@ -31,6 +31,14 @@ impl Permissions {
     #[must_use]
     pub fn host_secret(&self, secret: HostSecret) -> Option<bool> {
         self.host_secrets.get(&secret).copied()
+    }
+
+    /// Keeps the person's answer about `offer`.
+    pub(crate) fn set(&mut self, offer: Offer, allowed: bool) {
+        match offer {
+            Offer::HostSecret(secret) => self.host_secrets.insert(secret, allowed),
+            Offer::Capability(capability) => self.capabilities.insert(capability, allowed),
+        };
     }
 
     /// Whether the machine may have `capability`. That of the SSH agent is the host secret of this name, which it may have only

@@ -112,6 +112,7 @@ impl World {
             project: None,
             nixpkgs: None,
             checkout: None,
+            allowed: Vec::new(),
         };
         self.machines.create(request, &self.ears, &self.cancel).await
     }
