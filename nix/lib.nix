@@ -32,8 +32,13 @@ rec {
       inherit nixos;
       moduleOutputs = map (given: if given ? output then outputsOf given.input else [ ]) modules;
       manifest =
-        let asked = nixos.config.codchi.manifest; in
-        asked // { secrets = builtins.mapAttrs (name: secret: secret // { declaredBy = declarers modules nixos.options.codchi.secrets name; }) asked.secrets; };
+        let
+          asked = nixos.config.codchi.manifest;
+          declared = name: secret:
+            let declaredBy = declarers modules nixos.options.codchi.secrets name; in
+            secret // (if declaredBy == [ ] then { } else { inherit declaredBy; });
+        in
+        asked // { secrets = builtins.mapAttrs declared asked.secrets; };
       inherit (nixos.config.system.build) toplevel;
     };
 

@@ -371,18 +371,22 @@ mod tests {
                 driver = "lxd";
                 user = { uid = 1000; gid = 100; };
                 modules = [
-                  { input = inputs.module-0; output = "default"; source = "/tmp/.tmpF4sVaE/a"; }
-                  { input = inputs.module-0; output = "dev"; source = "/tmp/.tmpF4sVaE/a#dev"; }
-                  { input = inputs.module-1; file = "codchi.nix"; source = "/tmp/.tmpF4sVaE/b"; }
-                  { input = inputs.module-2; file = "x y.nix"; source = "/tmp/.tmpF4sVaE/c/x y.nix"; }
-                  { input = inputs.module-3; output = "default"; source = "/tmp/.tmpF4sVaE/d/nix dev"; }
+                  { input = inputs.module-0; output = "default"; source = "/home/me/a"; }
+                  { input = inputs.module-0; output = "dev"; source = "/home/me/a#dev"; }
+                  { input = inputs.module-1; file = "codchi.nix"; source = "/home/me/b"; }
+                  { input = inputs.module-2; file = "x y.nix"; source = "/home/me/c/x y.nix"; }
+                  { input = inputs.module-3; output = "default"; source = "/home/me/d/nix dev"; }
                   { input = inputs.module-4; output = "default"; source = "git+https://host/flake"; }
                   { input = inputs.module-5; file = if builtins.pathExists (inputs.module-5 + "/sub/codchi.nix") then "sub/codchi.nix" else "sub/default.nix"; source = "git+https://host/plain?dir=sub"; }
                 ];
               };
             }
         "##]]
-        .assert_eq(&text.replace(&format!("{}-linux", std::env::consts::ARCH), "x86_64-linux"));
+        .assert_eq(
+            &text
+                .replace(&format!("{}-linux", std::env::consts::ARCH), "x86_64-linux")
+                .replace(root.to_str().unwrap(), "/home/me"),
+        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct SecretSpec {
     /// What it is, for the person who is asked; what each module says, where several declare it.
     pub description: String,
     /// The modules that declare it, as a person writes them; none where that is not known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub declared_by: Vec<String>,
     /// Whether the machine is refused without it.
     pub required: bool,

@@ -39,14 +39,14 @@ pub(crate) fn misfit(name: &str, value: &Secret, spec: &SecretSpec) -> Option<St
     if value.expose().is_empty() {
         return Some("not be empty".into());
     }
-    if let Some(pattern) = spec.pattern.as_ref().filter(|pattern| !matches_pattern(value, pattern)) {
-        return Some(format!("match `{pattern}`"));
-    }
     let unit = spec.units.first().filter(|_| spec.env);
     if let Some(unit) = unit.filter(|_| std::str::from_utf8(value.expose()).is_err()) {
         return Some(format!(
             "be valid UTF-8: {unit}.service gets it as a variable, which takes nothing else"
         ));
+    }
+    if let Some(pattern) = spec.pattern.as_ref().filter(|pattern| !matches_pattern(value, pattern)) {
+        return Some(format!("match `{pattern}`"));
     }
     let only_variable = spec.env && (!spec.file || unit.is_some());
     if only_variable && !fits_variable(&format!("{PREFIX}{name}"), value) {
