@@ -80,7 +80,6 @@ impl World {
             project: Some(self.project().into()),
             nixpkgs: None,
             checkout: None,
-            allowed: Vec::new(),
         }
     }
 

@@ -39,16 +39,11 @@ export interface ServerCommands {
   "codchi.machine.import": { params: { file: string; name?: string; project?: string }; result: { name: string } };
   "codchi.machine.open": { params: { name: string } | { module: string }; result: Attach };
   "codchi.machine.log": { params: { name: string }; result: { path: string | null } };
-  "codchi.machine.permit": {
-    params: { name: string; offer: string; allowed: boolean };
-    result: { name: string; offer: string; allowed: boolean };
-  };
   "codchi.secret.set": {
     params: { name: string; description?: string; machine?: string };
-    result: { set: boolean } & Partial<Delivery>;
+    result: { set: boolean };
   };
-  "codchi.secret.rotate": { params: { name: string; machine?: string }; result: { set: boolean } & Partial<Delivery> };
-  "codchi.secret.remove": { params: { name: string; machine?: string }; result: { removed: boolean } & Partial<Delivery> };
+  "codchi.secret.remove": { params: { name: string; machine?: string }; result: { removed: boolean } };
   "codchi.secret.extract": {
     params: { uri: string; version: number | null; range: Range };
     result: { moved: boolean; name?: string };
@@ -63,14 +58,6 @@ export interface ServerCommands {
 export type ServerCommand = keyof ServerCommands;
 export type Params<C extends ServerCommand> = ServerCommands[C]["params"];
 export type Result<C extends ServerCommand> = ServerCommands[C]["result"];
-
-/** Where a changed secret is now. */
-export interface Delivery {
-  /** The running machines that have it. */
-  delivered: string[];
-  /** Those that have not, and why; the server tells the person. */
-  undelivered: { machine: string; reason: string }[];
-}
 
 /** What an export file holds. */
 export interface ExportStatus {
@@ -92,7 +79,7 @@ export interface MachineStatus {
   name: string;
   state: MachineState;
   /** What is being done to it, by whichever process; where it is `interrupted`, what was. */
-  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "deliver" | "stop" | "delete" | "rename" | "duplicate" | "export" | "import" | null;
+  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "stop" | "delete" | "rename" | "duplicate" | "export" | "import" | null;
   driver: string;
   /** As a person writes them: a path or URL, with `#OUTPUT`. */
   modules: string[];
@@ -122,7 +109,7 @@ export interface MachineStatus {
 
 /** A difference between a machine and what it would be if it was made now. */
 export interface Drift {
-  kind: "module-changed" | "capability-lost" | "capabilities-changed" | "secrets-changed" | "host-changed" | "instance-changed";
+  kind: "module-changed" | "capability-lost" | "secrets-changed" | "instance-changed";
   /** What differs and what to do about it. */
   message: string;
   /** The operation that mends it. */
@@ -186,8 +173,6 @@ export interface SecretStatus {
   set: boolean;
   /** The provider that has the value, where the vault has none; null where none is known to have it. */
   provider: string | null;
-  /** Whether that is the machine's own value, and not the one for all machines. */
-  own: boolean;
   /** Whether the running machine has another value than the vault. */
   stale: boolean;
   /** The modules that declare it. */
@@ -214,10 +199,7 @@ export interface CapabilityStatus {
   allowed: boolean;
   /** Whether this computer offers it. */
   available: boolean;
-  /** What was looked at, or what is wrong; a sentence. */
   message: string;
-  /** What to do where it is not allowed, not available or does not work. */
-  remedy: string | null;
   /** Whether it works in the machine, as of its last start; null where that was not looked at. */
   works: boolean | null;
 }

@@ -4,10 +4,8 @@
 
 mod escape;
 
-use crate::secrets::{PREFIX, fits_variable};
 use crate::ssh::SshKeys;
 use crate::{MachineError, Manifest, Secret};
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
@@ -16,8 +14,8 @@ use zeroize::Zeroizing;
 
 /// The machine's user.
 const USER: &str = "codchi";
-/// The most bytes of all variables together: Linux has some 2 MiB for those and the arguments of a program.
-const MOST: usize = 1 << 20;
+/// What a user secret's variable begins with.
+const PREFIX: &str = "CODCHI_";
 const ROOT: &str = "root";
 /// A header and, for a long name, what tar needs besides.
 const OVERHEAD: usize = 4 * 512;
@@ -31,14 +29,6 @@ pub(crate) struct Extra {
     pub(crate) files: BTreeMap<String, ExtraFile>,
 }
 
-impl Extra {
-    /// Adds all of another one.
-    pub(crate) fn extend(&mut self, other: Self) {
-        self.variables.extend(other.variables);
-        self.files.extend(other.files);
-    }
-}
-
 /// A file of [`Extra`].
 pub(crate) struct ExtraFile {
     /// A user of the machine.
@@ -47,14 +37,6 @@ pub(crate) struct ExtraFile {
     pub(crate) mode: u32,
     /// What is in it.
     pub(crate) contents: Zeroizing<Vec<u8>>,
-}
-
-/// What is handed in.
-pub(crate) struct Archive {
-    /// The tar archive.
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
-    /// The variables that are not in it since no program would start with them.
-    pub(crate) left_out: Vec<String>,
 }
 
 /// The archive for a machine whose modules declare `manifest`, with those `values` that are set.
@@ -67,10 +49,10 @@ pub(crate) fn archive(
     values: &BTreeMap<String, Secret>,
     keys: &SshKeys,
     extra: Extra,
-) -> Result<Archive, MachineError> {
+) -> Result<Zeroizing<Vec<u8>>, MachineError> {
     let mut entries = vec![Entry::folder("secrets", 0o755), Entry::folder("units", 0o700)];
     let mut env = Vec::new();
-    let mut units: BTreeMap<&str, Unit<'_>> = BTreeMap::new();
+    let mut units: BTreeMap<&str, Vec<(String, &Secret)>> = BTreeMap::new();
     for (name, spec) in &manifest.secrets {
         let Some(value) = values.get(name) else { continue };
         check_name(name)?;
@@ -89,25 +71,17 @@ pub(crate) fn archive(
         }
         for unit in &spec.units {
             let unit = unit_name(name, unit)?;
-            let of_unit = units.entry(unit).or_default();
-            let variable = format!("{PREFIX}{name}");
-            if !spec.env {
-                of_unit.files.push((name, value));
-            } else if std::str::from_utf8(value.expose()).is_err() {
-                return Err(not_for(name, unit, "is not valid UTF-8, and cannot be in a variable"));
-            } else if !fits_variable(&variable, value) {
-                return Err(not_for(name, unit, "is too long for a variable"));
-            } else {
-                of_unit.variables.push((variable, value));
+            if std::str::from_utf8(value.expose()).is_err() {
+                return Err(not_text(name, unit));
             }
+            units.entry(unit).or_default().push((format!("{PREFIX}{name}"), value));
         }
     }
     let Extra { variables, files } = extra;
     env.extend(variables.iter().map(|(name, value)| (name.clone(), value)));
-    let left_out = leave_out(&mut env);
     entries.push(Entry::file("env", USER, 0o400, escape::shell(&env)));
-    for (unit, of_unit) in units {
-        entries.push(Entry::file(format!("units/{unit}.env"), ROOT, 0o400, of_unit.text()));
+    for (unit, variables) in units {
+        entries.push(Entry::file(format!("units/{unit}.env"), ROOT, 0o400, escape::systemd(&variables)));
     }
     let folders: BTreeSet<&Path> = files.keys().filter_map(|path| Path::new(path).parent()).collect();
     let folders = folders.into_iter().flat_map(Path::ancestors).filter(|folder| *folder != Path::new(""));
@@ -125,48 +99,7 @@ pub(crate) fn archive(
     ] {
         entries.push(Entry::file(format!("ssh/{name}"), ROOT, mode, Zeroizing::new(contents.to_vec())));
     }
-    Ok(Archive { bytes: pack(&entries)?, left_out })
-}
-
-/// What a systemd service uses.
-#[derive(Default)]
-struct Unit<'a> {
-    variables: Vec<(String, &'a Secret)>,
-    files: Vec<(&'a str, &'a Secret)>,
-}
-
-impl Unit<'_> {
-    /// Its environment file. What it reads as files is in comments, so that it is restarted when that changes.
-    fn text(&self) -> Zeroizing<Vec<u8>> {
-        let mut text = escape::systemd(&self.variables);
-        for (name, value) in &self.files {
-            let digest = Sha256::digest(value.expose());
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            text.extend_from_slice(format!("# {name} {digest}\n").as_bytes());
-        }
-        text
-    }
-}
-
-/// Takes out of the variables of a session those with which no program would start: each that is too long, and the longest of
-/// all that are too much together. Gives their names.
-fn leave_out(variables: &mut Vec<(String, &Secret)>) -> Vec<String> {
-    let mut by_size: Vec<_> = variables
-        .iter()
-        .map(|(name, value)| (value.expose().len() + name.len(), name.clone(), *value))
-        .collect();
-    by_size.sort_by_key(|(size, ..)| *size);
-    let mut room = MOST;
-    let mut left_out = Vec::new();
-    for (size, name, value) in by_size {
-        match room.checked_sub(size) {
-            Some(rest) if fits_variable(&name, value) => room = rest,
-            _ => left_out.push(name),
-        }
-    }
-    variables.retain(|(name, _)| !left_out.contains(name));
-    left_out.sort();
-    left_out
+    pack(&entries)
 }
 
 /// What goes into the archive.
@@ -249,11 +182,13 @@ fn unit_name<'u>(name: &str, unit: &'u str) -> Result<&'u str, MachineError> {
     }
 }
 
-fn not_for(name: &str, unit: &str, why: &str) -> MachineError {
+fn not_text(name: &str, unit: &str) -> MachineError {
     MachineError::User {
-        message: format!("The value of the secret {name} {why}, which {unit}.service gets it as"),
+        message: format!(
+            "The value of the secret {name} is not valid UTF-8, and {unit}.service takes nothing else"
+        ),
         hint: Some(format!(
-            "Let the service read the secret's file instead (`deliver = [ \"file\" ]`), or run `codchi secret set {name}`."
+            "Let the service read the secret's file instead, or run `codchi secret set {name}`."
         )),
     }
 }

@@ -9,7 +9,6 @@
 //! - A failed or cancelled operation is undone or can be resumed; the journal in the machine's folder says which.
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
-mod bridge;
 mod capabilities;
 mod copies;
 mod delivery;
@@ -25,7 +24,6 @@ mod front;
 mod gc;
 mod generations;
 mod host_secrets;
-mod host_tool;
 mod inputs;
 mod instance;
 mod locate;
@@ -48,7 +46,6 @@ mod providers;
 mod remembered;
 mod run;
 mod secret;
-mod secrets;
 mod snapshot;
 mod source;
 mod ssh;
@@ -81,9 +78,6 @@ pub use plan::{Operation, Step};
 pub use preview::{PackageChange, PackageChanges, Preview, UnitChanges};
 pub use providers::{Provider, ProviderAnswer, ProviderKind, ProviderStatus, Providers};
 pub use secret::Secret;
-pub use secrets::{
-    Existing, SecretForm, SecretsChange, Turn, Undelivered, is_secret_name, matches_pattern, not_set,
-};
 pub use source::{InvalidSource, ModuleSource, Repository, SourceKind};
 pub use state::Permissions;
 pub use status::{MachineState, MachineStatus, SecretStatus};

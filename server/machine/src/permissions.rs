@@ -4,7 +4,6 @@ use crate::state::{Journal, MachineFolder, Permissions};
 use crate::{CancellationToken, Front, MachineError, MachineName, Machines, Operation};
 use codchi_driver::RunState;
 use codchi_host::{Capability, HostSecret};
-use std::fmt;
 use std::str::FromStr;
 
 /// What this computer may offer to a machine. `ssh-agent` is the host secret, whatever the modules call it.
@@ -14,15 +13,6 @@ pub enum Offer {
     HostSecret(HostSecret),
     /// Something of the computer's.
     Capability(Capability),
-}
-
-impl fmt::Display for Offer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HostSecret(secret) => secret.fmt(f),
-            Self::Capability(capability) => capability.fmt(f),
-        }
-    }
 }
 
 impl FromStr for Offer {
@@ -56,7 +46,7 @@ impl Machines {
         if folder.exists() { folder.permissions() } else { Err(self.unknown(name)) }
     }
 
-    /// Lets a machine have `offers` or not, from now on; one that runs gets them, or loses them, at once. What its next operation is to
+    /// Lets a machine have `offer` or not, from now on; one that runs gets it, or loses it, at once. What its next operation is to
     /// know is written first, so that it holds even where the running machine could not be changed.
     ///
     /// # Errors
@@ -64,15 +54,16 @@ impl Machines {
     pub async fn permit(
         &self,
         name: &MachineName,
-        offers: &[Offer],
+        offer: Offer,
         allowed: bool,
         front: &dyn Front,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
         let mut permissions = self.permissions(name)?;
-        for offer in offers {
-            permissions.set(*offer, allowed);
-        }
+        match offer {
+            Offer::HostSecret(secret) => permissions.host_secrets.insert(secret, allowed),
+            Offer::Capability(capability) => permissions.capabilities.insert(capability, allowed),
+        };
         MachineFolder::new(self.paths(), name).write_permissions(&permissions)?;
         let instance = self.driver().instance(&crate::instance::instance_name(name)?).await?;
         if instance.is_some_and(|instance| instance.state == RunState::Running) {

@@ -16,8 +16,6 @@ pub enum Operation {
     Update,
     /// Start it.
     Start,
-    /// Deliver its secrets anew, if it runs.
-    Deliver,
     /// Stop it.
     Stop,
     /// Delete it.
@@ -71,7 +69,6 @@ impl Operation {
             }
             Self::Update => vec![Lock],
             Self::Start => vec![Configure, StartInstance, Deliver],
-            Self::Deliver => vec![Deliver],
             Self::Stop => vec![StopInstance],
             Self::Delete => vec![StopInstance, DeleteInstance, RemoveState],
             // An engine renames only what is stopped.
@@ -111,7 +108,6 @@ impl fmt::Display for Operation {
             Self::Rollback => "rollback",
             Self::Update => "update",
             Self::Start => "start",
-            Self::Deliver => "deliver",
             Self::Stop => "stop",
             Self::Delete => "delete",
             Self::Rename => "rename",

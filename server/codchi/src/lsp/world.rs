@@ -212,7 +212,7 @@ fn mendable(kind: DriftKind) -> Option<Drift> {
         DriftKind::ModuleChanged => Some(Drift::ModuleChanged),
         DriftKind::SecretsChanged => Some(Drift::SecretsChanged),
         DriftKind::InstanceChanged => Some(Drift::InstanceChanged),
-        DriftKind::CapabilitiesChanged | DriftKind::CapabilityLost | DriftKind::HostChanged => None,
+        DriftKind::CapabilityLost => None,
     }
 }
 

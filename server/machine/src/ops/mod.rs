@@ -2,7 +2,6 @@
 //! that doing it twice is doing it once.
 
 mod ask;
-mod ask_host;
 mod build;
 mod clone;
 mod deliver;

@@ -11,8 +11,8 @@
 //! request of a machine, and does not go along with a copy or an export.
 
 use super::MachineFolder;
+use crate::MachineError;
 use crate::files::{damaged, read_optional, write_atomic};
-use crate::{MachineError, Offer};
 use codchi_host::{Capability, HostSecret};
 use std::collections::BTreeMap;
 
@@ -33,14 +33,6 @@ impl Permissions {
         self.host_secrets.get(&secret).copied()
     }
 
-    /// Keeps the person's answer about `offer`.
-    pub(crate) fn set(&mut self, offer: Offer, allowed: bool) {
-        match offer {
-            Offer::HostSecret(secret) => self.host_secrets.insert(secret, allowed),
-            Offer::Capability(capability) => self.capabilities.insert(capability, allowed),
-        };
-    }
-
     /// Whether the machine may have `capability`. That of the SSH agent is the host secret of this name, which it may have only
     /// once the person has agreed.
     #[must_use]
@@ -48,14 +40,6 @@ impl Permissions {
         match capability {
             Capability::SshAgent => self.host_secret(HostSecret::SshAgent).unwrap_or(false),
             other => self.capabilities.get(&other).copied().unwrap_or(true),
-        }
-    }
-
-    /// Whether the person has said that the machine may not have `capability`, and not only not answered yet.
-    pub(crate) fn denies(&self, capability: Capability) -> bool {
-        match capability {
-            Capability::SshAgent => self.host_secret(HostSecret::SshAgent) == Some(false),
-            other => !self.capability(other),
         }
     }
 }
