@@ -273,7 +273,7 @@ fn a_damaged_vault_is_left_alone_and_says_what_to_do() {
     let ran = run_with(&home, &["secret", "set", "OTHER"], b"y");
     assert_eq!(ran.code, 1);
     assert!(
-        ran.stderr.contains("cannot be read") && ran.stderr.contains("Help: Restore it"),
+        ran.stderr.contains("cannot be read") && ran.stderr.contains("Help: `codchi vault repair`"),
         "{}",
         ran.stderr
     );
