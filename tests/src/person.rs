@@ -267,6 +267,10 @@ impl Person {
             for entry in fs::read_dir(&folder).into_iter().flatten() {
                 let path = entry.unwrap().path();
                 let name = path.strip_prefix(self.home.path()).unwrap().display().to_string();
+                // A backup comes with the first change of a vault, whatever becomes of that.
+                if name.ends_with("/vault.age.bak") {
+                    continue;
+                }
                 if path.is_symlink() {
                     state.insert(name, fs::read_link(&path).unwrap().display().to_string());
                 } else if path.is_dir() {
