@@ -12,6 +12,8 @@ pub mod apart;
 pub mod archive;
 pub mod binary;
 #[cfg(feature = "lab")]
+pub mod engine;
+#[cfg(feature = "lab")]
 pub mod instance;
 #[cfg(feature = "lab")]
 pub mod leaks;

@@ -3,6 +3,7 @@
 
 use crate::apart::apart;
 use crate::binary::codchi;
+use crate::engine;
 use codchi_driver::{Driver as _, Instance, InstanceName, Lxd, RunState};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
@@ -405,8 +406,7 @@ impl Stopped {
 /// Where the engine's own client cannot be asked.
 #[must_use]
 pub fn images() -> BTreeMap<String, String> {
-    let client = if std::env::var_os("INCUS_DIR").is_some() { "incus" } else { "lxc" };
-    let output = Command::new(client).args(["query", "/1.0/images?recursion=1"]).output().unwrap();
+    let output = Command::new(engine::client()).args(["query", "/1.0/images?recursion=1"]).output().unwrap();
     let images: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
     let skeleton = "codchi, empty root file system";
     let others = images.iter().filter(|image| image["properties"]["description"] != skeleton);

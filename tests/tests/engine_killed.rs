@@ -5,33 +5,20 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+use codchi_tests::engine;
 use codchi_tests::person::{Person, Stopped};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The daemon that keeps its log where the lab does.
+/// The daemon's process.
 fn daemon() -> Pid {
-    let folder = ["LXD_DIR", "INCUS_DIR"].iter().find_map(std::env::var_os).expect("the lab sets it");
-    let lab = Path::new(&folder).parent().unwrap().display().to_string();
-    let is_daemon = |process: &Path| {
-        let words = fs::read(process.join("cmdline")).unwrap_or_default();
-        let words: Vec<String> =
-            words.split(|&b| b == 0).map(|w| String::from_utf8_lossy(w).into()).collect();
-        let of_lab = words.windows(2).any(|pair| pair[0] == "--logfile" && pair[1].starts_with(&lab));
-        of_lab && !words[0].ends_with("sh")
-    };
-    let found =
-        fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).find(|path| is_daemon(path));
-    let number = found.expect("the daemon runs").file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let number = engine::daemon().file_name().unwrap().to_str().unwrap().parse().unwrap();
     Pid::from_raw(number).unwrap()
 }
 
 fn answers() -> bool {
-    let client = if std::env::var_os("INCUS_DIR").is_some() { "incus" } else { "lxc" };
-    Command::new(client).args(["query", "/1.0/instances"]).output().unwrap().status.success()
+    Command::new(engine::client()).args(["query", "/1.0/instances"]).output().unwrap().status.success()
 }
 
 fn wait_until_it_answers() {

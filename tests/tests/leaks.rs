@@ -4,6 +4,7 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+use codchi_tests::engine;
 use codchi_tests::leaks::{Canary, Search};
 use codchi_tests::lsp::Client;
 use codchi_tests::person::Person;
@@ -16,25 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// The engine's client.
-fn client() -> &'static str {
-    if std::env::var_os("INCUS_DIR").is_some() { "incus" } else { "lxc" }
-}
-
 /// The engine's folder as its daemon sees it, with the root file systems of instances.
 fn engine_folder() -> PathBuf {
-    let folder = ["LXD_DIR", "INCUS_DIR"].iter().find_map(std::env::var_os).expect("the lab sets it");
-    let lab = Path::new(&folder).parent().unwrap().display().to_string();
-    let is_daemon = |process: &PathBuf| {
-        let words = fs::read(process.join("cmdline")).unwrap_or_default();
-        let words: Vec<String> =
-            words.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into()).collect();
-        words.windows(2).any(|pair| pair[0] == "--logfile" && pair[1].starts_with(&lab))
-            && !words[0].ends_with("sh")
-    };
-    let daemon = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).find(is_daemon);
-    let below = Path::new(&folder).strip_prefix("/").unwrap().to_owned();
-    daemon.expect("the daemon runs").join("root").join(below)
+    engine::daemon().join("root").join(engine::folder().strip_prefix("/").unwrap())
 }
 
 fn store() -> BTreeSet<PathBuf> {
@@ -115,7 +100,7 @@ fn secrets_are_nowhere_but_in_the_vault_and_in_the_memory_of_their_machine() {
     world.write(&module(""));
     let events = world.person.path("events");
     let _monitor = Ended(
-        Command::new(client())
+        Command::new(engine::client())
             .args(["monitor", "--format=json"])
             .stdout(fs::File::create(&events).unwrap())
             .stderr(Stdio::null())
@@ -193,12 +178,12 @@ fn secrets_are_nowhere_but_in_the_vault_and_in_the_memory_of_their_machine() {
         "/1.0/images?recursion=1".into(),
         "/1.0/warnings?recursion=1".into(),
     ] {
-        let output = Command::new(client()).args(["query", &query]).output().unwrap();
+        let output = Command::new(engine::client()).args(["query", &query]).output().unwrap();
         search.bytes("engine: configuration", &query, &output.stdout);
     }
     search.file("engine: events", &events);
-    let engine = engine_folder();
-    for entry in fs::read_dir(&engine).unwrap() {
+    let folder = engine_folder();
+    for entry in fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         match path.file_name().and_then(|name| name.to_str()) {
             // The loop device that pools are on; what is on it follows.
@@ -208,7 +193,7 @@ fn secrets_are_nowhere_but_in_the_vault_and_in_the_memory_of_their_machine() {
         }
     }
     let mut disks = 0;
-    for pool in fs::read_dir(engine.join("storage-pools")).unwrap() {
+    for pool in fs::read_dir(folder.join("storage-pools")).unwrap() {
         for instance in fs::read_dir(pool.unwrap().path().join("containers")).unwrap() {
             let disk = instance.unwrap().path();
             if disk.file_name().unwrap().to_string_lossy().starts_with(&instance_name) {

@@ -97,8 +97,6 @@ export interface MachineStatus {
   /** The current generation; 0 before the first. */
   generation: number;
   secrets: SecretStatus[];
-  hostSecrets: HostSecretStatus[];
-  capabilities: CapabilityStatus[];
   /** The log of the last operation; absolute. */
   log: string | null;
   /** What is wrong and what to do about it, as sentences. */
@@ -173,35 +171,6 @@ export interface SecretStatus {
   set: boolean;
   /** The provider that has the value, where the vault has none; null where none is known to have it. */
   provider: string | null;
-  /** Whether the running machine has another value than the vault. */
-  stale: boolean;
-  /** The modules that declare it. */
-  declaredBy: string[];
-  /** The systemd services that use it. */
-  units: string[];
-}
-
-/** Something of the person's on this computer that a machine's modules ask for, or that the person has answered about. */
-export interface HostSecretStatus {
-  name: "ca-certificates" | "ssh-agent" | "ssh-keys" | "git-credentials" | "tokens";
-  asked: boolean;
-  /** Null where the person was not asked yet. */
-  allowed: boolean | null;
-  available: boolean;
-  /** What is there, or why there is nothing; a sentence. */
-  message: string;
-}
-
-/** A capability that a machine's modules ask for, or that the person has answered about. */
-export interface CapabilityStatus {
-  name: string;
-  required: boolean;
-  allowed: boolean;
-  /** Whether this computer offers it. */
-  available: boolean;
-  message: string;
-  /** Whether it works in the machine, as of its last start; null where that was not looked at. */
-  works: boolean | null;
 }
 
 /** How to get into a machine. */

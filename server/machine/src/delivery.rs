@@ -6,38 +6,16 @@ mod escape;
 
 use crate::ssh::SshKeys;
 use crate::{MachineError, Manifest, Secret};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// The machine's user.
 const USER: &str = "codchi";
-/// What a user secret's variable begins with.
-const PREFIX: &str = "CODCHI_";
 const ROOT: &str = "root";
 /// A header and, for a long name, what tar needs besides.
 const OVERHEAD: usize = 4 * 512;
-
-/// What a machine gets besides its user secrets: of host secrets and capabilities.
-#[derive(Default)]
-pub(crate) struct Extra {
-    /// Environment variables of every session of the machine's user, by their whole name.
-    pub(crate) variables: BTreeMap<String, Secret>,
-    /// Files below `/run/codchi`, by their path there.
-    pub(crate) files: BTreeMap<String, ExtraFile>,
-}
-
-/// A file of [`Extra`].
-pub(crate) struct ExtraFile {
-    /// A user of the machine.
-    pub(crate) owner: &'static str,
-    /// Permission bits.
-    pub(crate) mode: u32,
-    /// What is in it.
-    pub(crate) contents: Zeroizing<Vec<u8>>,
-}
 
 /// The archive for a machine whose modules declare `manifest`, with those `values` that are set.
 ///
@@ -48,16 +26,15 @@ pub(crate) fn archive(
     manifest: &Manifest,
     values: &BTreeMap<String, Secret>,
     keys: &SshKeys,
-    extra: Extra,
 ) -> Result<Zeroizing<Vec<u8>>, MachineError> {
     let mut entries = vec![Entry::folder("secrets", 0o755), Entry::folder("units", 0o700)];
     let mut env = Vec::new();
-    let mut units: BTreeMap<&str, Vec<(String, &Secret)>> = BTreeMap::new();
+    let mut units: BTreeMap<&str, Vec<(&str, &Secret)>> = BTreeMap::new();
     for (name, spec) in &manifest.secrets {
         let Some(value) = values.get(name) else { continue };
         check_name(name)?;
         if spec.env {
-            env.push((format!("{PREFIX}{name}"), value));
+            env.push((name.as_str(), value));
         }
         if spec.file {
             let contents = Zeroizing::new(value.expose().to_vec());
@@ -74,21 +51,12 @@ pub(crate) fn archive(
             if std::str::from_utf8(value.expose()).is_err() {
                 return Err(not_text(name, unit));
             }
-            units.entry(unit).or_default().push((format!("{PREFIX}{name}"), value));
+            units.entry(unit).or_default().push((name, value));
         }
     }
-    let Extra { variables, files } = extra;
-    env.extend(variables.iter().map(|(name, value)| (name.clone(), value)));
     entries.push(Entry::file("env", USER, 0o400, escape::shell(&env)));
     for (unit, variables) in units {
         entries.push(Entry::file(format!("units/{unit}.env"), ROOT, 0o400, escape::systemd(&variables)));
-    }
-    let folders: BTreeSet<&Path> = files.keys().filter_map(|path| Path::new(path).parent()).collect();
-    let folders = folders.into_iter().flat_map(Path::ancestors).filter(|folder| *folder != Path::new(""));
-    let folders: BTreeSet<String> = folders.map(|folder| folder.display().to_string()).collect();
-    entries.extend(folders.iter().map(|folder| Entry::folder(folder, 0o755)));
-    for (path, ExtraFile { owner, mode, contents }) in files {
-        entries.push(Entry::file(path, owner, mode, contents));
     }
     // sshd reads the keys that may log in as the user who does.
     entries.push(Entry::folder("ssh", 0o755));

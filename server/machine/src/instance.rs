@@ -2,7 +2,7 @@
 
 use crate::flake::User;
 use crate::state::{Definition, Generation};
-use crate::{MachineError, MachineName, Permissions, StoreKind, capabilities, files, host_secrets, store};
+use crate::{MachineError, MachineName, StoreKind, capabilities, files, host_secrets, store};
 use codchi_driver::{
     Device, Driver, DriverError, DriverKind, Instance, InstanceName, InstanceSpec, ServerInfo, Volume,
 };
@@ -159,8 +159,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) server: &'a ServerInfo,
     /// The host.
     pub(crate) host: &'a Host,
-    /// What of it the machine may have.
-    pub(crate) permissions: &'a Permissions,
     /// The data folder, which holds the machine's state.
     pub(crate) data: &'a Path,
     /// The volume with the store, where that is the store instance's.
@@ -172,7 +170,7 @@ pub(crate) struct Parts<'a> {
 /// # Errors
 /// Where the project folder is gone.
 pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
-    let Parts { name, definition, generation, server, host, permissions, data, volume } = *parts;
+    let Parts { name, definition, generation, server, host, data, volume } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     close_guest_api(&mut spec, server.kind);
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
@@ -199,10 +197,10 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
         let disk = Device::Disk { source: project.clone(), path, read_only: false, shift };
         spec.devices.insert("project".into(), disk);
     }
-    for capability in capabilities::used(&generation.manifest, permissions, host) {
-        capabilities::hand_in(&mut spec, capability, host);
+    for capability in capabilities::used(&generation.manifest, host) {
+        capabilities::hand_in(&mut spec, capability);
     }
-    host_secrets::hand_in(&mut spec, parts)?;
+    host_secrets::hand_in(&mut spec, parts);
     Ok(spec)
 }
 
@@ -315,7 +313,6 @@ mod tests {
             generation: &generation,
             server: &server,
             host: &host,
-            permissions: &Permissions::default(),
             data: Path::new("/data"),
             volume: None,
         };
@@ -364,7 +361,6 @@ mod tests {
                 generation: &generation,
                 server: &server,
                 host: &host,
-                permissions: &Permissions::default(),
                 data: data.path(),
                 volume: Some(&volume),
             };

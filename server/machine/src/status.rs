@@ -5,10 +5,7 @@ use crate::files::io_error;
 use crate::instance::{is_own, machine_of};
 use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
 use crate::vault::Opened;
-use crate::{
-    CapabilityStatus, HostSecretStatus, MachineError, MachineName, Machines, Manifest, Operation, SecretSpec,
-    VaultError, capabilities, host_secrets,
-};
+use crate::{MachineError, MachineName, Machines, Manifest, Operation, SecretSpec, VaultError};
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
 use codchi_host::Host;
 use std::collections::BTreeMap;
@@ -44,10 +41,6 @@ pub struct MachineStatus {
     pub generation: u32,
     /// The secrets its modules declare (as of the last evaluation).
     pub secrets: Vec<SecretStatus>,
-    /// What of this computer its modules ask for, or the person has answered about.
-    pub host_secrets: Vec<HostSecretStatus>,
-    /// The same of capabilities.
-    pub capabilities: Vec<CapabilityStatus>,
     /// Its last operation's log, where there is one.
     pub log: Option<PathBuf>,
     /// What is wrong and what to do about it, as sentences; empty where all is well.
@@ -91,12 +84,6 @@ pub struct SecretStatus {
     /// The provider that has the value, where the vault has none: in the environment, in a file, or when it was last
     /// delivered.
     pub provider: Option<String>,
-    /// Whether the running machine has another value than the vault.
-    pub stale: bool,
-    /// The modules that declare it, as a person writes them.
-    pub declared_by: Vec<String>,
-    /// The systemd services that use it.
-    pub units: Vec<String>,
 }
 
 impl Machines {
@@ -150,8 +137,6 @@ impl Machines {
             ssh_host: name.host_alias(),
             generation: 0,
             secrets: Vec::new(),
-            host_secrets: Vec::new(),
-            capabilities: Vec::new(),
             log: self.log(&name),
             problems: vec![format!(
                 "Its files are gone, and only its instance `{}` is left. `codchi delete {name}` removes that.",
@@ -177,7 +162,6 @@ impl Machines {
         let generations = readable(folder.generations(), &mut problems).unwrap_or_default();
         let runtime = readable(folder.runtime(), &mut problems).flatten();
         let journal = readable(folder.journal(), &mut problems).flatten();
-        let permissions = readable(folder.permissions(), &mut problems).unwrap_or_default();
         let generation = generations.current();
         let manifest = generation.map(|generation| &generation.manifest);
 
@@ -257,8 +241,6 @@ impl Machines {
             ssh_host: name.host_alias(),
             generation: generation.map_or(0, |g| g.number),
             secrets,
-            host_secrets: manifest.map(|m| host_secrets::status(m, &permissions)).unwrap_or_default(),
-            capabilities: manifest.map(|m| capabilities::status(m, &permissions, host)).unwrap_or_default(),
             log: self.log(&name),
             problems,
             name,
@@ -380,9 +362,6 @@ fn secret_status(
             required: spec.required,
             set: is_stored || provider.is_some(),
             provider,
-            stale: false,
-            declared_by: Vec::new(),
-            units: spec.units.clone(),
         }
     };
     manifest.secrets.iter().map(status).collect()

@@ -248,8 +248,6 @@ mod tests {
             ssh_host: "codchi-a".into(),
             generation: 2,
             secrets: Vec::new(),
-            host_secrets: Vec::new(),
-            capabilities: Vec::new(),
             log: None,
             problems: Vec::new(),
             drift: Vec::new(),

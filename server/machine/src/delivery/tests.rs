@@ -28,12 +28,7 @@ fn keys() -> SshKeys {
 
 fn pack_one(name: &str, spec: SecretSpec, value: &[u8]) -> Result<Zeroizing<Vec<u8>>, MachineError> {
     let manifest = Manifest { secrets: BTreeMap::from([(name.into(), spec)]), ..Default::default() };
-    archive(
-        &manifest,
-        &BTreeMap::from([(name.into(), Secret::new(value).unwrap())]),
-        &keys(),
-        Extra::default(),
-    )
+    archive(&manifest, &BTreeMap::from([(name.into(), Secret::new(value).unwrap())]), &keys())
 }
 
 /// By path: owner, mode and contents.
@@ -143,7 +138,7 @@ fn only_what_is_declared_and_set_is_delivered() {
         ..Default::default()
     };
     let values = ["E", "F", "OTHER"].map(|name| (name.into(), Secret::new(name).unwrap()));
-    let entries = unpack(&archive(&manifest, &BTreeMap::from(values), &keys(), Extra::default()).unwrap());
+    let entries = unpack(&archive(&manifest, &BTreeMap::from(values), &keys()).unwrap());
     assert_eq!(entries["env"].2, b"export CODCHI_E='E'\n");
     let files: Vec<_> = entries.keys().filter(|path| path.starts_with("secrets/")).collect();
     assert_eq!(files, ["secrets/F"]);

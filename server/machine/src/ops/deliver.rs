@@ -1,7 +1,6 @@
 //! Into the running machine: secrets and keys, then waiting until it is up, then the init script.
 
 use super::instance::lines;
-use crate::delivery::Extra;
 use crate::run::{Outcome, Run};
 use crate::state::Runtime;
 use crate::{MachineError, Secret, delivery, ssh};
@@ -56,7 +55,7 @@ impl Run<'_> {
         // Keys are files.
         let gathered = tokio::task::spawn_blocking(move || -> Result<_, MachineError> {
             let (values, keys) = (values.into_secrets(), ssh::keys(&paths, &name)?);
-            let archive = delivery::archive(&manifest, &values, &keys, Extra::default())?;
+            let archive = delivery::archive(&manifest, &values, &keys)?;
             Ok((values.into_values().collect::<Vec<Secret>>(), archive))
         });
         let (values, archive) =

@@ -42,14 +42,13 @@ impl Run<'_> {
                 Some(self.machines.store_volume().await?)
             }
         };
-        let (host, permissions) = (Host::this(), self.folder.permissions()?);
+        let host = Host::this();
         let parts = Parts {
             name: &self.name,
             definition: &self.definition,
             generation: self.target()?,
             server: &server,
             host: &host,
-            permissions: &permissions,
             data: &self.machines.paths().data,
             volume: volume.as_ref(),
         };
