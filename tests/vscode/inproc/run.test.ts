@@ -99,7 +99,7 @@ describe("run", () => {
 
   it("sets the secret that is picked", async () => {
     await setMachines([
-      machine("alpha", { secrets: [{ name: "TOKEN", description: "for the service", required: true, set: false }] }),
+      machine("alpha", { secrets: [{ name: "TOKEN", description: "for the service", required: true, set: false, provider: null }] }),
     ]);
     forget();
     const pick = (items: vscode.QuickPickItem[]) => Promise.resolve(items[0]);

@@ -38,8 +38,8 @@ describe("view", () => {
         modules: [workspaceFolder(), "https://example.org/team/project#tools", "https://example.org/me"],
         personalModules: ["https://example.org/me"],
         secrets: [
-          { name: "TOKEN", description: "for the service", required: true, set: false },
-          { name: "EXTRA", description: "", required: false, set: true },
+          { name: "TOKEN", description: "for the service", required: true, set: false, provider: null },
+          { name: "EXTRA", description: "", required: false, set: true, provider: null },
         ],
       }),
     ]);
