@@ -1,4 +1,5 @@
-# What already is on the host and is handed in on request. Only declared here: the controller reads the manifest.
+# What already is on the host and is handed in on request, once its user has agreed. Only declared here: the controller reads the
+# manifest, and machine/host.nix is the machine's side.
 { lib, ... }:
 let
   ask = description: lib.mkOption {
@@ -16,8 +17,8 @@ in
 
       Has an effect only where an agent runs on the host; to refuse hosts without one, name `ssh-agent` in `codchi.requiredCapabilities`.
     '';
-    sshKeys = ask "Copies the host user's SSH keys into the machine's `~/.ssh`. Prefer `codchi.hostSecrets.sshAgent`, which leaves them where they are.";
-    gitCredentials = ask "Lets `git` in the machine ask the host's credential helper, so that HTTPS remotes work without logging in again.";
-    tokens = ask "Hands the access tokens of the host's tools (`gh`, `glab`, Nix's `access-tokens`, …) to the same tools in the machine.";
+    sshKeys = ask "Makes the host user's SSH keys and configuration readable in the machine's `~/.ssh`, as links to files in memory. Prefer `codchi.hostSecrets.sshAgent`, which leaves them where they are.";
+    gitCredentials = ask "Gives `git` in the machine the name and address of the host's user, and lets it ask the host's credential helper, so that HTTPS remotes work without logging in again.";
+    tokens = ask "Hands access tokens to tools in the machine, as `$GH_TOKEN`, `$GITHUB_TOKEN`, `$GITLAB_TOKEN`, `$NPM_TOKEN` and `$CARGO_REGISTRY_TOKEN`: those that are set with `codchi secret set`, else those of the host's `gh` and `glab`.";
   };
 }

@@ -38,7 +38,7 @@ let
       file = first (lib.head spellings) (lib.filter (secret: lib.elem "file" secret.deliver) spellings);
     in
     {
-      description = first "" (lib.filter (text: text != "") (all "description"));
+      description = lib.concatStringsSep "; " (lib.unique (lib.filter (text: text != "") (all "description")));
       required = lib.any lib.id (all "required");
       env = lib.elem "env" deliver;
       file = lib.elem "file" deliver;

@@ -2,15 +2,20 @@
 lib:
 let
   inherit (lib) mkOption types;
+  # Several modules may declare a secret; the user is told what each of them says of it.
+  texts = types.str // {
+    merge = _: definitions:
+      lib.concatStringsSep "; " (lib.unique (lib.filter (text: text != "") (map (definition: definition.value) definitions)));
+  };
 in
 {
   secret = parts: types.submodule ({ name, config, ... }: {
     options = {
       description = mkOption {
-        type = types.str;
+        type = texts;
         default = "";
         example = "A token for https://example.org, with read access";
-        description = "What the secret is and where to get it: shown to the user who is asked for the value.";
+        description = "What the secret is and where to get it: shown to the user who is asked for the value. Where several modules declare the secret, the user is shown what each says.";
       };
       required = mkOption {
         type = types.bool;
@@ -36,7 +41,7 @@ in
         type = types.listOf (types.enum [ "env" "file" ]);
         default = [ "env" "file" ];
         example = [ "file" ];
-        description = "How the secret reaches the machine: `env` as the environment variable `$CODCHI_NAME`, `file` as a file on a tmpfs (never on a disk).";
+        description = "How the secret reaches the machine: `env` as the environment variable `$CODCHI_NAME`, `file` as a file on a tmpfs (never on a disk). A value of 128 KiB or more fits no variable: it is delivered as a file only.";
       };
     }
     // lib.optionalAttrs (lib.elem "units" parts) {
@@ -44,7 +49,7 @@ in
         type = types.listOf types.str;
         default = [ ];
         example = [ "backend" ];
-        description = "Names of systemd services, without `.service`, that get the secret as the environment variable `$CODCHI_NAME`.";
+        description = "Names of systemd services, without `.service`, that use the secret: they start once it is delivered, are restarted when it changes, and get it as the environment variable `$CODCHI_NAME` where it is delivered as `env`.";
       };
     }
     // lib.optionalAttrs (lib.elem "file" parts) {

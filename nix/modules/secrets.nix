@@ -31,7 +31,7 @@ in
           description = "User secrets that are delivered as the environment variable `$CODCHI_NAME` only.";
         };
         file = mkOption {
-          type = types.attrsOf (secret [ "file" ]);
+          type = types.attrsOf (secret [ "file" "units" ]);
           default = { };
           example = lib.literalExpression ''
             {

@@ -223,6 +223,47 @@ fn secrets_are_set_listed_and_forgotten_and_never_shown() {
 }
 
 #[test]
+fn a_file_of_secrets_is_taken_as_a_whole_and_written_as_it_was() {
+    let home = Home::new();
+    let file = home.write("in.env", "TOKEN='it'\nexport CODCHI_KEY=\"it's $x \\n\"\n");
+    let file = file.to_str().unwrap();
+    let ran = run(&home, &["secret", "import", file]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "Set: KEY, TOKEN.\n"), "{}", ran.stderr);
+    let more = run_with(&home, &["secret", "import", "-"], b"TOKEN=other\nNEW=sesame\n");
+    assert_eq!(more.code, 0, "{}", more.stderr);
+    assert!(more.stdout.contains("Set: NEW.") && more.stdout.contains("them): TOKEN."), "{}", more.stdout);
+    let bad = run_with(&home, &["secret", "import", "-", "--force"], b"NEW=2\nsesame\n");
+    assert!(
+        bad.code == 1 && bad.stderr.contains("line 2") && !bad.stderr.contains("sesame"),
+        "{}",
+        bad.stderr
+    );
+
+    let exported = "CODCHI_KEY=\"it's \\$x \n\"\nCODCHI_NEW=sesame\nCODCHI_TOKEN=it\n";
+    assert_eq!(run(&home, &["secret", "export"]).stdout, exported);
+    let out = home.path().join("out.env");
+    let export = ["secret", "export", "--file", out.to_str().unwrap()];
+    assert_eq!(run(&home, &export).code, 0);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&out).unwrap().permissions());
+    assert_eq!((std::fs::read_to_string(&out).unwrap().as_str(), mode & 0o777), (exported, 0o600));
+    let again = run(&home, &export);
+    assert!(again.code == 1 && again.stderr.contains("--force"), "{}", again.stderr);
+    assert_eq!(run(&home, &[&export[..], &["--force"]].concat()).code, 0);
+    for name in ["KEY", "NEW", "TOKEN"] {
+        assert_eq!(run(&home, &["secret", "rm", name]).code, 0);
+    }
+    assert_eq!(run(&home, &["secret", "import", out.to_str().unwrap()]).code, 0);
+    assert_eq!(run(&home, &["secret", "export"]).stdout, exported);
+    for (arguments, input) in [
+        (["secret", "set", "A"], &b""[..]),
+        (["secret", "set", "../A"], b"x"),
+        (["secret", "rotate", "A"], b"x"),
+    ] {
+        assert_eq!(run_with(&home, &arguments, input).code, 1, "{arguments:?}");
+    }
+}
+
+#[test]
 fn completions_are_there_for_every_shell() {
     let home = Home::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -91,6 +91,7 @@ async fn what_changes_behind_a_machines_back_is_told_and_mended_by_what_is_offer
         project: Some(world.project().into()),
         nixpkgs: None,
         checkout: None,
+        allowed: Vec::new(),
     };
     world.machines.create(request, &Nobody, &world.cancel).await.unwrap();
     assert_eq!(world.drift().await, []);

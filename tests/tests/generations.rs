@@ -141,6 +141,7 @@ async fn a_machine_goes_forward_and_back_and_what_fails_takes_itself_back() {
         project: Some(world.project().into()),
         nixpkgs: None,
         checkout: None,
+        allowed: Vec::new(),
     };
     world.machines.create(request, &world.ears, &world.cancel).await.unwrap();
     let first = world.is().await;

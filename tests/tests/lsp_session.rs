@@ -319,7 +319,7 @@ fn a_secret_is_asked_for_and_its_diagnostic_disappears() {
     });
     let argument = json!({ "name": "TOKEN", "description": "The token of the registry" });
     let result = client.request("workspace/executeCommand", &command("codchi.secret.set", &argument));
-    assert_eq!(result, Ok(json!({ "set": true })));
+    assert_eq!(result, Ok(json!({ "set": true, "delivered": [], "undelivered": [] })));
     client.wait_for("diagnostics without it", |message| {
         let diagnostics = message["params"]["diagnostics"].as_array();
         diagnostics.is_some_and(|diagnostics| {

@@ -80,6 +80,7 @@ impl World {
             project: Some(self.project().into()),
             nixpkgs: None,
             checkout: None,
+            allowed: Vec::new(),
         }
     }
 

@@ -90,6 +90,7 @@ impl World {
             project: Some(self.path("project")),
             nixpkgs: nixpkgs.map(|nixpkgs| nixpkgs.parse().unwrap()),
             checkout: None,
+            allowed: Vec::new(),
         }
     }
 

@@ -158,6 +158,36 @@ fn a_secret_that_is_declared_in_two_spellings_has_all_of_both() {
 }
 
 #[test]
+fn a_secret_of_several_modules_has_what_each_says_and_who_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
+    write("a.nix", "{ imports = [ ./more.nix ]; codchi.secrets.TOKEN.description = \"for the tests\"; }");
+    write(
+        "more.nix",
+        "{ lib, ... }: { codchi.secrets.env = lib.mkIf true { MORE.description = \"more\"; }; }",
+    );
+    let module = r#"{ lib, ... }: lib.mkMerge [
+      { codchi.secrets.TOKEN.description = "for the service"; codchi.secrets.ONLY = { }; }
+      { codchi.secrets.TOKEN.description = "for the service"; }
+    ]"#;
+    let manifest = value(&format!(
+        r#"(with_ {{ modules = [
+          {{ file = "a.nix"; input.outPath = "{}"; source = "/work/a"; }}
+          ((flake ({module})) // {{ source = "git+https://example.org/b"; }})
+        ]; }}).manifest"#,
+        folder.path().display()
+    ));
+    let manifest: Manifest = serde_json::from_value(manifest).unwrap();
+    let token = &manifest.secrets["TOKEN"];
+    let mut said: Vec<_> = token.description.split("; ").collect();
+    said.sort_unstable();
+    assert_eq!(said, ["for the service", "for the tests"]);
+    let of = |name: &str| manifest.secrets[name].declared_by.clone();
+    assert_eq!(of("TOKEN"), ["/work/a", "git+https://example.org/b"]);
+    assert_eq!((of("MORE"), of("ONLY")), (vec!["/work/a".into()], vec!["git+https://example.org/b".into()]));
+}
+
+#[test]
 fn the_file_of_a_secret_is_at_its_path() {
     let module = r#"{ config, ... }: {
       codchi.secrets.A = { };

@@ -63,6 +63,7 @@ async fn a_machine_gets_values_of_a_protected_vault_and_of_a_provider_and_nobody
         project: Some(user.project().into()),
         nixpkgs: None,
         checkout: None,
+        allowed: Vec::new(),
     };
     user.machines.create(request, &person, &user.cancel).await.unwrap();
     assert_eq!(person.0.load(Ordering::Relaxed), 1);

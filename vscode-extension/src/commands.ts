@@ -8,10 +8,10 @@ import { pickItem } from "./machine-texts";
 import type { Node } from "./machines-view";
 import { openWindow } from "./open";
 import { pickModule } from "./pick-module";
-import { asWritten } from "./pick-text";
 import { previewRebuild } from "./preview";
-import type { MachineStatus, Params, SecretStatus } from "./protocol";
+import type { MachineStatus, Params } from "./protocol";
 import { run, showFile } from "./run";
+import { setValue } from "./secrets";
 import { openTerminal as openTerminalIn } from "./terminal";
 
 /** What a pick list of modules is called where a machine is made of one. */
@@ -138,39 +138,6 @@ export async function showLog(ctx: Ctx, argument?: MachineArgument): Promise<voi
   }
 }
 
-export async function setSecret(ctx: Ctx, argument?: MachineArgument): Promise<void> {
-  const machine = await choose(ctx, argument, "A secret of which code machine?");
-  if (machine === undefined) {
-    return;
-  }
-  const secret = typeof argument === "object" && argument.kind === "secret" ? argument.secret : await pickSecret(machine);
-  if (secret !== undefined) {
-    await set(ctx, { name: secret.name, description: secret.description, machine: machine.name });
-  }
-}
-
-async function set(ctx: Ctx, params: Params<"codchi.secret.set">): Promise<void> {
-  const answer = await run(ctx, "codchi.secret.set", params);
-  if (answer?.set === true) {
-    vscode.window.setStatusBarMessage(`$(key) ${params.name} is set`, 5000);
-  }
-}
-
-async function pickSecret(machine: MachineStatus): Promise<SecretStatus | undefined> {
-  if (machine.secrets.length === 0) {
-    void vscode.window.showInformationMessage(`The modules of ${machine.name} declare no secrets.`);
-    return undefined;
-  }
-  const items = machine.secrets.map((secret) => ({
-    label: secret.name,
-    description: secret.set ? "set" : "not set",
-    detail: asWritten(secret.description),
-    iconPath: new vscode.ThemeIcon("key"),
-    secret,
-  }));
-  return (await vscode.window.showQuickPick(items, { title: "Set Secret", placeHolder: "Which secret?" }))?.secret;
-}
-
 export async function doctor(ctx: Ctx): Promise<void> {
   const result = await run(ctx, "codchi.doctor", {});
   if (result !== undefined) {
@@ -249,7 +216,7 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.machine.log":
       return showLog(ctx, (params as Params<"codchi.machine.log">).name);
     case "codchi.secret.set":
-      return set(ctx, params);
+      return setValue(ctx, params);
     case "codchi.doctor":
       return doctor(ctx);
     case "codchi.machine.list":
@@ -266,6 +233,7 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.machine.import":
     case "codchi.module.list":
     case "codchi.gc":
+    case "codchi.secret.rotate":
     case "codchi.secret.remove":
     case "codchi.secret.extract":
       return run(ctx, command, params);

@@ -9,6 +9,7 @@ const operations = {
   rollback: "rolling back",
   update: "updating",
   start: "starting",
+  deliver: "delivering secrets",
   stop: "stopping",
   delete: "deleting",
   rename: "renaming",

@@ -12,7 +12,8 @@ import {
   generationsItem,
 } from "./generations";
 import { description, details, icon } from "./machine-texts";
-import type { Drift, MachineStatus, SecretStatus } from "./protocol";
+import type { Drift, MachineStatus } from "./protocol";
+import { type SecretNode, type SecretsNode, secretItem, secretNodes, secretsItem } from "./secrets";
 
 /** What stands in the view; what a command gets that is run from it. */
 export type Node =
@@ -20,7 +21,8 @@ export type Node =
   | { kind: "problem"; machine: MachineStatus; text: string }
   | { kind: "drift"; machine: MachineStatus; drift: Drift }
   | { kind: "module"; machine: MachineStatus; source: string }
-  | { kind: "secret"; machine: MachineStatus; secret: SecretStatus }
+  | SecretsNode
+  | SecretNode
   | GenerationsNode
   | GenerationNode;
 
@@ -49,6 +51,9 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
     if (node.kind === "generations") {
       return generationNodes(this.ctx, node.machine);
     }
+    if (node.kind === "secrets") {
+      return secretNodes(node.machine);
+    }
     if (node.kind !== "machine") {
       return [];
     }
@@ -57,7 +62,7 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
       ...machine.problems.map((text): Node => ({ kind: "problem", machine, text })),
       ...machine.drift.map((drift): Node => ({ kind: "drift", machine, drift })),
       ...machine.modules.map((source): Node => ({ kind: "module", machine, source })),
-      ...machine.secrets.map((secret): Node => ({ kind: "secret", machine, secret })),
+      ...(machine.secrets.length === 0 ? [] : [{ kind: "secrets", machine } as const]),
       ...(machine.generation === 0 ? [] : [{ kind: "generations", machine } as const]),
     ];
   }
@@ -72,8 +77,10 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
         return driftItem(node.machine, node.drift);
       case "module":
         return moduleItem(node.machine, node.source);
+      case "secrets":
+        return secretsItem(node.machine);
       case "secret":
-        return secretItem(node.machine, node.secret);
+        return secretItem(node);
       case "generations":
         return generationsItem(node.machine);
       case "generation":
@@ -139,17 +146,4 @@ function moduleFile(place: string): string | undefined {
   return statSync(place).isDirectory()
     ? ["codchi.nix", "flake.nix", "default.nix"].map((name) => join(place, name)).find(existsSync)
     : place;
-}
-
-function secretItem(machine: MachineStatus, secret: SecretStatus): vscode.TreeItem {
-  const item = new vscode.TreeItem(secret.name);
-  const state = secret.set ? "set" : "not set";
-  const needed = secret.required && !secret.set;
-  item.id = `${machine.name}/secret/${secret.name}`;
-  item.description = secret.required ? state : `${state} · optional`;
-  item.tooltip = secret.description === "" ? state : `${secret.description} (${state})`;
-  item.iconPath = new vscode.ThemeIcon("key", needed ? new vscode.ThemeColor("list.warningForeground") : undefined);
-  item.contextValue = "secret";
-  item.accessibilityInformation = { label: `secret ${secret.name}, ${item.description}` };
-  return item;
 }

@@ -10,6 +10,7 @@ import { deleteGeneration, rollBack } from "./generations";
 import { MachinesView } from "./machines-view";
 import * as madeOf from "./made-of";
 import { previewRebuild, registerPreviews } from "./preview";
+import * as secrets from "./secrets";
 import { StatusBar } from "./status-bar";
 import { terminalOptions } from "./terminal";
 
@@ -41,7 +42,9 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.importMachine": copies.importMachine,
   "codchi.openTerminal": commands.openTerminal,
   "codchi.showLog": commands.showLog,
-  "codchi.setSecret": commands.setSecret,
+  "codchi.setSecret": secrets.setSecret,
+  "codchi.rotateSecret": secrets.rotateSecret,
+  "codchi.removeSecret": secrets.removeSecret,
   "codchi.runDoctor": commands.doctor,
   "codchi.freeDiskSpace": freeDiskSpace,
   "codchi.refresh": commands.refresh,

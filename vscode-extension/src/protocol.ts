@@ -39,11 +39,16 @@ export interface ServerCommands {
   "codchi.machine.import": { params: { file: string; name?: string; project?: string }; result: { name: string } };
   "codchi.machine.open": { params: { name: string } | { module: string }; result: Attach };
   "codchi.machine.log": { params: { name: string }; result: { path: string | null } };
+  "codchi.machine.permit": {
+    params: { name: string; offer: string; allowed: boolean };
+    result: { name: string; offer: string; allowed: boolean };
+  };
   "codchi.secret.set": {
     params: { name: string; description?: string; machine?: string };
-    result: { set: boolean };
+    result: { set: boolean } & Partial<Delivery>;
   };
-  "codchi.secret.remove": { params: { name: string; machine?: string }; result: { removed: boolean } };
+  "codchi.secret.rotate": { params: { name: string; machine?: string }; result: { set: boolean } & Partial<Delivery> };
+  "codchi.secret.remove": { params: { name: string; machine?: string }; result: { removed: boolean } & Partial<Delivery> };
   "codchi.secret.extract": {
     params: { uri: string; version: number | null; range: Range };
     result: { moved: boolean; name?: string };
@@ -58,6 +63,14 @@ export interface ServerCommands {
 export type ServerCommand = keyof ServerCommands;
 export type Params<C extends ServerCommand> = ServerCommands[C]["params"];
 export type Result<C extends ServerCommand> = ServerCommands[C]["result"];
+
+/** Where a changed secret is now. */
+export interface Delivery {
+  /** The running machines that have it. */
+  delivered: string[];
+  /** Those that have not, and why; the server tells the person. */
+  undelivered: { machine: string; reason: string }[];
+}
 
 /** What an export file holds. */
 export interface ExportStatus {
@@ -79,7 +92,7 @@ export interface MachineStatus {
   name: string;
   state: MachineState;
   /** What is being done to it, by whichever process; where it is `interrupted`, what was. */
-  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "stop" | "delete" | "rename" | "duplicate" | "export" | "import" | null;
+  operation: "create" | "rebuild" | "rollback" | "update" | "start" | "deliver" | "stop" | "delete" | "rename" | "duplicate" | "export" | "import" | null;
   driver: string;
   /** As a person writes them: a path or URL, with `#OUTPUT`. */
   modules: string[];
@@ -97,6 +110,8 @@ export interface MachineStatus {
   /** The current generation; 0 before the first. */
   generation: number;
   secrets: SecretStatus[];
+  hostSecrets: HostSecretStatus[];
+  capabilities: CapabilityStatus[];
   /** The log of the last operation; absolute. */
   log: string | null;
   /** What is wrong and what to do about it, as sentences. */
@@ -107,7 +122,7 @@ export interface MachineStatus {
 
 /** A difference between a machine and what it would be if it was made now. */
 export interface Drift {
-  kind: "module-changed" | "capability-lost" | "secrets-changed" | "instance-changed";
+  kind: "module-changed" | "capability-lost" | "capabilities-changed" | "secrets-changed" | "host-changed" | "instance-changed";
   /** What differs and what to do about it. */
   message: string;
   /** The operation that mends it. */
@@ -171,6 +186,40 @@ export interface SecretStatus {
   set: boolean;
   /** The provider that has the value, where the vault has none; null where none is known to have it. */
   provider: string | null;
+  /** Whether that is the machine's own value, and not the one for all machines. */
+  own: boolean;
+  /** Whether the running machine has another value than the vault. */
+  stale: boolean;
+  /** The modules that declare it. */
+  declaredBy: string[];
+  /** The systemd services that use it. */
+  units: string[];
+}
+
+/** Something of the person's on this computer that a machine's modules ask for, or that the person has answered about. */
+export interface HostSecretStatus {
+  name: "ca-certificates" | "ssh-agent" | "ssh-keys" | "git-credentials" | "tokens";
+  asked: boolean;
+  /** Null where the person was not asked yet. */
+  allowed: boolean | null;
+  available: boolean;
+  /** What is there, or why there is nothing; a sentence. */
+  message: string;
+}
+
+/** A capability that a machine's modules ask for, or that the person has answered about. */
+export interface CapabilityStatus {
+  name: string;
+  required: boolean;
+  allowed: boolean;
+  /** Whether this computer offers it. */
+  available: boolean;
+  /** What was looked at, or what is wrong; a sentence. */
+  message: string;
+  /** What to do where it is not allowed, not available or does not work. */
+  remedy: string | null;
+  /** Whether it works in the machine, as of its last start; null where that was not looked at. */
+  works: boolean | null;
 }
 
 /** How to get into a machine. */

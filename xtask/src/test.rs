@@ -81,6 +81,8 @@ fn prepare() -> Result<()> {
         apt::Program("faketime", "faketime"),
         apt::Program("dbus-run-session", "dbus-daemon"),
         apt::Program("gnome-keyring-daemon", "gnome-keyring"),
+        apt::Program("pulseaudio", "pulseaudio"),
+        apt::Program("Xvfb", "xvfb"),
     ])?;
     code_server::install(&lab::cache())?;
     lab::incus::prepare(&lab::cache())?;

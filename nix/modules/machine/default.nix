@@ -1,7 +1,9 @@
 # What a code machine is, whatever its modules say.
 {
   imports = [
+    ./capabilities.nix
     ./delivery.nix
+    ./host.nix
     ./lxd.nix
     ./remote.nix
     ./session.nix

@@ -38,8 +38,18 @@ let
     ln -s "$new" "$new.link"
     mv -T "$new.link" /run/codchi
     trap - EXIT
+    ${config.codchi.machine.onDelivery}
     # Opened for writing as well, so that it does not wait where nobody reads.
     echo 1<>/run/codchi.wait
+
+    # Clients look for the host's X server where display 0 of this machine is.
+    display=/tmp/.X11-unix/X0
+    if [ -S /dev/codchi-x11 ]; then
+      mkdir -p -m 1777 /tmp/.X11-unix
+      [ -S "$display" ] || ln -sfT /dev/codchi-x11 "$display"
+    elif [ "$(readlink "$display" || true)" = /dev/codchi-x11 ]; then
+      rm -f "$display"
+    fi
 
     # Services run with the values that they were started with: give them the new ones.
     if [ -n "$old" ]; then

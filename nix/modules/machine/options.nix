@@ -17,5 +17,6 @@ in
       uid = given types.int "The user id of the machine's user: the owner of the project folder as seen in the machine.";
       gid = given types.int "Its group id.";
     };
+    onDelivery = given types.lines "What root runs in bash after each delivery, once /run/codchi is the new one." // { default = ""; };
   };
 }

@@ -39,7 +39,11 @@ in
   # Every login shell, also that of `su -` and `machinectl`. The file belongs to the user, and only its owner reads it.
   environment.extraInit = ''
     if [ -O /run/codchi/env ] && [ -r /run/codchi/env ]; then
+      # An agent that came along, as with `ssh -A`, is the one that is meant.
+      __codchi_agent=''${SSH_AUTH_SOCK-}
       . /run/codchi/env
+      [ -z "$__codchi_agent" ] || export SSH_AUTH_SOCK=$__codchi_agent
+      unset __codchi_agent
     fi
   '';
 }

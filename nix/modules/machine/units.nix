@@ -23,7 +23,7 @@ in
   } // lib.genAttrs units (unit: {
     requires = [ "codchi-secrets.service" ];
     after = [ "codchi-secrets.service" ];
-    # A secret that is not required may have no value.
+    # A secret that is not required may have no value; one that is a file only is named there, so that its change is noticed.
     serviceConfig.EnvironmentFile = [ "-/run/codchi/units/${unit}.env" ];
   });
 

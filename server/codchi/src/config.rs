@@ -8,6 +8,7 @@
 //! store-nix = "~/nix-2.24.9-x86_64-linux.tar.xz" # path or URL of the Nix of the store instance; codchi's without it
 //! store-settings = "http-connections = 8"        # lines for its nix.conf
 //! driver = "incus"                               # or "lxd"; without it the first that is there
+//! ca-certificates = [ "~/proxy.pem" ]            # certificate authorities for machines, beside those of this computer
 //! [[secret-provider]]                            # asked for secrets that the vault does not have; see docs/secrets.md
 //! kind = "command"                               # or "environment", "dotenv"
 //! command = [ "pass", "show", "codchi/{name}" ]
@@ -43,6 +44,9 @@ pub(crate) struct Config {
     /// Lines for its `nix.conf`.
     #[serde(rename = "store-settings")]
     pub(crate) store_settings: String,
+    /// Files with certificate authorities for machines.
+    #[serde(rename = "ca-certificates")]
+    pub(crate) ca_certificates: Vec<String>,
     /// How modules are evaluated while they are edited.
     pub(crate) evaluation: Mode,
     /// Where values of secrets come from that the vault does not have.
@@ -104,6 +108,7 @@ impl Config {
             personal_modules: self.personal_modules.clone(),
             program: std::env::current_exe().unwrap_or_else(|_| "codchi".into()),
             ssh_config: self.ssh.config,
+            ca_certificates: self.ca_certificates.iter().map(|path| at_home(path)).collect(),
             store: StoreOptions {
                 choice: self.store,
                 nix: self.store_nix.clone(),
@@ -112,6 +117,12 @@ impl Config {
             providers: self.secret_providers.clone(),
         }
     }
+}
+
+/// A path as a person writes it: `~/` is their home, and what is relative is there as well.
+fn at_home(path: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    home.join(path.strip_prefix("~/").unwrap_or(path))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! What works on this host, and what to do about what does not.
 
+use crate::cli::status::one;
 use crate::context::Context;
 use crate::error;
 use codchi_driver::{Driver as _, ServerInfo};
-use codchi_host::Host;
-use codchi_machine::{StoreKind, StoreStatus};
+use codchi_host::{Availability, Capability, Host};
+use codchi_machine::{CapabilityStatus, MachineError, MachineName, StoreKind, StoreStatus};
 use codchi_nix::{Nix, Version};
 use std::path::Path;
 
@@ -26,20 +27,45 @@ pub(crate) struct Check {
     /// What to do where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remedy: Option<String>,
+    /// Of a capability.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) capability: Option<CapabilityCheck>,
+}
+
+/// What else is known of a capability.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CapabilityCheck {
+    /// What was found on the way, each without a full stop.
+    pub(crate) evidence: Vec<String>,
+    /// How it is in the machine that was asked about, where it is one that the machine's modules ask for, or that the person has
+    /// answered about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) machine: Option<CapabilityStatus>,
 }
 
 impl Check {
     fn new(name: impl Into<String>, required: bool, found: Result<String, (String, Option<String>)>) -> Self {
         let name = name.into();
         match found {
-            Ok(message) => Self { name, ok: true, required, message, remedy: None },
-            Err((message, remedy)) => Self { name, ok: false, required, message, remedy },
+            Ok(message) => Self { name, ok: true, required, message, remedy: None, capability: None },
+            Err((message, remedy)) => Self { name, ok: false, required, message, remedy, capability: None },
         }
     }
 }
 
-/// Looks at everything.
-pub(crate) async fn checks(context: &Context) -> Vec<Check> {
+/// Looks at everything; at capabilities also as the machine `name` has them, where one is named.
+///
+/// # Errors
+/// Where there is no such machine, or machines cannot be read.
+pub(crate) async fn checks(
+    context: &Context,
+    name: Option<&MachineName>,
+) -> Result<Vec<Check>, MachineError> {
+    let given = match name {
+        Some(name) => one(context.machines().status().await?, name)?.capabilities,
+        None => Vec::new(),
+    };
     let (store, server) = tokio::join!(store(context), context.driver.server());
     let mut checks = vec![store];
     match server {
@@ -58,11 +84,11 @@ pub(crate) async fn checks(context: &Context) -> Vec<Check> {
     // The vault and the probes read files and sockets.
     let rest = tokio::task::spawn_blocking(move || {
         let mut checks = vec![vault(machines.vault()), ssh(&home)];
-        checks.extend(capabilities(&Host::this()));
+        checks.extend(capabilities(&Host::this(), &given));
         checks
     });
     checks.extend(rest.await.unwrap_or_default());
-    checks
+    Ok(checks)
 }
 
 /// A failure and its causes in one line.
@@ -222,11 +248,22 @@ pub(crate) fn program(name: &str) -> Option<std::path::PathBuf> {
     })
 }
 
-fn capabilities(host: &Host) -> impl Iterator<Item = Check> {
-    host.probe_all().into_iter().map(|(capability, answer)| {
-        let found = if answer.available { Ok(answer.probed) } else { Err((answer.probed, answer.remedy)) };
-        Check::new(capability.name(), false, found)
-    })
+/// What the host offers, and what of it a machine has that is `given` some.
+fn capabilities(host: &Host, given: &[CapabilityStatus]) -> Vec<Check> {
+    let check = |(capability, answer): (Capability, Availability)| {
+        let machine = given.iter().find(|status| status.name == capability).cloned();
+        let found = match &machine {
+            // In the machine more can be amiss than on the host.
+            Some(machine) if answer.available && (!machine.allowed || machine.works == Some(false)) => {
+                Err((machine.message.clone(), machine.remedy.clone()))
+            }
+            _ if answer.available => Ok(answer.probed),
+            _ => Err((answer.probed, answer.remedy)),
+        };
+        let capability = Check::new(capability.name(), false, found);
+        Check { capability: Some(CapabilityCheck { evidence: answer.evidence, machine }), ..capability }
+    };
+    host.probe_all().into_iter().map(check).collect()
 }
 
 #[cfg(test)]
@@ -238,6 +275,38 @@ mod tests {
         assert!(allows("lxd:1:2\nroot:1000:1\n", 1000));
         assert!(allows("root:100000:65536\nroot:500:1000", 1000));
         assert!(!allows("root:1001:1\nuser:1000:1\nroot:x:1\nroot\n", 1000));
+    }
+
+    #[test]
+    fn a_capability_of_a_machine_is_amiss_where_it_is_denied_or_does_not_work_there() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("dev/net")).unwrap();
+        std::fs::write(root.path().join("dev/net/tun"), "").unwrap();
+        let host = Host { root: root.path().into(), environment: std::collections::BTreeMap::new() };
+        let given = |allowed, works| CapabilityStatus {
+            name: Capability::Tun,
+            required: false,
+            allowed,
+            available: true,
+            message: "amiss".into(),
+            remedy: Some("cure".into()),
+            works,
+        };
+        let tun = |given: &[CapabilityStatus]| {
+            capabilities(&host, given).into_iter().find(|check| check.name == "tun").unwrap()
+        };
+        assert!(tun(&[]).ok && tun(&[]).capability.unwrap().machine.is_none());
+        assert!(tun(&[given(true, Some(true))]).ok && tun(&[given(true, None)]).ok);
+        for amiss in [given(false, None), given(true, Some(false))] {
+            let check = tun(&[amiss]);
+            assert_eq!(
+                (check.ok, check.message.as_str(), check.remedy.as_deref()),
+                (false, "amiss", Some("cure"))
+            );
+        }
+        let json = serde_json::to_value(tun(&[given(true, Some(true))])).unwrap();
+        assert_eq!((&json["name"], &json["machine"]["works"]), (&"tun".into(), &true.into()));
+        assert!(json["evidence"][0].as_str().unwrap().starts_with("/dev/net/tun ("));
     }
 
     #[test]

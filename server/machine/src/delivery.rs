@@ -4,18 +4,58 @@
 
 mod escape;
 
+use crate::secrets::{PREFIX, fits_variable};
 use crate::ssh::SshKeys;
 use crate::{MachineError, Manifest, Secret};
-use std::collections::BTreeMap;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// The machine's user.
 const USER: &str = "codchi";
+/// The most bytes of all variables together: Linux has some 2 MiB for those and the arguments of a program.
+const MOST: usize = 1 << 20;
 const ROOT: &str = "root";
 /// A header and, for a long name, what tar needs besides.
 const OVERHEAD: usize = 4 * 512;
+
+/// What a machine gets besides its user secrets: of host secrets and capabilities.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// Environment variables of every session of the machine's user, by their whole name.
+    pub(crate) variables: BTreeMap<String, Secret>,
+    /// Files below `/run/codchi`, by their path there.
+    pub(crate) files: BTreeMap<String, ExtraFile>,
+}
+
+impl Extra {
+    /// Adds all of another one.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.variables.extend(other.variables);
+        self.files.extend(other.files);
+    }
+}
+
+/// A file of [`Extra`].
+pub(crate) struct ExtraFile {
+    /// A user of the machine.
+    pub(crate) owner: &'static str,
+    /// Permission bits.
+    pub(crate) mode: u32,
+    /// What is in it.
+    pub(crate) contents: Zeroizing<Vec<u8>>,
+}
+
+/// What is handed in.
+pub(crate) struct Archive {
+    /// The tar archive.
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    /// The variables that are not in it since no program would start with them.
+    pub(crate) left_out: Vec<String>,
+}
 
 /// The archive for a machine whose modules declare `manifest`, with those `values` that are set.
 ///
@@ -26,15 +66,16 @@ pub(crate) fn archive(
     manifest: &Manifest,
     values: &BTreeMap<String, Secret>,
     keys: &SshKeys,
-) -> Result<Zeroizing<Vec<u8>>, MachineError> {
+    extra: Extra,
+) -> Result<Archive, MachineError> {
     let mut entries = vec![Entry::folder("secrets", 0o755), Entry::folder("units", 0o700)];
     let mut env = Vec::new();
-    let mut units: BTreeMap<&str, Vec<(&str, &Secret)>> = BTreeMap::new();
+    let mut units: BTreeMap<&str, Unit<'_>> = BTreeMap::new();
     for (name, spec) in &manifest.secrets {
         let Some(value) = values.get(name) else { continue };
         check_name(name)?;
         if spec.env {
-            env.push((name.as_str(), value));
+            env.push((format!("{PREFIX}{name}"), value));
         }
         if spec.file {
             let contents = Zeroizing::new(value.expose().to_vec());
@@ -48,15 +89,32 @@ pub(crate) fn archive(
         }
         for unit in &spec.units {
             let unit = unit_name(name, unit)?;
-            if std::str::from_utf8(value.expose()).is_err() {
-                return Err(not_text(name, unit));
+            let of_unit = units.entry(unit).or_default();
+            let variable = format!("{PREFIX}{name}");
+            if !spec.env {
+                of_unit.files.push((name, value));
+            } else if std::str::from_utf8(value.expose()).is_err() {
+                return Err(not_for(name, unit, "is not valid UTF-8, and cannot be in a variable"));
+            } else if !fits_variable(&variable, value) {
+                return Err(not_for(name, unit, "is too long for a variable"));
+            } else {
+                of_unit.variables.push((variable, value));
             }
-            units.entry(unit).or_default().push((name, value));
         }
     }
+    let Extra { variables, files } = extra;
+    env.extend(variables.iter().map(|(name, value)| (name.clone(), value)));
+    let left_out = leave_out(&mut env);
     entries.push(Entry::file("env", USER, 0o400, escape::shell(&env)));
-    for (unit, variables) in units {
-        entries.push(Entry::file(format!("units/{unit}.env"), ROOT, 0o400, escape::systemd(&variables)));
+    for (unit, of_unit) in units {
+        entries.push(Entry::file(format!("units/{unit}.env"), ROOT, 0o400, of_unit.text()));
+    }
+    let folders: BTreeSet<&Path> = files.keys().filter_map(|path| Path::new(path).parent()).collect();
+    let folders = folders.into_iter().flat_map(Path::ancestors).filter(|folder| *folder != Path::new(""));
+    let folders: BTreeSet<String> = folders.map(|folder| folder.display().to_string()).collect();
+    entries.extend(folders.iter().map(|folder| Entry::folder(folder, 0o755)));
+    for (path, ExtraFile { owner, mode, contents }) in files {
+        entries.push(Entry::file(path, owner, mode, contents));
     }
     // sshd reads the keys that may log in as the user who does.
     entries.push(Entry::folder("ssh", 0o755));
@@ -67,7 +125,48 @@ pub(crate) fn archive(
     ] {
         entries.push(Entry::file(format!("ssh/{name}"), ROOT, mode, Zeroizing::new(contents.to_vec())));
     }
-    pack(&entries)
+    Ok(Archive { bytes: pack(&entries)?, left_out })
+}
+
+/// What a systemd service uses.
+#[derive(Default)]
+struct Unit<'a> {
+    variables: Vec<(String, &'a Secret)>,
+    files: Vec<(&'a str, &'a Secret)>,
+}
+
+impl Unit<'_> {
+    /// Its environment file. What it reads as files is in comments, so that it is restarted when that changes.
+    fn text(&self) -> Zeroizing<Vec<u8>> {
+        let mut text = escape::systemd(&self.variables);
+        for (name, value) in &self.files {
+            let digest = Sha256::digest(value.expose());
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            text.extend_from_slice(format!("# {name} {digest}\n").as_bytes());
+        }
+        text
+    }
+}
+
+/// Takes out of the variables of a session those with which no program would start: each that is too long, and the longest of
+/// all that are too much together. Gives their names.
+fn leave_out(variables: &mut Vec<(String, &Secret)>) -> Vec<String> {
+    let mut by_size: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (value.expose().len() + name.len(), name.clone(), *value))
+        .collect();
+    by_size.sort_by_key(|(size, ..)| *size);
+    let mut room = MOST;
+    let mut left_out = Vec::new();
+    for (size, name, value) in by_size {
+        match room.checked_sub(size) {
+            Some(rest) if fits_variable(&name, value) => room = rest,
+            _ => left_out.push(name),
+        }
+    }
+    variables.retain(|(name, _)| !left_out.contains(name));
+    left_out.sort();
+    left_out
 }
 
 /// What goes into the archive.
@@ -150,13 +249,11 @@ fn unit_name<'u>(name: &str, unit: &'u str) -> Result<&'u str, MachineError> {
     }
 }
 
-fn not_text(name: &str, unit: &str) -> MachineError {
+fn not_for(name: &str, unit: &str, why: &str) -> MachineError {
     MachineError::User {
-        message: format!(
-            "The value of the secret {name} is not valid UTF-8, and {unit}.service takes nothing else"
-        ),
+        message: format!("The value of the secret {name} {why}, which {unit}.service gets it as"),
         hint: Some(format!(
-            "Let the service read the secret's file instead, or run `codchi secret set {name}`."
+            "Let the service read the secret's file instead (`deliver = [ \"file\" ]`), or run `codchi secret set {name}`."
         )),
     }
 }

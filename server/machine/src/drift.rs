@@ -1,10 +1,11 @@
 //! What differs between a machine and what it would be if it was made now.
 
+use crate::capabilities::{self, Given};
 use crate::state::Generation;
 use crate::vault::Opened;
-use crate::{MachineName, ModuleSource, Operation, SourceKind};
+use crate::{MachineName, Manifest, ModuleSource, Operation, Permissions, SourceKind};
 use codchi_driver::{Instance, RunState};
-use codchi_host::{Capability, Host};
+use codchi_host::{Capability, Host, HostSecret};
 use codchi_module::{normalise, relative_paths};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -32,8 +33,13 @@ pub enum DriftKind {
     ModuleChanged,
     /// The computer offers a required capability no longer.
     CapabilityLost,
+    /// The computer now offers a capability that the machine runs without and asks for, or the person has denied it one that it
+    /// runs with.
+    CapabilitiesChanged,
     /// The vault has other values than those that the machine runs with.
     SecretsChanged,
+    /// Files of this computer are others than those that the machine was given.
+    HostChanged,
     /// Somebody has changed of the instance what codchi has set.
     InstanceChanged,
 }
@@ -80,27 +86,81 @@ pub(crate) fn of<'m>(
     found
 }
 
-/// What differs between the vault and what was `delivered` to a machine since it was started.
-pub(crate) fn of_secrets(
+/// The secrets that the vault has otherwise than a machine was `delivered` since it was started, each with how.
+pub(crate) fn stale_secrets(
     name: &MachineName,
     generation: &Generation,
     delivered: &BTreeMap<String, String>,
     vault: &Opened,
-) -> Option<Drift> {
+) -> BTreeMap<String, &'static str> {
     let secrets = || generation.manifest.secrets.keys();
     let now = vault.digests(name, secrets());
     let change = |secret: &String| match (delivered.get(secret), now.get(secret)) {
-        (None, Some(_)) => Some(format!("{secret} (added)")),
-        (Some(_), None) => Some(format!("{secret} (removed)")),
-        (Some(before), Some(now)) if before != now => Some(format!("{secret} (changed)")),
+        (None, Some(_)) => Some((secret.clone(), "added")),
+        (Some(_), None) => Some((secret.clone(), "removed")),
+        (Some(before), Some(now)) if before != now => Some((secret.clone(), "changed")),
         _ => None,
     };
-    let changes: Vec<String> = secrets().filter_map(change).collect();
+    secrets().filter_map(change).collect()
+}
+
+/// What is to be done about [`stale_secrets`].
+pub(crate) fn of_secrets(name: &MachineName, stale: &BTreeMap<String, &str>) -> Option<Drift> {
+    let changes: Vec<String> = stale.iter().map(|(secret, how)| format!("{secret} ({how})")).collect();
     (!changes.is_empty()).then(|| Drift {
         kind: DriftKind::SecretsChanged,
         message: format!(
             "The vault has other secrets than those it runs with: {}. `codchi start {name}` delivers them.",
             changes.join(", ")
+        ),
+        cure: Some(Operation::Start),
+    })
+}
+
+/// What differs between the capabilities that a machine may have now and those that were `given` to it when it was started. One that
+/// is gone is no difference, as a start could not bring it back.
+pub(crate) fn of_capabilities(
+    name: &MachineName,
+    manifest: &Manifest,
+    permissions: &Permissions,
+    host: &Host,
+    given: &Given,
+) -> Option<Drift> {
+    let available = |capability: &Capability| {
+        capabilities::asked(manifest).contains(capability)
+            && permissions.capability(*capability)
+            && host.probe(*capability).available
+    };
+    let changes: Vec<String> = Capability::ALL
+        .into_iter()
+        .filter_map(|capability| match given.contains_key(&capability) {
+            true => permissions.denies(capability).then(|| format!("`{capability}` is denied now")),
+            false => available(&capability).then(|| format!("`{capability}` is available now")),
+        })
+        .collect();
+    (!changes.is_empty()).then(|| Drift {
+        kind: DriftKind::CapabilitiesChanged,
+        message: format!(
+            "It was started with other capabilities: {}. `codchi start {name}` makes up for that.",
+            changes.join(", ")
+        ),
+        cure: Some(Operation::Start),
+    })
+}
+
+/// What differs between the files of this computer and what was `delivered` of them to a machine since it was started.
+pub(crate) fn of_host(
+    name: &MachineName,
+    delivered: &BTreeMap<HostSecret, String>,
+    now: &BTreeMap<HostSecret, String>,
+) -> Option<Drift> {
+    let changed = delivered.iter().filter(|(secret, digest)| now.get(*secret) != Some(*digest));
+    let changed: Vec<&str> = changed.map(|(secret, _)| secret.name()).collect();
+    (!changed.is_empty()).then(|| Drift {
+        kind: DriftKind::HostChanged,
+        message: format!(
+            "This computer has others than those it was given: {}. `codchi start {name}` delivers them.",
+            changed.join(", ")
         ),
         cure: Some(Operation::Start),
     })
@@ -177,8 +237,6 @@ fn contents(path: &Path) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Manifest;
-
     #[test]
     fn a_module_that_changed_is_told_until_it_is_as_it_was_and_a_capability_that_is_gone() {
         let root = tempfile::tempdir().unwrap();
@@ -211,5 +269,28 @@ mod tests {
         }
         std::fs::remove_file(offers.join("dev/dri/renderD128")).unwrap();
         assert_eq!(kinds(), [DriftKind::CapabilityLost]);
+    }
+
+    #[test]
+    fn a_capability_that_came_or_was_denied_since_the_start_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host { root: root.path().into(), environment: BTreeMap::new() };
+        let manifest = Manifest { optional_capabilities: vec!["fuse".into()], ..Manifest::default() };
+        let told = |permissions: &Permissions, given: &Given| {
+            let name = "a".parse().unwrap();
+            of_capabilities(&name, &manifest, permissions, &host, given).map(|drift| drift.message)
+        };
+        let (allowed, denied) = (
+            Permissions::default(),
+            Permissions { capabilities: [(Capability::Fuse, false)].into(), ..Permissions::default() },
+        );
+        let (without, with) = (Given::new(), Given::from([(Capability::Fuse, None)]));
+        assert_eq!(told(&allowed, &without), None);
+        std::fs::create_dir(root.path().join("dev")).unwrap();
+        std::fs::write(root.path().join("dev/fuse"), "").unwrap();
+        assert!(told(&allowed, &without).unwrap().contains("`fuse` is available now. `codchi start a`"));
+        assert_eq!(told(&allowed, &with), None);
+        assert_eq!(told(&denied, &without), None);
+        assert!(told(&denied, &with).unwrap().contains("`fuse` is denied now"));
     }
 }

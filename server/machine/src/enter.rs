@@ -7,7 +7,7 @@ use crate::instance::{instance_name, is_own};
 use crate::state::{Definition, Generation, MachineFolder};
 use crate::{
     Answer, Attach, CancellationToken, Event, ExecRequest, Front, MachineError, MachineName, Machines,
-    Question, host_secrets, remembered, ssh,
+    Question, remembered, ssh,
 };
 use async_trait::async_trait;
 use codchi_driver::{DriverError, Exec, Process, RunState};
@@ -24,10 +24,6 @@ impl Machines {
     /// Any.
     pub async fn exec(&self, name: &MachineName, request: ExecRequest) -> Result<Process, MachineError> {
         let (definition, generation) = self.ready(name).await?;
-        let mut environment = request.environment;
-        if host_secrets::has_agent(&generation.manifest) {
-            environment.entry("SSH_AUTH_SOCK".into()).or_insert_with(|| host_secrets::AGENT_SOCKET.into());
-        }
         // `codchi-session` becomes the user by itself, and then with all of the user's groups.
         let mut command = if request.root {
             vec![generation.path("sw/bin/bash"), "-l".into()]
@@ -39,7 +35,14 @@ impl Machines {
         }
         command.extend(request.command);
         let cwd = request.cwd.unwrap_or_else(|| definition.workspace());
-        let exec = Exec { command, uid: 0, gid: 0, cwd: Some(cwd), environment, stdio: request.stdio };
+        let exec = Exec {
+            command,
+            uid: 0,
+            gid: 0,
+            cwd: Some(cwd),
+            environment: request.environment,
+            stdio: request.stdio,
+        };
         self.exec_ready(name, &exec).await
     }
 
@@ -66,6 +69,8 @@ impl Machines {
         let (definition, _) = self.built(name)?;
         if !self.is_ready(name, &definition).await? {
             self.start(name, front, cancel).await?;
+        } else {
+            self.bridge_up(name).await;
         }
         let ssh_host = if remembered::ssh_config_allowed(self.paths(), self.options())? {
             ssh::add_host(self.paths(), name, &self.options().program)?;
@@ -98,6 +103,7 @@ impl Machines {
     async fn ready(&self, name: &MachineName) -> Result<(Definition, Generation), MachineError> {
         let (definition, generation) = self.built(name)?;
         if self.is_ready(name, &definition).await? {
+            self.bridge_up(name).await;
             return Ok((definition, generation));
         }
         self.start_quietly(name).await?;

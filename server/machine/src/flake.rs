@@ -29,6 +29,8 @@ pub(crate) struct Copied {
 pub(crate) struct Input {
     /// Its name, e.g. `module-0`; modules of one source share it.
     pub(crate) name: String,
+    /// The module as a person writes it.
+    source: String,
     /// Where it comes from.
     url: String,
     /// Whether it is read as a flake.
@@ -166,7 +168,8 @@ impl Flake {
                     )
                 }
             };
-            let _ = writeln!(text, "      {{ input = inputs.{}; {part}; }}", input.name);
+            let source = quote(&input.source);
+            let _ = writeln!(text, "      {{ input = inputs.{}; {part}; source = {source}; }}", input.name);
         }
         text.push_str("    ];\n  };\n}\n");
         text
@@ -180,7 +183,8 @@ fn git_input(name: String, source: &ModuleSource, plain: bool) -> Input {
         None if plain => Part::Folder(query_value(&url, "dir").unwrap_or_default()),
         None => Part::Output("default".into()),
     };
-    Input { name, url, is_flake: !plain || source.output.is_some(), part, local: false }
+    let is_flake = !plain || source.output.is_some();
+    Input { name, source: source.to_string(), url, is_flake, part, local: false }
 }
 
 fn source_url(source: &ModuleSource) -> String {
@@ -205,7 +209,7 @@ fn local_input(name: String, source: &ModuleSource, root: &Path, copy: &Path) ->
     match &source.kind {
         SourceKind::File(file) if file.is_file() => {
             let part = Part::File(relative(file));
-            Ok(Input { name, url, is_flake: false, part, local: true })
+            Ok(Input { name, source: source.to_string(), url, is_flake: false, part, local: true })
         }
         SourceKind::Folder(folder) if folder.join("flake.nix").is_file() => {
             let dir = relative(folder);
@@ -215,7 +219,7 @@ fn local_input(name: String, source: &ModuleSource, root: &Path, copy: &Path) ->
                 format!("{url}?dir={}", path_url(Path::new(&dir)).trim_start_matches("path:"))
             };
             let part = Part::Output(source.output.clone().unwrap_or_else(|| "default".into()));
-            Ok(Input { name, url, is_flake: true, part, local: true })
+            Ok(Input { name, source: source.to_string(), url, is_flake: true, part, local: true })
         }
         SourceKind::Folder(folder) if folder.is_dir() => {
             if let Some(output) = &source.output {
@@ -235,7 +239,7 @@ fn local_input(name: String, source: &ModuleSource, root: &Path, copy: &Path) ->
                 ));
             };
             let part = Part::File(relative(&folder.join(file)));
-            Ok(Input { name, url, is_flake: false, part, local: true })
+            Ok(Input { name, source: source.to_string(), url, is_flake: false, part, local: true })
         }
         _ => Err(user(
             format!("The module {source} is gone"),
@@ -367,18 +371,22 @@ mod tests {
                 driver = "lxd";
                 user = { uid = 1000; gid = 100; };
                 modules = [
-                  { input = inputs.module-0; output = "default"; }
-                  { input = inputs.module-0; output = "dev"; }
-                  { input = inputs.module-1; file = "codchi.nix"; }
-                  { input = inputs.module-2; file = "x y.nix"; }
-                  { input = inputs.module-3; output = "default"; }
-                  { input = inputs.module-4; output = "default"; }
-                  { input = inputs.module-5; file = if builtins.pathExists (inputs.module-5 + "/sub/codchi.nix") then "sub/codchi.nix" else "sub/default.nix"; }
+                  { input = inputs.module-0; output = "default"; source = "/home/me/a"; }
+                  { input = inputs.module-0; output = "dev"; source = "/home/me/a#dev"; }
+                  { input = inputs.module-1; file = "codchi.nix"; source = "/home/me/b"; }
+                  { input = inputs.module-2; file = "x y.nix"; source = "/home/me/c/x y.nix"; }
+                  { input = inputs.module-3; output = "default"; source = "/home/me/d/nix dev"; }
+                  { input = inputs.module-4; output = "default"; source = "git+https://host/flake"; }
+                  { input = inputs.module-5; file = if builtins.pathExists (inputs.module-5 + "/sub/codchi.nix") then "sub/codchi.nix" else "sub/default.nix"; source = "git+https://host/plain?dir=sub"; }
                 ];
               };
             }
         "##]]
-        .assert_eq(&text.replace(&format!("{}-linux", std::env::consts::ARCH), "x86_64-linux"));
+        .assert_eq(
+            &text
+                .replace(&format!("{}-linux", std::env::consts::ARCH), "x86_64-linux")
+                .replace(root.to_str().unwrap(), "/home/me"),
+        );
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use crate::flake::User;
 use crate::state::{Definition, Generation};
-use crate::{MachineError, MachineName, StoreKind, capabilities, files, host_secrets, store};
+use crate::{
+    MachineError, MachineName, Paths, Permissions, StoreKind, capabilities, files, host_secrets, store,
+};
 use codchi_driver::{
     Device, Driver, DriverError, DriverKind, Instance, InstanceName, InstanceSpec, ServerInfo, Volume,
 };
@@ -159,8 +161,10 @@ pub(crate) struct Parts<'a> {
     pub(crate) server: &'a ServerInfo,
     /// The host.
     pub(crate) host: &'a Host,
-    /// The data folder, which holds the machine's state.
-    pub(crate) data: &'a Path,
+    /// What of it the machine may have.
+    pub(crate) permissions: &'a Permissions,
+    /// Where the machine's state is.
+    pub(crate) paths: &'a Paths,
     /// The volume with the store, where that is the store instance's.
     pub(crate) volume: Option<&'a Volume>,
 }
@@ -170,12 +174,12 @@ pub(crate) struct Parts<'a> {
 /// # Errors
 /// Where the project folder is gone.
 pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
-    let Parts { name, definition, generation, server, host, data, volume } = *parts;
+    let Parts { name, definition, generation, server, paths, volume, .. } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     close_guest_api(&mut spec, server.kind);
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
     spec.labels.insert(ID_LABEL.into(), definition.id.clone());
-    spec.labels.insert(DATA_LABEL.into(), data.display().to_string());
+    spec.labels.insert(DATA_LABEL.into(), paths.data.display().to_string());
     match volume {
         None => {
             // The store alone: the database, the profiles and the daemon's socket beside it are the host's. Where it can be
@@ -197,10 +201,8 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
         let disk = Device::Disk { source: project.clone(), path, read_only: false, shift };
         spec.devices.insert("project".into(), disk);
     }
-    for capability in capabilities::used(&generation.manifest, host) {
-        capabilities::hand_in(&mut spec, capability);
-    }
-    host_secrets::hand_in(&mut spec, parts);
+    capabilities::hand_in(&mut spec, parts);
+    host_secrets::hand_in(&mut spec, parts)?;
     Ok(spec)
 }
 
@@ -216,16 +218,16 @@ pub(crate) fn close_guest_api(spec: &mut InstanceSpec, kind: DriverKind) {
 
 /// The store instance's volume, with the daemon's socket in it, and a folder in which the machine says what it uses of it.
 fn add_shared_store(spec: &mut InstanceSpec, parts: &Parts<'_>, volume: &Volume) -> Result<(), MachineError> {
-    let roots = parts.data.join("machines").join(parts.name.as_str()).join("roots");
-    let shift = parts.server.idmapped_mounts && can_be_shifted(parts.data);
+    let roots = parts.paths.data.join("machines").join(parts.name.as_str()).join("roots");
+    let shift = parts.server.idmapped_mounts && can_be_shifted(&parts.paths.data);
     if !shift {
         // So that root inside may write there; and where nothing can be shifted at all, a volume is shared only by instances
         // that map ids alike.
-        spec.config.insert("raw.idmap".into(), Owner::of_data(parts.data)?.raw_idmap());
+        spec.config.insert("raw.idmap".into(), Owner::of_data(&parts.paths.data)?.raw_idmap());
     }
     let roots = Device::Disk { source: roots, path: store::ROOTS.into(), read_only: false, shift };
     spec.devices.extend([
-        ("nix-store".into(), store::shared_volume(volume, parts.data)?),
+        ("nix-store".into(), store::shared_volume(volume, &parts.paths.data)?),
         ("store-roots".into(), roots),
     ]);
     Ok(())
@@ -291,7 +293,16 @@ mod tests {
     }
 
     fn spec_with(manifest: Manifest, idmapped_mounts: bool, environment: &[(&str, &str)]) -> InstanceSpec {
-        let project = tempfile::tempdir().unwrap();
+        spec_in(&tempfile::tempdir().unwrap(), manifest, idmapped_mounts, environment)
+    }
+
+    /// With the project's folder as the root of the host, too.
+    fn spec_in(
+        project: &tempfile::TempDir,
+        manifest: Manifest,
+        idmapped_mounts: bool,
+        environment: &[(&str, &str)],
+    ) -> InstanceSpec {
         let definition = Definition {
             project: Some(project.path().into()),
             ..Definition::new("7".into(), DriverKind::Lxd)
@@ -313,7 +324,8 @@ mod tests {
             generation: &generation,
             server: &server,
             host: &host,
-            data: Path::new("/data"),
+            permissions: &Permissions::default(),
+            paths: &crate::test::paths(Path::new("/data")),
             volume: None,
         };
         spec(&parts).unwrap()
@@ -349,6 +361,8 @@ mod tests {
     #[test]
     fn a_machine_in_the_store_instance_has_its_volume_read_only_and_a_folder_to_write_down_what_it_uses() {
         let data = tempfile::tempdir().unwrap();
+        let paths = crate::test::paths(data.path());
+        std::fs::create_dir_all(&paths.data).unwrap();
         let definition = Definition::new("7".into(), DriverKind::Lxd);
         let generation = Generation { toplevel: "/nix/store/system".into(), ..Generation::default() };
         let host = Host { root: data.path().into(), environment: BTreeMap::new() };
@@ -361,7 +375,8 @@ mod tests {
                 generation: &generation,
                 server: &server,
                 host: &host,
-                data: data.path(),
+                permissions: &Permissions::default(),
+                paths: &paths,
                 volume: Some(&volume),
             };
             let spec = spec(&parts).unwrap();
@@ -370,7 +385,7 @@ mod tests {
             };
             assert_eq!((pool.as_str(), path.as_str(), *read_only), ("fast", "/nix", true));
             let Device::Disk { source, read_only, .. } = &spec.devices["store-roots"] else { panic!() };
-            assert_eq!((source, *read_only), (&data.path().join("machines/a/roots"), false));
+            assert_eq!((source, *read_only), (&paths.data.join("machines/a/roots"), false));
             // A folder that cannot be shifted has its owner mapped.
             let Device::Disk { shift, .. } = &spec.devices["store-roots"] else { panic!() };
             assert_eq!(spec.config.contains_key("raw.idmap"), !shift);
@@ -389,12 +404,27 @@ mod tests {
     fn capabilities_become_devices_and_optional_ones_only_where_the_host_has_them() {
         let manifest = Manifest {
             required_capabilities: vec!["kvm".into(), "nesting".into()],
-            optional_capabilities: vec!["fuse".into(), "ssh-agent".into()],
+            optional_capabilities: vec!["fuse".into(), "audio".into(), "display".into(), "ssh-agent".into()],
             ..Manifest::default()
         };
-        let spec = spec_with(manifest, true, &[]);
+        let project = tempfile::tempdir().unwrap();
+        let file = |path: &str, text: &str| {
+            let path = project.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        file("dev/kvm", "");
+        file("proc/sys/user/max_user_namespaces", "100");
+        file("proc/sys/kernel/seccomp/actions_avail", "user_notif");
+        file("s/pulse/x", "");
+        let _socket = std::os::unix::net::UnixListener::bind(project.path().join("s/pulse/native")).unwrap();
+        let spec = spec_in(&project, manifest, true, &[("XDG_RUNTIME_DIR", "/s")]);
         let devices: Vec<&str> = spec.devices.keys().map(String::as_str).collect();
-        assert_eq!(devices, ["kvm", "nix-store", "project"]);
+        assert_eq!(devices, ["kvm", "nix-store", "project", "pulse"]);
         assert_eq!(spec.config["security.nesting"], "true");
+        assert_eq!(spec.config["security.syscalls.intercept.mknod"], "true");
+        let Device::Raw(pulse) = &spec.devices["pulse"] else { panic!() };
+        assert_eq!(pulse["connect"], "unix:/s/pulse/native");
+        assert_eq!((pulse["listen"].as_str(), pulse["mode"].as_str()), ("unix:/dev/codchi-pulse", "0600"));
     }
 }

@@ -9,6 +9,7 @@
 //! - A failed or cancelled operation is undone or can be resumed; the journal in the machine's folder says which.
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
+mod bridge;
 mod capabilities;
 mod copies;
 mod delivery;
@@ -24,6 +25,7 @@ mod front;
 mod gc;
 mod generations;
 mod host_secrets;
+mod host_tool;
 mod inputs;
 mod instance;
 mod locate;
@@ -39,12 +41,14 @@ mod ops;
 mod our_nix;
 mod passphrase;
 mod paths;
+mod permissions;
 mod plan;
 mod preview;
 mod providers;
 mod remembered;
 mod run;
 mod secret;
+mod secrets;
 mod snapshot;
 mod source;
 mod ssh;
@@ -56,12 +60,14 @@ mod test;
 mod values;
 mod vault;
 
+pub use capabilities::CapabilityStatus;
 pub use copies::{ExportRequest, ExportStatus, ImportRequest};
 pub use drift::{Drift, DriftKind};
 pub use error::MachineError;
 pub use front::{Answer, Choice, Event, Front, LogLevel, Question, StepState};
 pub use gc::{Freed, Garbage, Guard, Leftover, OldGenerations, Unused};
 pub use generations::{Discard, GenerationStatus};
+pub use host_secrets::HostSecretStatus;
 pub use inputs::{Input, InputChange};
 pub use machines::{Attach, CreateRequest, ExecRequest, Machines, Options};
 pub use manifest::{HostSecrets, Manifest, SecretSpec};
@@ -70,11 +76,16 @@ pub use name::{InvalidMachineName, MachineName};
 pub use nixpkgs::{DEFAULT_NIXPKGS, InvalidNixpkgs, NixpkgsChoice, nixpkgs_pin};
 pub use our_nix::our_nix;
 pub use paths::Paths;
+pub use permissions::Offer;
 pub use plan::{Operation, Step};
 pub use preview::{PackageChange, PackageChanges, Preview, UnitChanges};
 pub use providers::{Provider, ProviderAnswer, ProviderKind, ProviderStatus, Providers};
 pub use secret::Secret;
+pub use secrets::{
+    Existing, SecretForm, SecretsChange, Turn, Undelivered, is_secret_name, matches_pattern, not_set,
+};
 pub use source::{InvalidSource, ModuleSource, Repository, SourceKind};
+pub use state::Permissions;
 pub use status::{MachineState, MachineStatus, SecretStatus};
 pub use store::{Collected, StoreChoice, StoreKind, StoreOptions, StoreStatus};
 pub use values::{Origin, Values};

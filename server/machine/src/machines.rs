@@ -4,8 +4,8 @@ use crate::log;
 use crate::operate::Prepared;
 use crate::state::{Definition, Generations, Journal, machine_names};
 use crate::{
-    CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Operation, Paths,
-    Providers, Repository, StoreOptions, Vault,
+    CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Offer, Operation,
+    Paths, Providers, Repository, StoreOptions, Vault,
 };
 use codchi_driver::{Driver, Stdio};
 use std::collections::BTreeMap;
@@ -36,6 +36,8 @@ pub struct Options {
     pub store: StoreOptions,
     /// Where values of secrets come from that the vault does not have.
     pub providers: Providers,
+    /// Files with certificate authorities that machines get beside those of this computer; absolute.
+    pub ca_certificates: Vec<PathBuf>,
 }
 
 /// What to create.
@@ -51,6 +53,8 @@ pub struct CreateRequest {
     pub nixpkgs: Option<NixpkgsChoice>,
     /// The repository to clone into it, which is then where one works.
     pub checkout: Option<Repository>,
+    /// What of this computer it may have without a question.
+    pub allowed: Vec<Offer>,
 }
 
 /// What to run in a machine.
@@ -140,7 +144,9 @@ impl Machines {
         let store = self.store_of_new().await;
         let make = || {
             let definition = Definition { store, ..self.definition(&request)? };
-            Ok(Prepared::new(definition, Journal::new(Operation::Create)))
+            let mut prepared = Prepared::new(definition, Journal::new(Operation::Create));
+            prepared.next.allowed = request.allowed.clone();
+            Ok(prepared)
         };
         self.make(&request.name, Operation::Create, make, front, cancel).await
     }

@@ -25,8 +25,11 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretSpec {
-    /// What it is, for the person who is asked.
+    /// What it is, for the person who is asked; what each module says, where several declare it.
     pub description: String,
+    /// The modules that declare it, as a person writes them; none where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declared_by: Vec<String>,
     /// Whether the machine is refused without it.
     pub required: bool,
     /// Whether it becomes `$CODCHI_NAME`.
@@ -37,7 +40,7 @@ pub struct SecretSpec {
     pub pattern: Option<String>,
     /// Whether the value may have several lines.
     pub multiline: bool,
-    /// systemd services that get it as an environment variable.
+    /// systemd services that use it; they get it as an environment variable where it becomes one.
     pub units: Vec<String>,
     /// The file's owner in the machine.
     pub owner: String,

@@ -248,7 +248,7 @@ impl Machines {
             }
             made if made.makes() && current.is_some() => folder.close_journal(),
             // Whether it runs is the engine's word; nothing is half done.
-            Operation::Start | Operation::Stop => folder.close_journal(),
+            Operation::Start | Operation::Deliver | Operation::Stop => folder.close_journal(),
             Operation::Delete => self.run(around, Prepared::new(definition, journal))?.execute().await,
             _ => self.run(around, Prepared::new(definition, journal))?.undo(&[]).await,
         }

@@ -16,6 +16,8 @@ pub enum Operation {
     Update,
     /// Start it.
     Start,
+    /// Deliver its secrets anew, if it runs.
+    Deliver,
     /// Stop it.
     Stop,
     /// Delete it.
@@ -69,6 +71,7 @@ impl Operation {
             }
             Self::Update => vec![Lock],
             Self::Start => vec![Configure, StartInstance, Deliver],
+            Self::Deliver => vec![Deliver],
             Self::Stop => vec![StopInstance],
             Self::Delete => vec![StopInstance, DeleteInstance, RemoveState],
             // An engine renames only what is stopped.
@@ -108,6 +111,7 @@ impl fmt::Display for Operation {
             Self::Rollback => "rollback",
             Self::Update => "update",
             Self::Start => "start",
+            Self::Deliver => "deliver",
             Self::Stop => "stop",
             Self::Delete => "delete",
             Self::Rename => "rename",

@@ -11,8 +11,8 @@ use crate::ops::Original;
 use crate::state::{Definition, Generation, Generations, Journal, Lock, MachineFolder, now};
 use crate::values::{Answers, Values};
 use crate::{
-    CancellationToken, MachineError, MachineName, Machines, Manifest, ModuleSource, Operation, Secret, Step,
-    StepState, fault,
+    CancellationToken, MachineError, MachineName, Machines, Manifest, ModuleSource, Offer, Operation, Secret,
+    Step, StepState, fault,
 };
 use codchi_driver::InstanceName;
 use codchi_nix::Nix;
@@ -55,6 +55,8 @@ pub(crate) struct Next {
     pub(crate) secrets: BTreeMap<String, Secret>,
     /// What providers of secrets have said.
     pub(crate) answers: Answers,
+    /// What of this computer the machine may have without a question.
+    pub(crate) allowed: Vec<Offer>,
 }
 
 /// Whether a step had something to do.

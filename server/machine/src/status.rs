@@ -2,10 +2,14 @@
 
 use crate::drift::{self, Drift};
 use crate::files::io_error;
+use crate::host_secrets::Found;
 use crate::instance::{is_own, machine_of};
 use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
 use crate::vault::Opened;
-use crate::{MachineError, MachineName, Machines, Manifest, Operation, SecretSpec, VaultError};
+use crate::{
+    CapabilityStatus, HostSecretStatus, MachineError, MachineName, Machines, Manifest, Operation, SecretSpec,
+    VaultError, capabilities,
+};
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
 use codchi_host::Host;
 use std::collections::BTreeMap;
@@ -41,6 +45,10 @@ pub struct MachineStatus {
     pub generation: u32,
     /// The secrets its modules declare (as of the last evaluation).
     pub secrets: Vec<SecretStatus>,
+    /// What of this computer its modules ask for, or the person has answered about.
+    pub host_secrets: Vec<HostSecretStatus>,
+    /// The same of capabilities.
+    pub capabilities: Vec<CapabilityStatus>,
     /// Its last operation's log, where there is one.
     pub log: Option<PathBuf>,
     /// What is wrong and what to do about it, as sentences; empty where all is well.
@@ -84,6 +92,14 @@ pub struct SecretStatus {
     /// The provider that has the value, where the vault has none: in the environment, in a file, or when it was last
     /// delivered.
     pub provider: Option<String>,
+    /// Whether that is the machine's own, and not the one for all machines.
+    pub own: bool,
+    /// Whether the running machine has another value than the vault.
+    pub stale: bool,
+    /// The modules that declare it, as a person writes them.
+    pub declared_by: Vec<String>,
+    /// The systemd services that use it, without `.service`.
+    pub units: Vec<String>,
 }
 
 impl Machines {
@@ -103,7 +119,8 @@ impl Machines {
         let work = tokio::task::spawn_blocking(move || {
             let (vault, host) = (machines.vault().open(), Host::this());
             let at_hand = machines.options().providers.at_hand(&machines.paths().home);
-            let status = |name| machines.status_of(name, &instances, &vault, &at_hand, &host);
+            let found = Found::look(&host, &machines.options().ca_certificates);
+            let status = |name| machines.status_of(name, &instances, &vault, &at_hand, &host, &found);
             let orphans = machines.orphans(&names, &instances);
             let mut all: Vec<MachineStatus> = names.into_iter().map(status).chain(orphans).collect();
             all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -137,6 +154,8 @@ impl Machines {
             ssh_host: name.host_alias(),
             generation: 0,
             secrets: Vec::new(),
+            host_secrets: Vec::new(),
+            capabilities: Vec::new(),
             log: self.log(&name),
             problems: vec![format!(
                 "Its files are gone, and only its instance `{}` is left. `codchi delete {name}` removes that.",
@@ -155,6 +174,7 @@ impl Machines {
         vault: &Result<Opened, VaultError>,
         at_hand: &BTreeMap<String, String>,
         host: &Host,
+        found: &Found,
     ) -> MachineStatus {
         let folder = MachineFolder::new(self.paths(), &name);
         let mut problems = Vec::new();
@@ -162,6 +182,7 @@ impl Machines {
         let generations = readable(folder.generations(), &mut problems).unwrap_or_default();
         let runtime = readable(folder.runtime(), &mut problems).flatten();
         let journal = readable(folder.journal(), &mut problems).flatten();
+        let permissions = readable(folder.permissions(), &mut problems).unwrap_or_default();
         let generation = generations.current();
         let manifest = generation.map(|generation| &generation.manifest);
 
@@ -197,31 +218,34 @@ impl Machines {
             let delivered = runtime.as_ref().and_then(|runtime| runtime.provided.get(secret));
             at_hand.get(secret).or(delivered).cloned()
         };
+        let is_settled = !matches!(state, MachineState::Busy | MachineState::Interrupted);
+        let (mut drift, mut given, mut stale) = (Vec::new(), None, BTreeMap::new());
+        if let (Some(generation), Some(definition), true) = (generation, &definition, is_settled) {
+            let modules = definition.modules.iter().map(|module| &module.source);
+            drift.extend(drift::of(&name, modules, generation, host));
+            let own = instance.filter(|instance| is_own(instance, definition));
+            let runs = own.filter(|instance| instance.state == RunState::Running);
+            let known = runs.and_then(|instance| runtime.as_ref().filter(|it| it.start == instance.started));
+            if let (Some(delivered), Ok(vault)) = (known.and_then(|it| it.secrets.as_ref()), vault) {
+                stale = drift::stale_secrets(&name, generation, delivered, vault);
+                drift.extend(drift::of_secrets(&name, &stale));
+            }
+            drift.extend(known.and_then(|it| drift::of_host(&name, &it.host, &found.digests)));
+            given = known.and_then(|it| it.capabilities.as_ref());
+            if let Some(given) = given {
+                drift.extend(drift::of_capabilities(&name, &generation.manifest, &permissions, host, given));
+            }
+            drift.extend(own.and_then(|instance| drift::of_instance(&name, instance)));
+        }
         let secrets = match (vault, manifest) {
             (_, None) => Vec::new(),
-            (Ok(vault), Some(manifest)) => secret_status(manifest, &name, vault, provider),
+            (Ok(vault), Some(manifest)) => secret_status(manifest, &name, vault, &stale, provider),
             (Err(VaultError::Locked { .. }), Some(manifest)) if manifest.secrets.is_empty() => Vec::new(),
             (Err(error), Some(_)) => {
                 problems.push(sentence(error, error.hint().as_deref()));
                 Vec::new()
             }
         };
-        let is_settled = !matches!(state, MachineState::Busy | MachineState::Interrupted);
-        let mut drift = Vec::new();
-        if let (Some(generation), Some(definition), true) = (generation, &definition, is_settled) {
-            let modules = definition.modules.iter().map(|module| &module.source);
-            drift.extend(drift::of(&name, modules, generation, host));
-            let own = instance.filter(|instance| is_own(instance, definition));
-            let delivered = own.zip(runtime.as_ref()).and_then(|(instance, runtime)| {
-                let is_of_this_start =
-                    instance.state == RunState::Running && runtime.start == instance.started;
-                runtime.secrets.as_ref().filter(|_| is_of_this_start)
-            });
-            if let (Some(delivered), Ok(vault)) = (delivered, vault) {
-                drift.extend(drift::of_secrets(&name, generation, delivered, vault));
-            }
-            drift.extend(own.and_then(|instance| drift::of_instance(&name, instance)));
-        }
         MachineStatus {
             drift,
             state,
@@ -241,6 +265,12 @@ impl Machines {
             ssh_host: name.host_alias(),
             generation: generation.map_or(0, |g| g.number),
             secrets,
+            host_secrets: manifest
+                .map(|m| found.status(&name, m, &permissions, vault.as_ref().ok()))
+                .unwrap_or_default(),
+            capabilities: manifest
+                .map(|m| capabilities::status(&name, m, &permissions, host, given))
+                .unwrap_or_default(),
             log: self.log(&name),
             problems,
             name,
@@ -341,6 +371,9 @@ fn interrupted(name: &MachineName, operation: Operation) -> String {
                 "It was not made to its end. Remove what is left with `codchi delete {name}`, then try again."
             )
         }
+        Operation::Deliver => {
+            format!("The delivery of its secrets was interrupted. `codchi start {name}` delivers them.")
+        }
         Operation::Start | Operation::Stop | Operation::Export => {
             format!("An operation ({operation}) was interrupted. Try `codchi {operation} {name}` again.")
         }
@@ -351,6 +384,7 @@ fn secret_status(
     manifest: &Manifest,
     machine: &MachineName,
     vault: &Opened,
+    stale: &BTreeMap<String, &str>,
     provider: impl Fn(&String) -> Option<String>,
 ) -> Vec<SecretStatus> {
     let status = |(name, spec): (&String, &SecretSpec)| {
@@ -362,6 +396,10 @@ fn secret_status(
             required: spec.required,
             set: is_stored || provider.is_some(),
             provider,
+            own: vault.has_own(machine, name),
+            stale: stale.contains_key(name),
+            declared_by: spec.declared_by.clone(),
+            units: spec.units.clone(),
         }
     };
     manifest.secrets.iter().map(status).collect()

@@ -130,6 +130,34 @@ impl Vault {
         Ok(())
     }
 
+    /// Changes the values of a scope all at once, as `edit` does.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read or written; then it is as before.
+    pub(crate) fn edit(
+        &self,
+        scope: &Scope,
+        edit: impl FnOnce(&mut BTreeMap<String, Secret>),
+    ) -> Result<(), VaultError> {
+        self.change(|values| {
+            let before = values.remove(scope).unwrap_or_default();
+            let mut plain =
+                before.iter().map(|(name, stored)| (name.clone(), stored.value.clone())).collect();
+            edit(&mut plain);
+            let stored = |(name, value): (String, Secret)| {
+                let same = before.get(&name).filter(|stored| stored.value == value).cloned();
+                (name, same.unwrap_or_else(|| Stored::now(value)))
+            };
+            let after: BTreeMap<String, Stored> = plain.into_iter().map(stored).collect();
+            let changed = after != before;
+            if !after.is_empty() {
+                values.insert(scope.clone(), after);
+            }
+            changed
+        })?;
+        Ok(())
+    }
+
     /// Forgets a value; whether there was one.
     ///
     /// # Errors
@@ -150,8 +178,16 @@ impl Vault {
     /// # Errors
     /// Where the vault cannot be read.
     pub(crate) fn own(&self, machine: &MachineName) -> Result<BTreeMap<String, Secret>, VaultError> {
-        let own = self.read()?.remove(&Scope::Machine(machine.clone())).unwrap_or_default();
-        Ok(own.into_iter().map(|(name, stored)| (name, stored.value)).collect())
+        self.of_scope(&Scope::Machine(machine.clone()))
+    }
+
+    /// The values of a scope itself.
+    ///
+    /// # Errors
+    /// Where the vault cannot be read.
+    pub(crate) fn of_scope(&self, scope: &Scope) -> Result<BTreeMap<String, Secret>, VaultError> {
+        let values = self.read()?.remove(scope).unwrap_or_default();
+        Ok(values.into_iter().map(|(name, stored)| (name, stored.value)).collect())
     }
 
     /// Stores several values of a machine at once; one that there is stays as it is.

@@ -29,7 +29,7 @@ let
     ln -s ${pkgs.debian}/usr/bin/* $out/bin/
     ln -sf ${pkgs.debian}/usr/sbin/* $out/bin/
     cd $out/bin
-    rm -f curl direnv git git-* less rsync wget sudo su tar gzip init busybox
+    rm -f curl direnv git git-* less pactl rsync socat wget xsel sudo su tar gzip init busybox
     ln -sf ${wanted}/bin/* $out/bin/
     for part in share lib libexec etc; do
       if [ -d ${wanted}/$part ]; then ln -s ${wanted}/$part $out/$part; fi

@@ -4,6 +4,9 @@ let
   inherit (lib) mkOption types;
   on = default: mkOption { type = types.bool; inherit default; description = "A switch."; };
   inherit (config) security;
+  certificates = pkgs.runCommand "ca-certificates.crt"
+    { more = lib.concatLines security.pki.certificates; }
+    ''{ cat ${pkgs.debian}/etc/ssl/certs/ca-certificates.crt; echo "$more"; } >$out'';
 in
 {
   options.security = {
@@ -30,22 +33,25 @@ in
       });
     };
     pki.certificates = mkOption { type = types.listOf types.str; default = [ ]; description = "More certificate authorities, as PEM."; };
+    pki.caBundle = mkOption { type = types.path; default = "${certificates}"; readOnly = true; description = "All certificate authorities, in a file."; };
   };
 
   config = {
     security.wrappers = lib.genAttrs [ "su" ] (name: { source = "${pkgs.debian}/usr/bin/${name}"; setuid = true; })
       // lib.optionalAttrs security.sudo.enable { sudo = { source = "${pkgs.debian}/usr/bin/sudo"; setuid = true; }; };
-    environment.etc.sudoers = {
-      mode = "0440";
-      text = ''
-        root ALL=(ALL:ALL) SETENV: ALL
-        %wheel ALL=(ALL:ALL) ${lib.optionalString (!security.sudo.wheelNeedsPassword) "NOPASSWD: "}SETENV: ALL
-        ${security.sudo.extraConfig}
-      '';
+    environment.etc = lib.genAttrs
+      [ "ssl/certs/ca-certificates.crt" "ssl/certs/ca-bundle.crt" "pki/tls/certs/ca-bundle.crt" ]
+      (_: { source = security.pki.caBundle; })
+    // {
+      sudoers = {
+        mode = "0440";
+        text = ''
+          root ALL=(ALL:ALL) SETENV: ALL
+          %wheel ALL=(ALL:ALL) ${lib.optionalString (!security.sudo.wheelNeedsPassword) "NOPASSWD: "}SETENV: ALL
+          ${security.sudo.extraConfig}
+        '';
+      };
     };
-    environment.etc."ssl/certs/ca-certificates.crt".source = pkgs.runCommand "ca-certificates.crt"
-      { more = lib.concatLines security.pki.certificates; }
-      ''{ cat ${pkgs.debian}/etc/ssl/certs/ca-certificates.crt; echo "$more"; } >$out'';
 
     # Store paths have no set-user-id bit and belong to nobody: copies in /run have both.
     system.activationScripts.wrappers = {

@@ -21,7 +21,7 @@ let
       + lib.concatMapStrings (program: "ln -s ${tree}/usr/bin/${program} $out/bin/\n") programs
       + lib.concatLines (lib.mapAttrsToList (to: from: "mkdir -p $out/${dirOf to}; ln -s ${tree}/${from} $out/${to}") links)
     );
-  simple = lib.genAttrs [ "curl" "direnv" "git" "gzip" "less" "rsync" "sudo" "wget" ] (name: fromDebian name { });
+  simple = lib.genAttrs [ "curl" "direnv" "git" "gzip" "less" "rsync" "socat" "sudo" "wget" "xsel" ] (name: fromDebian name { });
 
   pkgs = simple // builders // {
     inherit lib system pkgs;
@@ -67,6 +67,7 @@ let
       mainProgram = "ssh";
     };
     procps = fromDebian "procps" { programs = [ "free" "pgrep" "pkill" "ps" "top" "uptime" "w" "watch" ]; mainProgram = "ps"; };
+    pulseaudio = fromDebian "pulseaudio" { programs = [ "pactl" ]; mainProgram = "pactl"; };
     systemd = fromDebian "systemd" { programs = [ "busctl" "journalctl" "loginctl" "networkctl" "systemctl" "systemd-run" "systemd-tmpfiles" ]; mainProgram = "systemctl"; };
     util-linux = fromDebian "util-linux" { programs = [ "findmnt" "flock" "mount" "mountpoint" "setpriv" "umount" "unshare" ]; mainProgram = "mount"; };
 

@@ -102,6 +102,8 @@ const commands = {
       : { found: false, lines: [], freed: null },
   "codchi.machine.log": () => ({ path: null }),
   "codchi.secret.set": () => ({ set: true }),
+  "codchi.secret.rotate": () => ({ set: true, delivered: ["alpha"], undelivered: [] }),
+  "codchi.secret.remove": () => ({ removed: true, delivered: [], undelivered: [] }),
   "codchi.doctor": () => ({
     checks: [
       { name: "nix", ok: true, required: true, message: "Nix 2.18" },

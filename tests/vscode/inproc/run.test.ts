@@ -2,7 +2,7 @@
 
 import * as assert from "node:assert/strict";
 import * as vscode from "vscode";
-import { commandsSent, forget, machine, replacing, setMachines, until, workspaceFolder } from "./world";
+import { commandsSent, forget, machine, replacing, setMachines, until, workspaceFolder, secret } from "./world";
 
 describe("run", () => {
   beforeEach(async () => {
@@ -99,7 +99,7 @@ describe("run", () => {
 
   it("sets the secret that is picked", async () => {
     await setMachines([
-      machine("alpha", { secrets: [{ name: "TOKEN", description: "for the service", required: true, set: false, provider: null }] }),
+      machine("alpha", { secrets: [secret("TOKEN", { description: "for the service" })] }),
     ]);
     forget();
     const pick = (items: vscode.QuickPickItem[]) => Promise.resolve(items[0]);
@@ -107,6 +107,27 @@ describe("run", () => {
       vscode.commands.executeCommand("codchi.setSecret"),
     );
     assert.deepEqual(commandsSent()[0]?.argument, { name: "TOKEN", description: "for the service", machine: "alpha" });
+  });
+
+  it("rotates and removes the value that the machine has, the latter only when that is said", async () => {
+    const { view } = await setMachines([machine("alpha", { secrets: [secret("OWN", { set: true, own: true }), secret("ALL", { set: true })] })]);
+    const all = (await view.getChildren(view.getChildren()[0])).find(({ kind }) => kind === "secrets");
+    const [own, shared] = await view.getChildren(all);
+    forget();
+    await vscode.commands.executeCommand("codchi.rotateSecret", own);
+    for (const answer of [undefined, "Remove"]) {
+      const ask = () => Promise.resolve(answer);
+      await replacing(vscode.window, "showWarningMessage", ask as never, async () =>
+        vscode.commands.executeCommand("codchi.removeSecret", shared),
+      );
+    }
+    assert.deepEqual(
+      commandsSent().map(({ command, argument }) => [command, argument]),
+      [
+        ["codchi.secret.rotate", { name: "OWN", machine: "alpha" }],
+        ["codchi.secret.remove", { name: "ALL" }],
+      ],
+    );
   });
 
   it("puts what the doctor finds amiss first, and copies the remedy", async () => {

@@ -4,7 +4,7 @@ import * as assert from "node:assert/strict";
 import * as vscode from "vscode";
 import type { Node } from "../../../vscode-extension/src/machines-view";
 import type { Drift } from "../../../vscode-extension/src/protocol";
-import { commandsSent, forget, machine, setMachines, until, workspaceFolder } from "./world";
+import { commandsSent, forget, machine, setMachines, until, workspaceFolder, secret } from "./world";
 
 describe("view", () => {
   it("shows each machine's state, generation and icon", async () => {
@@ -38,8 +38,8 @@ describe("view", () => {
         modules: [workspaceFolder(), "https://example.org/team/project#tools", "https://example.org/me"],
         personalModules: ["https://example.org/me"],
         secrets: [
-          { name: "TOKEN", description: "for the service", required: true, set: false, provider: null },
-          { name: "EXTRA", description: "", required: false, set: true, provider: null },
+          secret("TOKEN", { description: "for the service", declaredBy: ["/work/project"], units: ["web"] }),
+          secret("EXTRA", { required: false, set: true, stale: true }),
         ],
       }),
     ]);
@@ -55,13 +55,22 @@ describe("view", () => {
         ["sample", workspaceFolder()],
         ["project#tools", "https://example.org/team/project"],
         ["me", "https://example.org/me · personal"],
-        ["TOKEN", "not set"],
-        ["EXTRA", "set · optional"],
+        ["Secrets", "1 not set · 1 stale"],
         ["Generations", "current: 1"],
       ],
     );
     const shownBy = children.slice(1, 4).map((item) => item.contextValue);
     assert.deepEqual(shownBy, ["drift.rebuild", "drift.start", "drift"], "what the buttons that mend are shown by");
+    const secrets = await view.getChildren(below.find(({ kind }) => kind === "secrets"));
+    assert.deepEqual(
+      secrets.map((node) => view.getTreeItem(node)).map((item) => [item.label, item.description, item.contextValue]),
+      [
+        ["TOKEN", "not set · web", "secret.missing"],
+        ["EXTRA", "set · stale · optional", "secret.set"],
+      ],
+    );
+    const tooltip = view.getTreeItem(secrets[0] as Node).tooltip as string;
+    assert.equal(tooltip, "for the service\nNot set.\nDeclared by /work/project.\nUsed by web.service.");
     const opened = children[4]?.command?.arguments?.[0] as vscode.Uri;
     assert.equal(opened.fsPath, `${workspaceFolder()}/codchi.nix`);
   });

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import type { Api } from "../../../vscode-extension/src/main";
-import type { MachineStatus } from "../../../vscode-extension/src/protocol";
+import type { MachineStatus, SecretStatus } from "../../../vscode-extension/src/protocol";
 
 const folder = process.env["CODCHI_FAKE"] ?? "";
 
@@ -50,11 +50,18 @@ export function machine(name: string, changes: Partial<MachineStatus> = {}): Mac
     sshHost: `codchi-${name}`,
     generation: 1,
     secrets: [],
+    hostSecrets: [],
+    capabilities: [],
     log: null,
     problems: [],
     drift: [],
     ...changes,
   };
+}
+
+/** A required secret that is not set, but for `changes`. */
+export function secret(name: string, changes: Partial<SecretStatus> = {}): SecretStatus {
+  return { name, description: "", required: true, set: false, own: false, stale: false, declaredBy: [], units: [], ...changes };
 }
 
 /** Makes these the machines that there are, and waits until the extension knows. */

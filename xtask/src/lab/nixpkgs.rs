@@ -30,12 +30,15 @@ const PACKAGES: &[&str] = &[
     "openssh-server",
     "openssh-sftp-server",
     "procps",
+    "pulseaudio-utils",
     "rsync",
+    "socat",
     "sudo",
     "systemd",
     "systemd-resolved",
     "systemd-sysv",
     "wget",
+    "xsel",
 ];
 
 /// What of the unpacked Debian is made anew in each machine, or is of no use in one: devices cannot even be in a store.

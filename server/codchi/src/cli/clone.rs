@@ -44,6 +44,7 @@ impl Clone {
             project: None,
             nixpkgs: Some(nixpkgs),
             checkout: Some(repository),
+            allowed: Vec::new(),
         };
         operation::run(context, talk, async |machines, front, cancel| {
             machines.create(request, front, cancel).await

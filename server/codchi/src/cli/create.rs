@@ -6,7 +6,9 @@ use super::prompt::{self, Reply};
 use crate::context::Context;
 use crate::names;
 use anyhow::Context as _;
-use codchi_machine::{CreateRequest, MachineError, MachineName, Machines, ModuleSource, NixpkgsChoice};
+use codchi_machine::{
+    CreateRequest, MachineError, MachineName, Machines, ModuleSource, NixpkgsChoice, Offer,
+};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,13 +28,16 @@ pub(crate) struct Create {
     /// flake URL
     #[arg(long, value_name = "pin|follow[:MODULE]|URL", default_value_t = NixpkgsChoice::Pin)]
     nixpkgs: NixpkgsChoice,
+    /// Let it have this host secret of the computer (ca-certificates, ssh-agent, ssh-keys, git-credentials, tokens) without asking
+    #[arg(long = "allow", value_name = "OFFER")]
+    allowed: Vec<Offer>,
     #[command(flatten)]
     talk: Talk,
 }
 
 impl Create {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let Self { sources, name, project, nixpkgs, talk } = self;
+        let Self { sources, name, project, nixpkgs, allowed, talk } = self;
         let project = project.map(std::path::absolute).transpose()?;
         let name = match name {
             Some(name) => name,
@@ -44,6 +49,7 @@ impl Create {
             project,
             nixpkgs: Some(nixpkgs),
             checkout: None,
+            allowed,
         };
         operation::run(context, talk, async |machines, front, cancel| {
             machines.create(request, front, cancel).await

@@ -1,5 +1,6 @@
 //! The command line: one file per command, each thin over `machine` and `ide`.
 
+mod allow;
 mod check;
 mod clone;
 mod completions;
@@ -12,6 +13,7 @@ mod export;
 mod front;
 pub(crate) mod gc;
 mod generations;
+mod host_bridge;
 mod import;
 mod log;
 mod machine;
@@ -26,7 +28,7 @@ mod rename;
 mod rollback;
 mod secret;
 mod ssh_proxy;
-mod status;
+pub(crate) mod status;
 mod store;
 mod terminal;
 mod update;
@@ -88,6 +90,10 @@ pub(crate) enum Command {
     Export(export::Export),
     /// Make a machine of a file that `codchi export` wrote
     Import(import::Import),
+    /// Let a machine have something of this computer: host secrets, capabilities
+    Allow(allow::Permit),
+    /// Take from a machine what it has of this computer
+    Deny(allow::Permit),
     /// Delete a machine; its project folder stays as it is
     Delete(delete::Delete),
     /// Show how the machines are
@@ -112,6 +118,9 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Say what works on this host, and what to do about what does not
     Doctor(doctor::Doctor),
+    /// Answer what machines ask of this computer, until none does any more (started where it is needed)
+    #[command(name = "host-bridge", hide = true)]
+    HostBridge(host_bridge::HostBridge),
     /// Print completions for a shell
     Completions(completions::Completions),
     /// Speak the language server protocol on standard input and output
@@ -161,6 +170,9 @@ async fn dispatch(command: Command, paths: Paths) -> anyhow::Result<ExitCode> {
         Command::Gc(command) => command.run(&context).await,
         Command::Start(command) => command.run(&context).await,
         Command::Stop(command) => command.run(&context).await,
+        Command::Allow(command) => command.run(&context, true).await,
+        Command::Deny(command) => command.run(&context, false).await,
+        Command::HostBridge(command) => command.run(&context).await,
         Command::Delete(command) => command.run(&context).await,
         Command::Status(command) => command.run(&context).await,
         Command::Exec(command) => command.run(&context).await,

@@ -2,7 +2,7 @@
 //! end, and the terminal is brought back.
 
 use super::terminal::{Restored, can_ask};
-use codchi_machine::{Choice, Secret};
+use codchi_machine::{Choice, Secret, matches_pattern};
 use dialoguer::{Confirm, Input, Password, Select};
 use std::io::Read as _;
 use zeroize::Zeroizing;
@@ -70,17 +70,18 @@ pub(crate) async fn choose(prompt: String, choices: Vec<Choice>) -> Reply<usize>
     .await
 }
 
-/// A secret's value, which is not shown. Asked again until it matches `pattern`.
+/// A secret's value, which is not shown. Asked again until there is one that matches `pattern`.
 pub(crate) async fn secret(prompt: String, pattern: Option<String>, multiline: bool) -> Reply<Secret> {
     ask(move || {
-        // A pattern that this program cannot read is left to those who can.
-        let pattern = pattern.and_then(|pattern| regex::bytes::Regex::new(&format!("^(?:{pattern})$")).ok());
         loop {
             let value = if multiline { lines(&prompt)? } else { line(&prompt)? };
             match Secret::new(value.to_vec()) {
                 None => eprintln!("A value cannot hold a NUL byte."),
+                Some(secret) if secret.expose().is_empty() => {
+                    eprintln!("A value is needed. Ctrl-C cancels.");
+                }
                 Some(secret) => match &pattern {
-                    Some(pattern) if !pattern.is_match(secret.expose()) => {
+                    Some(pattern) if !matches_pattern(&secret, pattern) => {
                         eprintln!("The value must match {pattern}.");
                     }
                     _ => return Some(secret),

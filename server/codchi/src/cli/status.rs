@@ -115,6 +115,15 @@ fn details(machine: &MachineStatus) -> String {
         };
         rows.push(vec![format!("Secret {}", secret.name), format!("{is}: {}", secret.description)]);
     }
+    for secret in &machine.host_secrets {
+        let is = match (secret.allowed, secret.available) {
+            (Some(true), true) => "allowed",
+            (Some(true), false) => "allowed, not there",
+            (Some(false), _) => "denied",
+            (None, _) => "asked for, not answered",
+        };
+        rows.push(vec![format!("Host secret {}", secret.name), format!("{is}: {}", secret.message)]);
+    }
     let mut text = output::table(&rows);
     for problem in &machine.problems {
         text.push_str(&format!("\n{} {problem}", "!".yellow().bold()));

@@ -4,6 +4,7 @@ mod copies;
 mod gc;
 mod generations;
 mod modules;
+mod secrets;
 
 use super::client::{Item, Person, Reply};
 use super::front::{EditorFront, title};
@@ -11,8 +12,8 @@ use super::server::Server;
 use super::shared::Shared;
 use crate::{doctor, error};
 use codchi_machine::{
-    Answer, CancellationToken, CreateRequest, Front as _, MachineError, MachineName, MachineStatus, Machines,
-    ModuleSource, NixpkgsChoice, Operation, Question, Scope, Secret,
+    Answer, CancellationToken, CreateRequest, Existing, Front as _, MachineError, MachineName, MachineStatus,
+    Machines, ModuleSource, NixpkgsChoice, Offer, Operation, Question,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -42,7 +43,9 @@ pub(crate) mod name {
     pub(crate) const IMPORT: &str = "codchi.machine.import";
     pub(crate) const OPEN: &str = "codchi.machine.open";
     pub(crate) const LOG: &str = "codchi.machine.log";
+    pub(crate) const PERMIT: &str = "codchi.machine.permit";
     pub(crate) const SECRET_SET: &str = "codchi.secret.set";
+    pub(crate) const SECRET_ROTATE: &str = "codchi.secret.rotate";
     pub(crate) const SECRET_REMOVE: &str = "codchi.secret.remove";
     pub(crate) const SECRET_EXTRACT: &str = "codchi.secret.extract";
     pub(crate) const DOCTOR: &str = "codchi.doctor";
@@ -55,7 +58,7 @@ pub(crate) mod name {
     pub(crate) const MODULE_REMOVE: &str = "codchi.module.remove";
 
     /// All of them.
-    pub(crate) const ALL: [&str; 28] = [
+    pub(crate) const ALL: [&str; 30] = [
         LIST,
         CREATE,
         REBUILD,
@@ -73,7 +76,9 @@ pub(crate) mod name {
         IMPORT,
         OPEN,
         LOG,
+        PERMIT,
         SECRET_SET,
+        SECRET_ROTATE,
         SECRET_REMOVE,
         SECRET_EXTRACT,
         DOCTOR,
@@ -101,6 +106,11 @@ struct Named {
 }
 
 #[derive(Deserialize)]
+struct Doctor {
+    name: Option<MachineName>,
+}
+
+#[derive(Deserialize)]
 struct Delete {
     name: MachineName,
     #[serde(default)]
@@ -115,17 +125,10 @@ enum Open {
 }
 
 #[derive(Deserialize)]
-struct SetSecret {
-    name: String,
-    #[serde(default)]
-    description: String,
-    machine: Option<MachineName>,
-}
-
-#[derive(Deserialize)]
-struct RemoveSecret {
-    name: String,
-    machine: Option<MachineName>,
+struct Permit {
+    name: MachineName,
+    offer: String,
+    allowed: bool,
 }
 
 /// Runs one command.
@@ -150,7 +153,9 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::IMPORT => run.import(argument(arguments)?).await,
         name::OPEN => run.open(argument(arguments)?).await,
         name::LOG => run.log(argument(arguments)?).await,
-        name::SECRET_SET => run.set_secret(argument(arguments)?).await,
+        name::PERMIT => run.permit(argument(arguments)?).await,
+        name::SECRET_SET => run.set_secret(argument(arguments)?, Existing::Replace).await,
+        name::SECRET_ROTATE => run.set_secret(argument(arguments)?, Existing::Rotate).await,
         name::SECRET_REMOVE => run.remove_secret(argument(arguments)?).await,
         name::SECRET_EXTRACT => {
             Ok(super::extract::extract(server, argument(arguments)?).await.map_err(Failure::from)?)
@@ -163,7 +168,8 @@ pub(crate) async fn execute(server: &Server, params: ExecuteCommandParams) -> Re
         name::MODULE_SET => run.set_module(argument(arguments)?).await,
         name::MODULE_REMOVE => run.remove_module(argument(arguments)?).await,
         name::DOCTOR => {
-            let checks = doctor::checks(&run.shared.context).await;
+            let Doctor { name } = argument(arguments)?;
+            let checks = doctor::checks(&run.shared.context, name.as_ref()).await.map_err(Failure::from)?;
             run.shared.refresh.notify_one();
             Ok(json!({ "checks": checks }))
         }
@@ -336,59 +342,19 @@ impl Run<'_> {
         Ok(json!({ "path": self.shared.machines().log(&name) }))
     }
 
-    async fn set_secret(self, SetSecret { name, description, machine }: SetSecret) -> Result<Value> {
-        let person = Person::new(self.server.client(), self.shared.session());
-        let title = match &machine {
-            Some(machine) => format!("{name} for the code machine {machine}"),
-            None => format!("{name} for all code machines"),
+    async fn permit(self, Permit { name, offer, allowed }: Permit) -> Result<Value> {
+        let offer: Offer = offer.parse().map_err(Failure::from)?;
+        let title = match allowed {
+            true => format!("Giving {offer} to {name}"),
+            false => format!("Taking {offer} from {name}"),
         };
-        let prompt = if description.is_empty() { format!("The value of {name}") } else { description };
-        let value = match person.secret(title, prompt, None, false).await {
-            Reply::Given(value) => value,
-            Reply::Closed => return Ok(json!({ "set": false })),
-            Reply::CannotAsk => {
-                let machine = machine.map(|machine| format!(" --machine {machine}")).unwrap_or_default();
-                let hint = format!("Run `codchi secret set {name}{machine}` in a terminal.");
-                return Err(Failure::from(cannot_ask("ask for a secret", hint)).into());
-            }
-        };
-        let Some(value) = Secret::new(value) else {
-            let error = MachineError::User {
-                message: format!("The value of {name} holds a NUL byte, which no environment variable can."),
-                hint: None,
-            };
-            return Err(Failure::from(error).into());
-        };
-        let scope = scope(machine);
-        self.vault(move |machines| machines.vault().set(&scope, &name, &value)).await?;
-        Ok(json!({ "set": true }))
+        self.operation(title, move |machines, front, cancel| async move {
+            let done = machines.permit(&name, &[offer], allowed, &front, &cancel).await;
+            with_log(&machines, &name, done)?;
+            Ok(json!({ "name": name, "offer": offer.to_string(), "allowed": allowed }))
+        })
+        .await
     }
-
-    async fn remove_secret(self, RemoveSecret { name, machine }: RemoveSecret) -> Result<Value> {
-        let scope = scope(machine);
-        let removed = self.vault(move |machines| machines.vault().remove(&scope, &name)).await?;
-        Ok(json!({ "removed": removed }))
-    }
-
-    /// Does something with the vault, which reads and writes files.
-    async fn vault<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Machines) -> std::result::Result<T, codchi_machine::VaultError> + Send + 'static,
-    ) -> Result<T> {
-        let machines = self.shared.machines();
-        let person = Person::new(self.server.client(), self.shared.session());
-        machines.vault().unlock(&person).await.map_err(Failure::from)?;
-        let done = tokio::task::spawn_blocking(move || work(&machines)).await;
-        self.shared.refresh.notify_one();
-        match done {
-            Ok(done) => Ok(done.map_err(|error| Failure::from(MachineError::from(error)))?),
-            Err(_) => Err(Error::internal_error()),
-        }
-    }
-}
-
-fn scope(machine: Option<MachineName>) -> Scope {
-    machine.map_or(Scope::All, Scope::Machine)
 }
 
 fn cannot_ask(what: &str, hint: String) -> MachineError {
@@ -425,8 +391,14 @@ async fn create(
         Some(name) => name,
         None => ask_name(machines, &module, front.person()).await?,
     };
-    let request =
-        CreateRequest { name: name.clone(), modules: vec![module], project, nixpkgs, checkout: None };
+    let request = CreateRequest {
+        name: name.clone(),
+        modules: vec![module],
+        project,
+        nixpkgs,
+        checkout: None,
+        allowed: Vec::new(),
+    };
     let done = machines.create(request, front, cancel).await;
     with_log(machines, &name, done)?;
     Ok(name)
@@ -516,7 +488,7 @@ mod tests {
     #[test]
     fn a_wrong_argument_is_told_without_its_values() {
         let arguments = vec![json!({ "name": 7 })];
-        let error = argument::<RemoveSecret>(arguments).err().unwrap();
+        let error = argument::<Named>(arguments).err().unwrap();
         assert_eq!(error.code, ErrorCode::InvalidParams);
         assert!(argument::<Named>(Vec::new()).is_err(), "a name is missing");
     }

@@ -220,6 +220,7 @@ pub(crate) fn title(operation: Operation, machine: &str) -> String {
         Operation::Rollback => "Rolling back",
         Operation::Update => "Updating",
         Operation::Start => "Starting",
+        Operation::Deliver => "Delivering secrets to",
         Operation::Stop => "Stopping",
         Operation::Delete => "Deleting",
         Operation::Rename => "Renaming",

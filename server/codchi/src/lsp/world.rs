@@ -212,7 +212,7 @@ fn mendable(kind: DriftKind) -> Option<Drift> {
         DriftKind::ModuleChanged => Some(Drift::ModuleChanged),
         DriftKind::SecretsChanged => Some(Drift::SecretsChanged),
         DriftKind::InstanceChanged => Some(Drift::InstanceChanged),
-        DriftKind::CapabilityLost => None,
+        DriftKind::CapabilitiesChanged | DriftKind::CapabilityLost | DriftKind::HostChanged => None,
     }
 }
 
@@ -248,6 +248,8 @@ mod tests {
             ssh_host: "codchi-a".into(),
             generation: 2,
             secrets: Vec::new(),
+            host_secrets: Vec::new(),
+            capabilities: Vec::new(),
             log: None,
             problems: Vec::new(),
             drift: Vec::new(),

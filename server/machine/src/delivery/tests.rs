@@ -5,17 +5,7 @@ use std::io::Read as _;
 use std::process::{Command, Stdio};
 
 fn spec() -> SecretSpec {
-    SecretSpec {
-        description: String::new(),
-        required: true,
-        env: true,
-        file: true,
-        pattern: None,
-        multiline: false,
-        units: Vec::new(),
-        owner: "postgres".into(),
-        mode: "0440".into(),
-    }
+    SecretSpec { owner: "postgres".into(), mode: "0440".into(), ..crate::test::secret_spec() }
 }
 
 fn keys() -> SshKeys {
@@ -27,8 +17,17 @@ fn keys() -> SshKeys {
 }
 
 fn pack_one(name: &str, spec: SecretSpec, value: &[u8]) -> Result<Zeroizing<Vec<u8>>, MachineError> {
+    Ok(archive_of(name, spec, value)?.bytes)
+}
+
+fn archive_of(name: &str, spec: SecretSpec, value: &[u8]) -> Result<Archive, MachineError> {
     let manifest = Manifest { secrets: BTreeMap::from([(name.into(), spec)]), ..Default::default() };
-    archive(&manifest, &BTreeMap::from([(name.into(), Secret::new(value).unwrap())]), &keys())
+    archive(
+        &manifest,
+        &BTreeMap::from([(name.into(), Secret::new(value).unwrap())]),
+        &keys(),
+        Extra::default(),
+    )
 }
 
 /// By path: owner, mode and contents.
@@ -138,7 +137,8 @@ fn only_what_is_declared_and_set_is_delivered() {
         ..Default::default()
     };
     let values = ["E", "F", "OTHER"].map(|name| (name.into(), Secret::new(name).unwrap()));
-    let entries = unpack(&archive(&manifest, &BTreeMap::from(values), &keys()).unwrap());
+    let entries =
+        unpack(&archive(&manifest, &BTreeMap::from(values), &keys(), Extra::default()).unwrap().bytes);
     assert_eq!(entries["env"].2, b"export CODCHI_E='E'\n");
     let files: Vec<_> = entries.keys().filter(|path| path.starts_with("secrets/")).collect();
     assert_eq!(files, ["secrets/F"]);
@@ -175,4 +175,37 @@ fn the_receivers_tar_reads_it() {
     let output = tar.output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert_eq!(std::fs::read(folder.path().join("secrets").join("X".repeat(120))).unwrap().len(), 1500);
+}
+
+#[test]
+fn what_no_program_would_start_with_is_a_file_only() {
+    let long = "x".repeat(128 << 10).into_bytes();
+    let alone = archive_of("X", spec(), &long).unwrap();
+    assert_eq!(alone.left_out, ["CODCHI_X"]);
+    let entries = unpack(&alone.bytes);
+    assert!(entries["env"].2.is_empty());
+    assert_eq!(entries["secrets/X"].2, long);
+    let error = pack_one("X", SecretSpec { units: vec!["web".into()], ..spec() }, &long).unwrap_err();
+    assert!(error.to_string().contains("too long"), "{error}");
+
+    // Many that each would do are too much together: the shortest are those that go in.
+    let names: Vec<String> = (10..25).map(|number| format!("N{number}")).collect();
+    let values: BTreeMap<_, _> = (70..)
+        .zip(&names)
+        .map(|(kib, name)| (name.clone(), Secret::new(vec![b'x'; kib << 10]).unwrap()))
+        .collect();
+    let manifest =
+        Manifest { secrets: names.iter().map(|name| (name.clone(), spec())).collect(), ..Default::default() };
+    let many = archive(&manifest, &values, &keys(), Extra::default()).unwrap();
+    assert_eq!(many.left_out, ["CODCHI_N23", "CODCHI_N24"]);
+    assert!(unpack(&many.bytes)["env"].2.len() < MOST + 4096);
+}
+
+#[test]
+fn a_unit_that_reads_a_file_is_told_of_its_change_and_not_of_its_value() {
+    let unit = SecretSpec { env: false, units: vec!["web".into()], ..spec() };
+    let file = |value: &[u8]| unpack(&pack_one("X", unit.clone(), value).unwrap())["units/web.env"].2.clone();
+    let text = String::from_utf8(file(b"hunter2\xff")).unwrap();
+    assert!(text.starts_with("# X ") && text.lines().count() == 1 && !text.contains("hunter2"), "{text}");
+    assert_ne!(file(b"a"), file(b"b"));
 }

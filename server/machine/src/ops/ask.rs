@@ -1,11 +1,9 @@
 //! What is cleared up before anything is built: capabilities, secrets, permission to touch the ssh config.
 
 use crate::run::{Outcome, Run};
-use crate::{
-    Answer, MachineError, Origin, Question, Scope, Secret, SecretSpec, capabilities, remembered, ssh,
-};
+use crate::secrets::misfit;
+use crate::{Answer, MachineError, Origin, Question, Scope, SecretSpec, capabilities, remembered, ssh};
 use codchi_host::{Capability, Host};
-use regex::bytes::Regex;
 
 /// How often a value that does not match its pattern is asked for again.
 const ATTEMPTS: u32 = 3;
@@ -19,32 +17,19 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         }
         self.report.works();
-        let host = Host::this();
-        let (mut reasons, mut remedies) = (Vec::new(), Vec::new());
         for name in required {
-            let capability: Capability = name.parse().map_err(|e| MachineError::User {
+            name.parse::<Capability>().map_err(|e| MachineError::User {
                 message: format!("{e}"),
                 hint: Some(known_capabilities()),
             })?;
-            let found = host.probe(capability);
-            if !found.available {
-                reasons.push(format!("`{name}` ({})", found.probed.trim_end_matches('.')));
-                remedies.extend(found.remedy);
-            } else if !capabilities::is_supported(capability) {
-                reasons.push(format!("`{name}` (this version of codchi cannot hand it into a machine yet)"));
-            }
         }
-        if reasons.is_empty() {
-            return Ok(Outcome::Done);
+        let permissions = self.folder.permissions()?;
+        let manifest = self.next.manifest.as_ref();
+        let lacking = manifest.map(|m| capabilities::lacking(m, &permissions, &Host::this()));
+        match lacking.unwrap_or_default() {
+            lacking if lacking.is_empty() => Ok(Outcome::Done),
+            lacking => Err(capabilities::refusal(&self.name, lacking)),
         }
-        Err(MachineError::User {
-            message: format!("The modules need what this computer does not offer: {}", reasons.join(", ")),
-            hint: Some(if remedies.is_empty() {
-                "Move it to `codchi.optionalCapabilities` if the project works without.".into()
-            } else {
-                remedies.join(" ")
-            }),
-        })
     }
 
     /// [`Step::AskSecrets`](crate::Step::AskSecrets). A value is kept as soon as it is given: it is the person's input,
@@ -54,9 +39,9 @@ impl Run<'_> {
         let (secrets, values) = (&manifest.secrets, self.values(&manifest).await?);
         let mut missing = Vec::new();
         for (name, spec) in secrets.iter().filter(|(_, spec)| spec.required) {
-            // The module may have got its pattern after the value, or the value have been stored before the module was known.
             let value = values.get(name).or_else(|| self.next.secrets.get(name));
-            if value.is_some_and(|value| has_form(value, spec)) {
+            // The module may have got its pattern after the value, or the value have been stored before the module was known.
+            if value.is_some_and(|value| misfit(name, value, spec).is_none()) {
                 continue;
             }
             if let Some(Origin::Provider(provider)) = values.origin(name) {
@@ -72,12 +57,31 @@ impl Run<'_> {
                 return Err(self.cannot_ask(missing[index..].iter().map(|(name, _)| name.as_str())));
             }
         }
-        let asked = self.ask_ssh_config().await?;
+        let asked = self.ask_host_secrets().await?;
+        let asked = self.ask_ssh_config().await? || asked;
         Ok(if nothing && !asked { Outcome::Skipped } else { Outcome::Done })
     }
 
-    /// Asks for one value and keeps it; whether the front could be asked.
+    /// Whether there is no value that will do. The module may have got its pattern after the value, or the value have been
+    /// stored before the module was known.
+    fn is_missing(&self, name: &str, spec: &SecretSpec) -> Result<bool, MachineError> {
+        let value = match self.machines.vault().get(&self.name, name)? {
+            None => self.next.secrets.get(name).cloned(),
+            value => value,
+        };
+        Ok(value.is_none_or(|value| misfit(name, &value, spec).is_some()))
+    }
+
+    /// Asks for one value and keeps it; whether the front could be asked. Where somebody else asks for it now, their answer will
+    /// do.
     async fn ask_secret(&self, name: &str, spec: &SecretSpec) -> Result<bool, MachineError> {
+        let scope = Scope::Machine(self.name.clone());
+        let wait = || self.report.progress(format!("{name} is being asked for elsewhere"), None);
+        let _turn = self.machines.turn(&scope, name, wait, self.cancel).await?;
+        if !self.is_missing(name, spec)? {
+            return Ok(true);
+        }
+        let mut must = String::new();
         for _ in 0..ATTEMPTS {
             let question = Question::Secret {
                 machine: self.name.clone(),
@@ -89,16 +93,16 @@ impl Run<'_> {
             let Answer::Secret(value) = self.report.ask(question, self.cancel).await? else {
                 return Ok(false);
             };
-            if has_form(&value, spec) {
-                self.machines.vault().set(&Scope::Machine(self.name.clone()), name, &value)?;
+            let Some(asked) = misfit(name, &value, spec) else {
+                self.machines.vault().set(&scope, name, &value)?;
                 return Ok(true);
-            }
-            self.report
-                .warning(&format!("The value for `{name}` does not have the form that the module asks for."));
+            };
+            self.report.warning(&format!("The value for `{name}` must {asked}."));
+            must = asked;
         }
         Err(MachineError::User {
-            message: format!("The value for the secret `{name}` does not match its pattern"),
-            hint: spec.pattern.as_ref().map(|p| format!("The whole value must match `{p}`.")),
+            message: format!("The value for the secret `{name}` is not what the module asks for"),
+            hint: Some(format!("It must {must}.")),
         })
     }
 
@@ -162,34 +166,4 @@ impl Run<'_> {
 fn known_capabilities() -> String {
     let names: Vec<&str> = Capability::ALL.into_iter().map(Capability::name).collect();
     format!("Known are {}.", names.join(", "))
-}
-
-/// Whether a value has the form that the module asks for. A pattern that this engine cannot read is left to the person.
-fn has_form(value: &Secret, spec: &SecretSpec) -> bool {
-    let pattern = spec.pattern.as_ref().and_then(|pattern| Regex::new(&format!("^(?s:{pattern})$")).ok());
-    pattern.is_none_or(|pattern| pattern.is_match(value.expose()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_has_the_form_of_the_whole_pattern_and_a_pattern_that_cannot_be_read_asks_for_none() {
-        let spec = |pattern: Option<&str>| SecretSpec {
-            description: String::new(),
-            required: true,
-            env: true,
-            file: false,
-            pattern: pattern.map(Into::into),
-            multiline: false,
-            units: Vec::new(),
-            owner: "codchi".into(),
-            mode: "0400".into(),
-        };
-        let has = |value: &str, pattern| has_form(&Secret::new(value).unwrap(), &spec(pattern));
-        assert!(has("anything", None) && has("123", Some("[0-9]+")) && has("a\nb", Some("a.b")));
-        assert!(!has("abc", Some("[0-9]+")) && !has("123x", Some("[0-9]+")) && !has("1\n2", Some("[0-9]+")));
-        assert!(has("anything", Some("(")));
-    }
 }

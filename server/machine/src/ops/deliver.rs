@@ -1,10 +1,12 @@
 //! Into the running machine: secrets and keys, then waiting until it is up, then the init script.
 
 use super::instance::lines;
+use crate::capabilities::{self, Given};
 use crate::run::{Outcome, Run};
 use crate::state::Runtime;
-use crate::{MachineError, Secret, delivery, ssh};
+use crate::{MachineError, Secret, delivery, host_secrets, ssh};
 use codchi_driver::Exec;
+use codchi_host::{Host, HostSecret};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,19 @@ const UP_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a machine that was just started may take until programs of its system can run.
 const RUNNABLE_LIMIT: Duration = Duration::from_secs(10);
+/// How long the check of capabilities may take; what it has not said until then is not known.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(20);
+
+/// What tells what was delivered from anything else.
+struct Delivered {
+    /// The user secrets of the vault.
+    secrets: BTreeMap<String, String>,
+    /// The user secrets of providers, each with that one's name.
+    provided: BTreeMap<String, String>,
+    /// What is this computer's.
+    host: BTreeMap<HostSecret, String>,
+}
 
 impl Run<'_> {
     /// [`Step::Deliver`](crate::Step::Deliver).
@@ -22,51 +36,76 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         }
         self.report.works();
-        let (secrets, provided) = self.deliver_now().await?;
+        let Delivered { secrets, provided, host } = self.deliver_now().await?;
         let failed_units = self.wait_until_up().await?;
+        let capabilities = Some(self.check_given().await?);
         // Asked again: what was found out holds for the start that it was found out in.
         let Some(instance) = self.own_instance().await? else { return Ok(Outcome::Done) };
-        let (start, secrets) = (instance.started, Some(secrets));
-        self.folder.write_runtime(&Runtime { start, failed_units, secrets, provided })?;
+        self.folder.write_runtime(&Runtime {
+            start: instance.started,
+            failed_units,
+            secrets: Some(secrets),
+            provided,
+            host,
+            capabilities,
+        })?;
         Ok(Outcome::Done)
     }
 
     /// Delivers anew to a machine that was delivered to since its start.
     pub(super) async fn deliver_again(&mut self) -> Result<(), MachineError> {
-        let (secrets, provided) = self.deliver_now().await?;
+        let Delivered { secrets, provided, host } = self.deliver_now().await?;
+        // The system that has just been switched to may be the first that can tell.
+        let capabilities = Some(self.check_given().await?);
         match self.folder.runtime()? {
             Some(runtime) => {
-                self.folder.write_runtime(&Runtime { secrets: Some(secrets), provided, ..runtime })
+                let secrets = Some(secrets);
+                self.folder.write_runtime(&Runtime { secrets, provided, host, capabilities, ..runtime })
             }
             None => Ok(()),
         }
     }
 
-    /// Hands in the archive of secrets and keys; gives what tells the vault's values that went from others, and which of the
-    /// others are of which provider.
-    async fn deliver_now(
-        &mut self,
-    ) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>), MachineError> {
+    /// Hands in the archive of secrets and keys; gives what tells what was in it.
+    async fn deliver_now(&mut self) -> Result<Delivered, MachineError> {
         let target = self.target()?.clone();
+        self.machines.bridge_up(&self.name).await;
+        let (permissions, certificates) =
+            (self.folder.permissions()?, &self.machines.options().ca_certificates);
+        let given =
+            host_secrets::gather(&self.name, &permissions, self.machines.vault(), certificates).await?;
+        let host_secrets::Given { mut extra, digests: host, secrets: tokens, problems } = given;
+        self.report.conceal(tokens);
+        for problem in problems {
+            self.report.warning(&problem);
+        }
         let manifest = target.manifest.clone();
         let values = self.values(&manifest).await?;
         let (digests, provided) = (values.digests().clone(), values.provided());
         let (paths, name) = (self.machines.paths().clone(), self.name.clone());
-        // Keys are files.
+        // Keys are files, and so is what says who may use a sound server or a display.
         let gathered = tokio::task::spawn_blocking(move || -> Result<_, MachineError> {
             let (values, keys) = (values.into_secrets(), ssh::keys(&paths, &name)?);
-            let archive = delivery::archive(&manifest, &values, &keys)?;
+            extra.extend(capabilities::extra(&manifest, &permissions, &Host::this()));
+            let archive = delivery::archive(&manifest, &values, &keys, extra)?;
             Ok((values.into_values().collect::<Vec<Secret>>(), archive))
         });
         let (values, archive) =
             gathered.await.map_err(|e| self.inside("Delivering secrets", &e.to_string()))??;
         self.report.conceal(values);
+        if !archive.left_out.is_empty() {
+            self.report.warning(&format!(
+                "Too long for environment variables, with which no program would start, and not in `{}` as such: {}.",
+                self.name,
+                archive.left_out.join(", ")
+            ));
+        }
         let exec = Exec::root([target.path("sw/bin/codchi-receive")]);
         let begun = Instant::now();
         let output = loop {
-            let output = self.driver().run(&self.instance, &exec, &archive).await?;
+            let output = self.driver().run(&self.instance, &exec, &archive.bytes).await?;
             if output.status.success() {
-                return Ok((digests, provided));
+                return Ok(Delivered { secrets: digests, provided, host });
             }
             // An init that has only just begun may not have made yet what the program itself needs to run.
             let cannot_run = matches!(output.status.code, 126 | 127);
@@ -79,6 +118,29 @@ impl Run<'_> {
         let message =
             lines(&output.stderr).pop().unwrap_or_else(|| format!("exit code {}", output.status.code));
         Err(self.inside("Delivering secrets", &message))
+    }
+
+    /// The capabilities that the machine has, and whether they work in it.
+    async fn check_given(&self) -> Result<Given, MachineError> {
+        let target = self.target()?;
+        let arguments = capabilities::arguments(&target.manifest, &self.folder.permissions()?, &Host::this());
+        if arguments.is_empty() {
+            return Ok(Given::new());
+        }
+        let program = [target.path("sw/bin/codchi-capabilities")];
+        let exec = Exec::root(program.into_iter().chain(arguments.iter().cloned()));
+        let output = tokio::time::timeout(CHECK_LIMIT, self.driver().run(&self.instance, &exec, &[])).await;
+        // A system of an earlier codchi has no such program.
+        let output = output.ok().and_then(Result::ok).filter(|output| output.status.success());
+        let said = output.map(|output| lines(&output.stdout).join("\n")).unwrap_or_default();
+        let given = capabilities::found(&arguments, &said);
+        for (capability, failed) in &given {
+            if let Some(what) = failed {
+                let remedy = capabilities::remedy(&self.name, *capability);
+                self.report.warning(&format!("{} {remedy}", capabilities::failure(*capability, what)));
+            }
+        }
+        Ok(given)
     }
 
     /// Waits until the system says that it is up; the units that failed, where it is not all up.

@@ -1,5 +1,6 @@
 //! The instance: created, configured, started, stopped, deleted, switched.
 
+use crate::capabilities::{self, Lack};
 use crate::files::make_folder;
 use crate::instance::{Parts, explain_refusal, missing_sources, own_instance, spec};
 use crate::run::{Outcome, Run};
@@ -42,14 +43,15 @@ impl Run<'_> {
                 Some(self.machines.store_volume().await?)
             }
         };
-        let host = Host::this();
+        let (host, permissions) = (Host::this(), self.folder.permissions()?);
         let parts = Parts {
             name: &self.name,
             definition: &self.definition,
             generation: self.target()?,
             server: &server,
             host: &host,
-            data: &self.machines.paths().data,
+            permissions: &permissions,
+            paths: self.machines.paths(),
             volume: volume.as_ref(),
         };
         Ok((spec(&parts)?, server))
@@ -77,15 +79,17 @@ impl Run<'_> {
             return Ok(Outcome::Skipped);
         };
         self.start_store().await;
-        if self.operation() == Operation::Start && instance.state == RunState::Running {
-            return Ok(Outcome::Skipped);
-        }
         self.report.works();
+        self.tell_what_is_lacking(&instance)?;
         let (spec, server) = self.spec().await?;
         self.driver()
             .reconfigure(&self.instance, &spec)
             .await
             .map_err(|e| explain_refusal(e, &self.definition, &server))?;
+        if self.operation() == Operation::Start && instance.state == RunState::Running {
+            // Its system stays; what it has of the host may have changed.
+            return Ok(Outcome::Done);
+        }
         let init = FileSpec {
             path: "/sbin/init".into(),
             uid: 0,
@@ -95,6 +99,25 @@ impl Run<'_> {
         };
         self.driver().put_file(&self.instance, &init).await?;
         Ok(Outcome::Done)
+    }
+
+    /// A machine that is started goes without what this computer does not offer at the moment, and says so. Not so without what the
+    /// person has denied: then it stays off until they change their mind, or the module is changed.
+    fn tell_what_is_lacking(&self, instance: &Instance) -> Result<(), MachineError> {
+        let permissions = self.folder.permissions()?;
+        let lacking = capabilities::lacking(&self.target()?.manifest, &permissions, &Host::this());
+        if self.operation() != Operation::Start || lacking.is_empty() {
+            return Ok(());
+        }
+        let is_denied = lacking.iter().any(|(_, lack)| matches!(lack, Lack::Denied));
+        let refusal = capabilities::refusal(&self.name, lacking);
+        // One that runs is changed because the person has just denied it something.
+        if is_denied && instance.state != RunState::Running {
+            return Err(refusal);
+        }
+        let hint = refusal.hint().unwrap_or_default();
+        self.report.warning(&format!("{refusal}. `{}` goes without. {hint}", self.name));
+        Ok(())
     }
 
     /// [`Step::StartInstance`](crate::Step::StartInstance).

@@ -2,6 +2,7 @@
 //! that doing it twice is doing it once.
 
 mod ask;
+mod ask_host;
 mod build;
 mod clone;
 mod deliver;

@@ -88,20 +88,29 @@ impl FileLock {
     /// # Errors
     /// [`MachineError::Cancelled`]; [`MachineError::Io`].
     pub(crate) async fn wait(path: &Path, cancel: &CancellationToken) -> Result<Self, MachineError> {
+        loop {
+            match Self::try_take(path)? {
+                Some(lock) => return Ok(lock),
+                None if cancel.is_cancelled() => return Err(MachineError::Cancelled),
+                None => tokio::time::sleep(RETRY).await,
+            }
+        }
+    }
+
+    /// Takes the lock at `path`; `None` where somebody else holds it.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`].
+    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>, MachineError> {
         if let Some(folder) = path.parent() {
             make_folder(folder)?;
         }
         let failed = |e| io_error("Locking", path, e);
         let file = File::options().write(true).create(true).truncate(false).open(path).map_err(failed)?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) if cancel.is_cancelled() => {
-                    return Err(MachineError::Cancelled);
-                }
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(RETRY).await,
-                Err(TryLockError::Error(e)) => return Err(failed(e)),
-            }
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(failed(e)),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `profile/system*` | Nix profile links, which keep those systems from being collected |
 //! | `flake/`, `modules/INPUT/` | what the next build reads: the generated flake, copies of local modules; made anew each time |
 //! | `runtime.json` | what was found out about the running instance ([`Runtime`]) |
+//! | `permissions.toml` | what of the host the person lets it have ([`Permissions`]) |
 //! | `journal.json` | the operation under way ([`Journal`]); there only while one is, or after one was interrupted |
 //!
 //! Locks and logs live outside of the folder, since both outlast it.
@@ -16,6 +17,7 @@ mod generations;
 mod journal;
 mod lock;
 mod modules;
+mod permissions;
 mod runtime;
 
 pub(crate) use definition::{Definition, HOME, snapshot_root};
@@ -23,6 +25,7 @@ pub(crate) use generations::{Generation, Generations};
 pub(crate) use journal::Journal;
 pub(crate) use lock::{FileLock, Lock};
 pub(crate) use modules::{Module, NixpkgsFrom, personal_sources};
+pub use permissions::Permissions;
 pub(crate) use runtime::Runtime;
 
 use crate::files::{

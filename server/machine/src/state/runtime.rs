@@ -2,6 +2,8 @@
 
 use super::MachineFolder;
 use crate::MachineError;
+use crate::capabilities::Given;
+use codchi_host::HostSecret;
 use std::collections::BTreeMap;
 
 /// What was found out about a running instance when secrets were delivered to it. Holds only as long as the engine
@@ -20,6 +22,12 @@ pub(crate) struct Runtime {
     /// The secrets that were delivered with a provider's value, and its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) provided: BTreeMap<String, String>,
+    /// The capabilities that it has. `None` where an earlier codchi started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) capabilities: Option<Given>,
+    /// What of this computer's files was delivered, each with a digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) host: BTreeMap<HostSecret, String>,
 }
 
 impl MachineFolder {

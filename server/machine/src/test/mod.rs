@@ -3,7 +3,7 @@
 mod fake;
 mod operations;
 
-use crate::{Answer, Event, Front, Paths, Question};
+use crate::{Answer, Event, Front, Paths, Question, SecretSpec};
 use async_trait::async_trait;
 use std::path::Path;
 use std::sync::Mutex;
@@ -16,6 +16,22 @@ pub(crate) fn paths(root: &Path) -> Paths {
         state: root.join("state"),
         cache: root.join("cache"),
         home: root.join("home"),
+    }
+}
+
+/// A secret that is asked for as a variable and as a file.
+pub(crate) fn secret_spec() -> SecretSpec {
+    SecretSpec {
+        description: String::new(),
+        declared_by: Vec::new(),
+        required: true,
+        env: true,
+        file: true,
+        pattern: None,
+        multiline: false,
+        units: Vec::new(),
+        owner: "codchi".into(),
+        mode: "0400".into(),
     }
 }
 

@@ -12,6 +12,8 @@ use codchi_driver::{DriverKind, RunState, Stdio};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod secrets;
+
 /// Machines in a folder of their own, run by a fake.
 struct World {
     folder: tempfile::TempDir,
@@ -110,23 +112,14 @@ impl World {
             project: None,
             nixpkgs: None,
             checkout: None,
+            allowed: Vec::new(),
         };
         self.machines.create(request, &self.ears, &self.cancel).await
     }
 
     /// Makes the current generation declare these secrets.
     fn declare(&self, secrets: &[&str]) {
-        let spec = SecretSpec {
-            description: String::new(),
-            required: false,
-            env: true,
-            file: false,
-            pattern: None,
-            multiline: false,
-            units: Vec::new(),
-            owner: "codchi".into(),
-            mode: "0400".into(),
-        };
+        let spec = SecretSpec { required: false, file: false, ..crate::test::secret_spec() };
         let mut generation = Self::generation(2);
         generation.manifest.secrets = secrets.iter().map(|name| ((*name).to_owned(), spec.clone())).collect();
         let mut generations = self.state().generations().unwrap();
@@ -388,7 +381,7 @@ async fn a_step_that_finds_nothing_to_do_never_appears_as_if_it_ran() {
     use StepState::{Done, Running, Skipped};
     let world = World::with_machine(RunState::Running);
     world.start().await.unwrap();
-    assert_eq!(shown(&world), [(0, Skipped), (1, Skipped), (2, Running), (2, Done)]);
+    assert_eq!(shown(&world), [(0, Running), (0, Done), (1, Skipped), (2, Running), (2, Done)]);
     let log = std::fs::read_to_string(world.machines.log(&World::name()).unwrap()).unwrap();
     assert!(log.contains("Starting: nothing to do\n") && log.contains("] Delivering secrets\n"), "{log}");
 
@@ -617,7 +610,12 @@ async fn a_command_finds_its_secrets_however_the_machine_was_started() {
     world.machines.exec(&World::name(), request()).await.unwrap();
     assert_eq!(
         world.driver.calls()[1..],
-        ["exec codchi-a codchi-receive", "exec codchi-a systemctl", "exec codchi-a codchi-session"]
+        [
+            "reconfigure codchi-a",
+            "exec codchi-a codchi-receive",
+            "exec codchi-a systemctl",
+            "exec codchi-a codchi-session"
+        ]
     );
 }
 

@@ -38,6 +38,11 @@ impl Opened {
         own.or_else(|| self.values.get(&Scope::All)?.get(name)).map(|stored| &stored.value)
     }
 
+    /// Whether `machine` has a value of its own.
+    pub(crate) fn has_own(&self, machine: &MachineName, name: &str) -> bool {
+        self.values.get(&Scope::Machine(machine.clone())).is_some_and(|values| values.contains_key(name))
+    }
+
     /// Digests of the values that `machine` gets for `names`, where there are any. They may be written to disk: without
     /// the vault's key nothing follows from one, not even that two secrets or machines have the same value.
     pub(crate) fn digests<'n>(

@@ -1,0 +1,111 @@
+//! One probe per capability. A probe looks at what an engine would hand into a machine, so it asks whether that is
+//! there, not whether this process may open it; only where the machine's user needs the rights of the host's, as for
+//! KVM, those are looked at too. Of sockets it asks whether somebody answers: one whose program has died stays in its folder.
+
+mod agent;
+mod devices;
+mod distribution;
+mod graphics;
+mod host_secret;
+mod look;
+mod nesting;
+mod screen;
+mod sound;
+mod xauthority;
+
+pub use screen::{Display, X11};
+pub use sound::Sound;
+
+use crate::Capability;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Whether the host offers a capability, and how that was found out.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Availability {
+    /// Whether it does.
+    pub available: bool,
+    /// What is there, or else the first thing that is missing, as a sentence: ``/dev/dri/renderD128 exists.`` or
+    /// ``There is no render node in /dev/dri.``
+    pub probed: String,
+    /// What was found on the way, each without a full stop: ``/dev/kvm (root:kvm, 0660)``, ``NVIDIA driver 550.54.14``.
+    pub evidence: Vec<String>,
+    /// What to do where it does not, as sentences.
+    pub remedy: Option<String>,
+}
+
+/// Where to look: the real host, or a folder and an environment that stand for one.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The root of the file system.
+    pub root: PathBuf,
+    /// Environment variables.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Host {
+    /// This computer, with this process's environment.
+    #[must_use]
+    pub fn this() -> Self {
+        let text = |text: std::ffi::OsString| text.into_string().ok();
+        // A variable that is no text is none that a probe reads.
+        let environment = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
+        Self { root: "/".into(), environment: environment.collect() }
+    }
+
+    /// Probes one capability.
+    #[must_use]
+    pub fn probe(&self, capability: Capability) -> Availability {
+        let probe = Probe { host: self, evidence: Vec::new() };
+        match capability {
+            Capability::Gpu => probe.gpu(),
+            Capability::Cuda => probe.cuda(),
+            Capability::Audio => probe.audio(),
+            Capability::Display => probe.display(),
+            Capability::Usb => probe.usb(),
+            Capability::SshAgent => probe.ssh_agent(),
+            Capability::Kvm => probe.kvm(),
+            Capability::Nesting => probe.nesting(),
+            Capability::Fuse => probe.module_device("/dev/fuse", "fuse"),
+            Capability::Tun => probe.module_device("/dev/net/tun", "tun"),
+        }
+    }
+
+    /// Probes all.
+    #[must_use]
+    pub fn probe_all(&self) -> BTreeMap<Capability, Availability> {
+        Capability::ALL.into_iter().map(|c| (c, self.probe(c))).collect()
+    }
+}
+
+/// A probe under way.
+struct Probe<'h> {
+    host: &'h Host,
+    evidence: Vec<String>,
+}
+
+impl Probe<'_> {
+    /// Something that belongs into the answer.
+    fn saw(&mut self, evidence: impl Into<String>) {
+        self.evidence.push(evidence.into());
+    }
+
+    /// It is there: `probed` says what.
+    fn yes(self, probed: impl Into<String>) -> Availability {
+        Availability { available: true, probed: probed.into(), evidence: self.evidence, remedy: None }
+    }
+
+    /// It is not there: `missing` is the first thing that is not, and `remedy` what to do about that.
+    fn no(self, missing: impl Into<String>, remedy: impl Into<String>) -> Availability {
+        Availability {
+            available: false,
+            probed: missing.into(),
+            evidence: self.evidence,
+            remedy: Some(remedy.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
