@@ -97,8 +97,8 @@ fn the_doctor_says_what_is_missing_and_what_to_do() {
     assert_eq!((&check("driver")["ok"], &check("driver")["required"]), (&false.into(), &true.into()));
     assert!(check("driver")["remedy"].is_string());
     assert_eq!(check("vault")["ok"], true);
-    for capability in ["gpu", "kvm", "ssh-agent"] {
-        assert!(check(capability)["message"].is_string());
+    for offer in ["gpu", "kvm", "ssh-agent", "ca-certificates", "git-credentials", "tokens"] {
+        assert!(check(offer)["message"].is_string() && check(offer)["evidence"].is_array());
     }
 }
 

@@ -275,6 +275,55 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     let (_, still) = world.shell("NAME-2", "git config user.name");
     assert!(still.contains("A \"B\" C"), "{still}");
 
+    // Tokens: those of the vault, and those that a tool of this computer gives; the vault goes first.
+    let bin = person.path("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("gh"), "#!/bin/sh\n[ \"$*\" = 'auth token' ] && echo of-gh\n").unwrap();
+    fs::set_permissions(bin.join("gh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let set = |name: &str, value: &str| {
+        let from = format!("printf {value}");
+        world.done(&["secret", "set", name, "--from-command", &from]);
+    };
+    set("NPM_TOKEN", "of-the-vault");
+    let tokens = "echo $GH_TOKEN,$NPM_TOKEN,$GITLAB_TOKEN";
+    assert_eq!(world.shell("NAME-2", tokens).1, ",,\n", "they were not asked for");
+    let mut command = person.command(&["allow", "NAME-2", "tokens"]);
+    assert!(command.env("PATH", path).status().unwrap().success());
+    assert_eq!(world.shell("NAME-2", tokens).1, "of-gh,of-the-vault,\n");
+    world.done(&["deny", "NAME-2", "tokens"]);
+    assert_eq!(world.shell("NAME-2", tokens).1, ",,\n");
+
+    // Certificates that change on this computer are told of, and delivered by a start.
+    world.done(&["allow", "NAME-2", "ca-certificates"]);
+    let has_changed = || world.done(&["status", "NAME-2", "--json"]).contains("host-changed");
+    assert!(!has_changed());
+    let run = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=Second authority",
+        ])
+        .args(["-keyout", "second.key", "-out", "second.pem"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert!(run.status.success());
+    let second = fs::read_to_string(folder.join("second.pem")).unwrap();
+    let both = fs::read_to_string(folder.join("ca.pem")).unwrap() + &second;
+    fs::write(folder.join("ca.pem"), both).unwrap();
+    assert!(has_changed());
+    world.done(&["start", "NAME-2"]);
+    assert!(!has_changed());
+    let line = second.lines().nth(5).unwrap();
+    assert!(world.shell("NAME-2", &format!("grep -qF '{line}' /etc/ssl/certs/ca-certificates.crt")).0);
+
     // No value is in what the engine, the log or the machine's state says.
     let status = world.done(&["status", "NAME", "--json"]);
     assert!(status.contains("\"git-credentials\"") && !status.contains(PASSWORD), "{status}");

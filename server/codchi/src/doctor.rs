@@ -4,10 +4,10 @@ use crate::cli::status::one;
 use crate::context::Context;
 use crate::error;
 use codchi_driver::{Driver as _, ServerInfo};
-use codchi_host::{Availability, Capability, Host};
-use codchi_machine::{CapabilityStatus, MachineError, MachineName, StoreKind, StoreStatus};
+use codchi_host::{Availability, Capability, Host, HostSecret};
+use codchi_machine::{CapabilityStatus, HostSecretStatus, MachineError, MachineName, StoreKind, StoreStatus};
 use codchi_nix::{Nix, Version};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The oldest Nix that today's nixpkgs evaluates with.
 const OLDEST_NIX: Version = Version(2, 18);
@@ -27,29 +27,37 @@ pub(crate) struct Check {
     /// What to do where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remedy: Option<String>,
-    /// Of a capability.
+    /// Of a capability or a host secret.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub(crate) capability: Option<CapabilityCheck>,
+    pub(crate) offer: Option<Offer>,
 }
 
-/// What else is known of a capability.
+/// What else is known of something that this computer may offer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct CapabilityCheck {
+pub(crate) struct Offer {
     /// What was found on the way, each without a full stop.
     pub(crate) evidence: Vec<String>,
     /// How it is in the machine that was asked about, where it is one that the machine's modules ask for, or that the person has
     /// answered about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) machine: Option<CapabilityStatus>,
+    pub(crate) machine: Option<InMachine>,
+}
+
+/// How something that this computer offers is in a machine.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub(crate) enum InMachine {
+    Capability(CapabilityStatus),
+    HostSecret(HostSecretStatus),
 }
 
 impl Check {
     fn new(name: impl Into<String>, required: bool, found: Result<String, (String, Option<String>)>) -> Self {
         let name = name.into();
         match found {
-            Ok(message) => Self { name, ok: true, required, message, remedy: None, capability: None },
-            Err((message, remedy)) => Self { name, ok: false, required, message, remedy, capability: None },
+            Ok(message) => Self { name, ok: true, required, message, remedy: None, offer: None },
+            Err((message, remedy)) => Self { name, ok: false, required, message, remedy, offer: None },
         }
     }
 }
@@ -62,9 +70,12 @@ pub(crate) async fn checks(
     context: &Context,
     name: Option<&MachineName>,
 ) -> Result<Vec<Check>, MachineError> {
-    let given = match name {
-        Some(name) => one(context.machines().status().await?, name)?.capabilities,
-        None => Vec::new(),
+    let (given, allowed) = match name {
+        Some(name) => {
+            let status = one(context.machines().status().await?, name)?;
+            (status.capabilities, status.host_secrets)
+        }
+        None => Default::default(),
     };
     let (store, server) = tokio::join!(store(context), context.driver.server());
     let mut checks = vec![store];
@@ -84,7 +95,9 @@ pub(crate) async fn checks(
     // The vault and the probes read files and sockets.
     let rest = tokio::task::spawn_blocking(move || {
         let mut checks = vec![vault(machines.vault()), ssh(&home)];
-        checks.extend(capabilities(&Host::this(), &given));
+        let host = Host::this();
+        checks.extend(capabilities(&host, &given));
+        checks.extend(host_secrets(&host, &machines.options().ca_certificates, &allowed));
         checks
     });
     checks.extend(rest.await.unwrap_or_default());
@@ -260,10 +273,23 @@ fn capabilities(host: &Host, given: &[CapabilityStatus]) -> Vec<Check> {
             _ if answer.available => Ok(answer.probed),
             _ => Err((answer.probed, answer.remedy)),
         };
-        let capability = Check::new(capability.name(), false, found);
-        Check { capability: Some(CapabilityCheck { evidence: answer.evidence, machine }), ..capability }
+        let machine = machine.map(InMachine::Capability);
+        let check = Check::new(capability.name(), false, found);
+        Check { offer: Some(Offer { evidence: answer.evidence, machine }), ..check }
     };
     host.probe_all().into_iter().map(check).collect()
+}
+
+/// What there is of host secrets, and what of it a machine may have that is `allowed` some. The agent is among the capabilities.
+fn host_secrets(host: &Host, certificates: &[PathBuf], allowed: &[HostSecretStatus]) -> Vec<Check> {
+    let check = |secret: HostSecret| {
+        let answer = host.probe_secret(secret, certificates);
+        let machine = allowed.iter().find(|status| status.name == secret).cloned().map(InMachine::HostSecret);
+        let found = if answer.available { Ok(answer.probed) } else { Err((answer.probed, answer.remedy)) };
+        let check = Check::new(secret.name(), false, found);
+        Check { offer: Some(Offer { evidence: answer.evidence, machine }), ..check }
+    };
+    HostSecret::ALL.into_iter().filter(|secret| *secret != HostSecret::SshAgent).map(check).collect()
 }
 
 #[cfg(test)]
@@ -295,7 +321,7 @@ mod tests {
         let tun = |given: &[CapabilityStatus]| {
             capabilities(&host, given).into_iter().find(|check| check.name == "tun").unwrap()
         };
-        assert!(tun(&[]).ok && tun(&[]).capability.unwrap().machine.is_none());
+        assert!(tun(&[]).ok && tun(&[]).offer.unwrap().machine.is_none());
         assert!(tun(&[given(true, Some(true))]).ok && tun(&[given(true, None)]).ok);
         for amiss in [given(false, None), given(true, Some(false))] {
             let check = tun(&[amiss]);

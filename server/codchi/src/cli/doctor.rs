@@ -2,7 +2,7 @@
 
 use super::output;
 use crate::context::Context;
-use crate::doctor::{self, CapabilityCheck, Check};
+use crate::doctor::{self, Check, InMachine, Offer};
 use codchi_machine::MachineName;
 use owo_colors::OwoColorize as _;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub(crate) struct Doctor {
-    /// Also say which capabilities this machine may have, and whether they work in it
+    /// Also say what of this computer this machine may have, and whether it works in there
     name: Option<MachineName>,
     /// As JSON
     #[arg(long)]
@@ -31,27 +31,37 @@ impl Doctor {
     }
 }
 
-/// How a capability is in the machine that was asked about, and what was found of it on this computer.
-fn told(capability: &CapabilityCheck) -> Vec<String> {
-    let machine = capability.machine.as_ref().map(|machine| {
-        let works = match machine.works {
-            Some(true) => "works",
-            Some(false) => "does not work",
-            None => "not tried",
-        };
-        let allowed = if machine.allowed { "allowed" } else { "not allowed" };
-        let asked = if machine.required { "required" } else { "optional" };
-        format!("in the machine: {asked}, {allowed}, {works}")
+/// How something is in the machine that was asked about, and what was found of it on this computer.
+fn told(offer: &Offer) -> Vec<String> {
+    let machine = offer.machine.as_ref().map(|machine| match machine {
+        InMachine::Capability(capability) => {
+            let works = match capability.works {
+                Some(true) => "works",
+                Some(false) => "does not work",
+                None => "not tried",
+            };
+            let allowed = if capability.allowed { "allowed" } else { "not allowed" };
+            let asked = if capability.required { "required" } else { "optional" };
+            format!("in the machine: {asked}, {allowed}, {works}")
+        }
+        InMachine::HostSecret(secret) => {
+            let allowed = match secret.allowed {
+                Some(true) => "allowed",
+                Some(false) => "denied",
+                None => "not answered yet",
+            };
+            let asked = if secret.asked { "asked for" } else { "not asked for" };
+            format!("in the machine: {asked}, {allowed}")
+        }
     });
-    let found =
-        (!capability.evidence.is_empty()).then(|| format!("found: {}", capability.evidence.join("; ")));
+    let found = (!offer.evidence.is_empty()).then(|| format!("found: {}", offer.evidence.join("; ")));
     machine.into_iter().chain(found).collect()
 }
 
 fn report(checks: &[Check]) -> String {
     let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
-    for Check { name, ok, required, message, remedy, capability } in checks {
+    for Check { name, ok, required, message, remedy, offer } in checks {
         let sign = match (ok, required) {
             (true, _) => "✓".green().to_string(),
             (false, true) => "✗".red().to_string(),
@@ -61,7 +71,7 @@ fn report(checks: &[Check]) -> String {
         if let Some(remedy) = remedy {
             let _ = writeln!(text, "  {:width$}  {remedy}", "");
         }
-        for told in capability.iter().flat_map(told) {
+        for told in offer.iter().flat_map(told) {
             let _ = writeln!(text, "  {:width$}  {}", "", told.dimmed());
         }
     }
