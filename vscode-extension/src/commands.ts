@@ -231,6 +231,7 @@ export async function runServerCommand(ctx: Ctx, command: string, args: unknown[
     case "codchi.machine.export":
     case "codchi.machine.exported":
     case "codchi.machine.import":
+    case "codchi.machine.permit":
     case "codchi.module.list":
     case "codchi.gc":
     case "codchi.secret.rotate":

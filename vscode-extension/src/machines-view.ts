@@ -1,4 +1,4 @@
-// The Code Machines view: machines, and below each what is wrong with it, its modules and its secrets.
+// The Code Machines view: machines, and below each what is wrong with it, its modules, its secrets and what it may have.
 
 import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -12,6 +12,7 @@ import {
   generationsItem,
 } from "./generations";
 import { description, details, icon } from "./machine-texts";
+import { type OfferNode, type OffersNode, offerItem, offerNodes, offersItem, offersNodes } from "./offers";
 import type { Drift, MachineStatus } from "./protocol";
 import { type SecretNode, type SecretsNode, secretItem, secretNodes, secretsItem } from "./secrets";
 
@@ -23,6 +24,8 @@ export type Node =
   | { kind: "module"; machine: MachineStatus; source: string }
   | SecretsNode
   | SecretNode
+  | OffersNode
+  | OfferNode
   | GenerationsNode
   | GenerationNode;
 
@@ -54,6 +57,9 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
     if (node.kind === "secrets") {
       return secretNodes(node.machine);
     }
+    if (node.kind === "hostSecrets" || node.kind === "capabilities") {
+      return offerNodes(node);
+    }
     if (node.kind !== "machine") {
       return [];
     }
@@ -63,6 +69,7 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
       ...machine.drift.map((drift): Node => ({ kind: "drift", machine, drift })),
       ...machine.modules.map((source): Node => ({ kind: "module", machine, source })),
       ...(machine.secrets.length === 0 ? [] : [{ kind: "secrets", machine } as const]),
+      ...offersNodes(machine),
       ...(machine.generation === 0 ? [] : [{ kind: "generations", machine } as const]),
     ];
   }
@@ -81,6 +88,11 @@ export class MachinesView implements vscode.TreeDataProvider<Node>, vscode.Dispo
         return secretsItem(node.machine);
       case "secret":
         return secretItem(node);
+      case "hostSecrets":
+      case "capabilities":
+        return offersItem(node);
+      case "offer":
+        return offerItem(node);
       case "generations":
         return generationsItem(node.machine);
       case "generation":

@@ -9,6 +9,7 @@ import { freeDiskSpace } from "./free-space";
 import { deleteGeneration, rollBack } from "./generations";
 import { MachinesView } from "./machines-view";
 import * as madeOf from "./made-of";
+import * as offers from "./offers";
 import { previewRebuild, registerPreviews } from "./preview";
 import * as secrets from "./secrets";
 import { StatusBar } from "./status-bar";
@@ -45,6 +46,8 @@ const commandTable: Record<string, (ctx: Ctx, ...args: never[]) => unknown> = {
   "codchi.setSecret": secrets.setSecret,
   "codchi.rotateSecret": secrets.rotateSecret,
   "codchi.removeSecret": secrets.removeSecret,
+  "codchi.allowOffer": offers.allowOffer,
+  "codchi.denyOffer": offers.denyOffer,
   "codchi.runDoctor": commands.doctor,
   "codchi.freeDiskSpace": freeDiskSpace,
   "codchi.refresh": commands.refresh,

@@ -196,9 +196,11 @@ export interface SecretStatus {
   units: string[];
 }
 
+export const hostSecretNames = ["ca-certificates", "ssh-agent", "ssh-keys", "git-credentials", "tokens"] as const;
+
 /** Something of the person's on this computer that a machine's modules ask for, or that the person has answered about. */
 export interface HostSecretStatus {
-  name: "ca-certificates" | "ssh-agent" | "ssh-keys" | "git-credentials" | "tokens";
+  name: (typeof hostSecretNames)[number];
   asked: boolean;
   /** Null where the person was not asked yet. */
   allowed: boolean | null;

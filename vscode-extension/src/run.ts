@@ -26,6 +26,7 @@ const titles: { readonly [C in ServerCommand]?: (params: Params<C>) => string } 
   "codchi.machine.start": ({ name }) => `Starting ${name}`,
   "codchi.machine.stop": ({ name }) => `Stopping ${name}`,
   "codchi.machine.delete": ({ name }) => `Deleting ${name}`,
+  "codchi.machine.permit": ({ name, offer, allowed }) => (allowed ? `Giving ${offer} to ${name}` : `Taking ${offer} from ${name}`),
   "codchi.gc": () => "Freeing disk space",
   "codchi.machine.open": (params) => ("name" in params ? `Opening ${params.name}` : "Opening a code machine"),
 };

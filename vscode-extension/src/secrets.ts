@@ -38,14 +38,15 @@ export function secretsItem(machine: MachineStatus): vscode.TreeItem {
 }
 
 export function secretItem({ machine, secret }: SecretNode): vscode.TreeItem {
-  const { name, description, required, set, stale, own, declaredBy, units } = secret;
+  const { name, description, required, set, provider, stale, own, declaredBy, units } = secret;
+  const from = provider === null ? `Set for ${own ? "this machine" : "all machines"}.` : `Comes from the provider ${provider}.`;
   const item = new vscode.TreeItem(name);
   const state = set ? (stale ? "set · stale" : "set") : "not set";
   item.id = `${machine.name}/secret/${name}`;
   item.description = [state, required ? "" : "optional", units.join(", ")].filter((part) => part !== "").join(" · ");
   item.tooltip = [
     description,
-    set ? (own ? "Set for this machine." : "Set for all machines.") : "Not set.",
+    set ? from : "Not set.",
     stale ? "The running machine has another value than the vault; starting it delivers this one." : "",
     declaredBy.length === 0 ? "" : `Declared by ${declaredBy.join(", ")}.`,
     units.length === 0 ? "" : `Used by ${units.map((unit) => `${unit}.service`).join(", ")}.`,
@@ -53,13 +54,18 @@ export function secretItem({ machine, secret }: SecretNode): vscode.TreeItem {
     .filter((line) => line !== "")
     .join("\n");
   item.iconPath = new vscode.ThemeIcon("key", isMissing(secret) ? warning() : undefined);
-  item.contextValue = set ? "secret.set" : "secret.missing";
+  item.contextValue = provider !== null ? "secret.provided" : set ? "secret.set" : "secret.missing";
   item.accessibilityInformation = { label: `secret ${name}, ${item.description}` };
   return item;
 }
 
 function isMissing({ required, set }: SecretStatus): boolean {
   return required && !set;
+}
+
+/** Whether it has a value that is ours to change. */
+function inVault({ set, provider }: SecretStatus): boolean {
+  return set && provider === null;
 }
 
 function warning(): vscode.ThemeColor {
@@ -80,7 +86,7 @@ export async function setValue(ctx: Ctx, params: Params<"codchi.secret.set">): P
 }
 
 export async function rotateSecret(ctx: Ctx, argument?: MachineArgument): Promise<void> {
-  const chosen = await chooseSecret(ctx, argument, "Rotate Secret", ({ set }) => set);
+  const chosen = await chooseSecret(ctx, argument, "Rotate Secret", inVault);
   if (chosen !== undefined) {
     const params = { name: chosen.secret.name, ...whose(chosen) };
     tell(params.name, "has a new value", await run(ctx, "codchi.secret.rotate", params));
@@ -88,7 +94,7 @@ export async function rotateSecret(ctx: Ctx, argument?: MachineArgument): Promis
 }
 
 export async function removeSecret(ctx: Ctx, argument?: MachineArgument): Promise<void> {
-  const chosen = await chooseSecret(ctx, argument, "Remove Secret", ({ set }) => set);
+  const chosen = await chooseSecret(ctx, argument, "Remove Secret", inVault);
   if (chosen === undefined) {
     return;
   }
@@ -134,7 +140,7 @@ async function chooseSecret(
   }
   const nodes = secretNodes(machine).filter(({ secret }) => filter(secret));
   if (nodes.length === 0) {
-    const none = machine.secrets.length === 0 ? "The modules of NAME declare no secrets." : "No secret of NAME is set.";
+    const none = machine.secrets.length === 0 ? "The modules of NAME declare no secrets." : "No secret of NAME is set in the vault.";
     void vscode.window.showInformationMessage(none.replace("NAME", machine.name));
     return undefined;
   }

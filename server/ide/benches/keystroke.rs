@@ -7,7 +7,7 @@
 #![allow(missing_docs, clippy::expect_used)]
 
 use codchi_ide::{
-    Analysis, Capability, Document, Facts, Files, Graph, Machine, MachineModule, MachineState, Node,
+    Analysis, Availability, Document, Facts, Files, Graph, Machine, MachineModule, MachineState, Node,
     TextSize, World,
 };
 use codchi_tests::workspace;
@@ -214,7 +214,11 @@ fn processor_time() -> Duration {
 }
 
 fn world() -> World {
-    let gpu = Capability { available: false, probed: "There is no /dev/dri/renderD*".into(), remedy: None };
+    let gpu = Availability {
+        available: false,
+        probed: "There is no /dev/dri/renderD*".into(),
+        ..Availability::default()
+    };
     World {
         capabilities: Some([("gpu".to_owned(), gpu)].into()),
         secrets: Some((0..50).map(|n| format!("TOKEN_{n}")).collect()),

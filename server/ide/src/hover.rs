@@ -3,8 +3,7 @@
 
 use crate::asked::Asked;
 use crate::catalogue_hover::catalogue_hover;
-use crate::diagnostics::sentence;
-use crate::markdown::{capability_markdown, option_markdown};
+use crate::markdown::{capability_markdown, host_markdown, option_markdown};
 use crate::modules::Modules;
 use crate::syntax::option_at;
 use crate::{Document, Files, Hover, TextSize, World};
@@ -20,16 +19,18 @@ pub(crate) fn hover(files: &dyn Files, world: &World, path: &Path, offset: TextS
         return Some(Hover { markdown, range: secret.name_range });
     }
     if let Some(used) = facts.capabilities.iter().find(|used| used.range.contains_inclusive(offset)) {
-        let markdown = host_markdown(world, &used.name)?;
+        let path = OptionPath::new(["codchi", "requiredCapabilities"]);
+        let markdown = capability_markdown(world, &path, &used.name)?;
         return Some(Hover { markdown, range: used.range });
     }
-    option_hover(&document, offset).or_else(|| catalogue_hover(files, world, path, &document, offset))
+    option_hover(world, &document, offset).or_else(|| catalogue_hover(files, world, path, &document, offset))
 }
 
-fn option_hover(document: &Document, offset: TextSize) -> Option<Hover> {
+fn option_hover(world: &World, document: &Document, offset: TextSize) -> Option<Hover> {
     let root = document.root();
     let at = option_at(root.syntax(), offset)?;
-    Some(Hover { markdown: option_markdown(&at.path)?, range: at.range })
+    let parts = std::iter::once(option_markdown(&at.path)?).chain(host_markdown(world, &at.path));
+    Some(Hover { markdown: parts.collect::<Vec<_>>().join("\n\n---\n\n"), range: at.range })
 }
 
 fn secret_markdown(
@@ -103,32 +104,35 @@ fn value_state(files: &dyn Files, world: &World, path: &Path, name: &str) -> Opt
     })
 }
 
-fn host_markdown(world: &World, name: &str) -> Option<String> {
-    let path = OptionPath::new(["codchi", "requiredCapabilities"]);
-    let mut parts = vec![capability_markdown(&path, name)?];
-    if let Some(answer) = world.capabilities.as_ref().and_then(|host| host.get(name)) {
-        let offers =
-            if answer.available { "This computer offers it." } else { "This computer does not offer it." };
-        parts.push(format!("{offers} {}", sentence(&answer.probed)).trim_end().to_owned());
-        if let Some(remedy) = answer.remedy.as_ref().filter(|_| !answer.available) {
-            parts.push(sentence(remedy));
-        }
-    }
-    Some(parts.join("\n\n"))
-}
-
 #[cfg(test)]
 mod tests {
     use crate::fixture::Fixture;
-    use crate::{Capability, Machine, MachineModule, MachineState, World};
+    use crate::{Availability, Machine, MachineModule, MachineState, World};
     use expect_test::{Expect, expect};
 
     fn check(text: &str, expected: Expect) {
-        let kvm = Capability { available: true, probed: "/dev/kvm can be opened".into(), remedy: None };
-        let gpu = Capability {
+        let kvm = Availability {
+            available: true,
+            probed: "/dev/kvm can be opened".into(),
+            evidence: vec!["/dev/kvm (root:kvm, 0660)".into(), "```\n[x](command:y)".into()],
+            remedy: Some("Not needed".into()),
+        };
+        let certificates = Availability {
+            available: true,
+            probed: "This computer trusts 2 certificate authorities.".into(),
+            evidence: (0..12).map(|number| format!("/etc/{number}.pem")).collect(),
+            remedy: None,
+        };
+        let tokens = Availability {
+            probed: "Neither gh nor glab is on this computer.".into(),
+            remedy: Some("Install one of them".into()),
+            ..Availability::default()
+        };
+        let gpu = Availability {
             available: false,
             probed: "There is no render node in /dev/dri".into(),
             remedy: Some("Load the driver of the graphics card".into()),
+            ..Availability::default()
         };
         let machine = Machine {
             name: "hello".into(),
@@ -140,6 +144,9 @@ mod tests {
         };
         let world = World {
             capabilities: Some([("gpu".to_owned(), gpu), ("kvm".to_owned(), kvm)].into()),
+            host_secrets: Some(
+                [("caCertificates".to_owned(), certificates), ("tokens".to_owned(), tokens)].into(),
+            ),
             secrets: Some(["SET".to_owned()].into()),
             machines: vec![machine],
             ..World::default()
@@ -168,16 +175,16 @@ mod tests {
         check(
             "{ codchi.secrets.A.deli$0ver = [ ]; }",
             expect![[r#"
-            over deliver
+                over deliver
 
-            `codchi.secrets.A.deliver`: list of (one of "env", "file")
+                `codchi.secrets.A.deliver`: list of (one of "env", "file")
 
-            How the secret reaches the machine: `env` as the environment variable `$CODCHI_NAME`, `file` as a file on a tmpfs (never on a disk).
+                How the secret reaches the machine: `env` as the environment variable `$CODCHI_NAME`, `file` as a file on a tmpfs (never on a disk). A value of 128 KiB or more fits no variable: it is delivered as a file only.
 
-            Default: `[ "env" "file" ]`
+                Default: `[ "env" "file" ]`
 
-            Example: `[ "file" ]`
-        "#]],
+                Example: `[ "file" ]`
+            "#]],
         );
         check(
             "{ config, ... }: { a = config.codchi.init$0Script; }",
@@ -288,6 +295,11 @@ mod tests {
             `kvm`: hardware virtualisation
 
             This computer offers it. /dev/kvm can be opened.
+
+            ```text
+            /dev/kvm (root:kvm, 0660)
+            ''' [x](command:y)
+            ```
         "#]],
         );
         check(
@@ -308,6 +320,105 @@ mod tests {
             over "usb"
 
             `usb`: USB devices
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_asked_of_the_host_shows_what_it_says() {
+        check(
+            "{ codchi.requiredCapab$0ilities = [ ]; }",
+            expect![[r#"
+            over requiredCapabilities
+
+            `codchi.requiredCapabilities`: list of (one of "gpu", "cuda", "audio", "display", "usb", "ssh-agent", "kvm", "nesting", "fuse", "tun")
+
+            What the host must offer: a machine is not created without it.
+
+            - `gpu`: a graphics card with a render node
+            - `cuda`: an NVIDIA card with its driver
+            - `audio`: a PipeWire or PulseAudio socket
+            - `display`: a Wayland or X11 display
+            - `usb`: USB devices
+            - `ssh-agent`: a running SSH agent
+            - `kvm`: hardware virtualisation
+            - `nesting`: containers inside the machine
+            - `fuse`: file systems in user space
+            - `tun`: virtual network interfaces
+
+            Default: `[ ]`
+
+            Example: `[ "gpu" "kvm" ]`
+
+            ---
+
+            This computer offers: `kvm`. It does not offer: `gpu`.
+        "#]],
+        );
+        check(
+            "{ codchi.hostSecrets.caCertif$0icates = true; }",
+            expect![[r#"
+            over caCertificates
+
+            `codchi.hostSecrets.caCertificates`: boolean
+
+            Makes the machine trust the certificate authorities that the host trusts, e.g. those of a company's proxy.
+
+            Default: `false`
+
+            Example: `true`
+
+            ---
+
+            This computer trusts 2 certificate authorities.
+
+            ```text
+            /etc/0.pem
+            /etc/1.pem
+            /etc/2.pem
+            /etc/3.pem
+            /etc/4.pem
+            /etc/5.pem
+            /etc/6.pem
+            /etc/7.pem
+            /etc/8.pem
+            /etc/9.pem
+            … and 2 more
+            ```
+        "#]],
+        );
+        check(
+            "{ codchi.hostSecrets = { tok$0ens = true; }; }",
+            expect![[r#"
+            over tokens
+
+            `codchi.hostSecrets.tokens`: boolean
+
+            Hands access tokens to tools in the machine, as `$GH_TOKEN`, `$GITHUB_TOKEN`, `$GITLAB_TOKEN`, `$NPM_TOKEN` and `$CARGO_REGISTRY_TOKEN`: those that are set with `codchi secret set`, else those of the host's `gh` and `glab`.
+
+            Default: `false`
+
+            Example: `true`
+
+            ---
+
+            Neither gh nor glab is on this computer.
+
+            Install one of them.
+        "#]],
+        );
+        check(
+            "{ codchi.hostSecrets.ssh$0Keys = true; }",
+            expect![[r#"
+            over sshKeys
+
+            `codchi.hostSecrets.sshKeys`: boolean
+
+            Makes the host user's SSH keys and configuration readable in the machine's `~/.ssh`, as links to files in memory. Prefer `codchi.hostSecrets.sshAgent`, which leaves them where they are.
+
+            Default: `false`
+
+            Example: `true`
         "#]],
         );
     }

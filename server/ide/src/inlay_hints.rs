@@ -66,7 +66,7 @@ pub(crate) fn inlay_hints(files: &dyn Files, world: &World, path: &Path, range: 
 #[cfg(test)]
 mod tests {
     use crate::fixture::Fixture;
-    use crate::{Capability, Machine, MachineModule, MachineState, TextRange, World};
+    use crate::{Availability, Machine, MachineModule, MachineState, TextRange, World};
     use expect_test::{Expect, expect};
 
     fn check(world: World, text: &str, expected: Expect) {
@@ -90,8 +90,12 @@ mod tests {
                 r#"{ codchi.requiredCapabilities = [ "gpu" "kvm" "x" ]; codchi.secrets.A.description = "a"; codchi.secrets.B = { }; }"#
             ]],
         );
-        let capability =
-            |available| Capability { available, probed: "Looked".into(), remedy: Some("Do".into()) };
+        let capability = |available| Availability {
+            available,
+            probed: "Looked".into(),
+            remedy: Some("Do".into()),
+            ..Availability::default()
+        };
         let machine = |name: &str| Machine {
             name: name.into(),
             state: MachineState::Stopped,

@@ -55,7 +55,7 @@ pub use types::{
     Symbol, SymbolKind, Tag, Target, WorkspaceSymbol,
 };
 pub use world::{
-    Capability, Catalogue, CatalogueEntry, CatalogueOption, Drift, Evaluated, EvaluatedManifest,
+    Availability, Catalogue, CatalogueEntry, CatalogueOption, Drift, Evaluated, EvaluatedManifest,
     EvaluatedSecret, EvaluationError, Level, Machine, MachineModule, MachineState, Mentions, ModuleKey,
     Place, Rules, World,
 };

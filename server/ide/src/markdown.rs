@@ -1,6 +1,7 @@
 //! Documentation as Markdown, for hovers and completions.
 
-use crate::diagnostics::is_capability_list;
+use crate::diagnostics::{is_capability_list, sentence};
+use crate::{Availability, World};
 use codchi_module::{OptionDoc, OptionPath, Options};
 
 /// An option's documentation: its path and type, what it does, its default and an example. For a set that only leads
@@ -44,15 +45,61 @@ pub(crate) fn described(doc: &OptionDoc) -> String {
     text.trim_end().to_owned()
 }
 
-/// What a capability is, as the option's documentation lists it. `None` for values of other options.
-pub(crate) fn capability_markdown(path: &OptionPath, name: &str) -> Option<String> {
+/// So many lines of what was found are shown.
+const EVIDENCE: usize = 10;
+
+/// What this computer says to an option that asks something of it: to a host secret what there is, to a list of capabilities
+/// which it offers.
+pub(crate) fn host_markdown(world: &World, path: &OptionPath) -> Option<String> {
+    if is_capability_list(path) {
+        let host = world.capabilities.as_ref()?;
+        let names = |available: bool| {
+            let names = host.iter().filter(|(_, answer)| answer.available == available);
+            let names: Vec<_> = names.map(|(name, _)| format!("`{name}`")).collect();
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        };
+        return Some(format!("This computer offers: {}. It does not offer: {}.", names(true), names(false)));
+    }
+    match &*path.0 {
+        [codchi, secrets, name] if codchi == "codchi" && secrets == "hostSecrets" => {
+            let answer = world.host_secrets.as_ref()?.get(name)?;
+            Some(found(answer))
+        }
+        _ => None,
+    }
+}
+
+/// What was found, what to do where that is not enough, and the details.
+fn found(answer: &Availability) -> String {
+    let remedy = answer.remedy.as_deref().filter(|_| !answer.available);
+    let mut parts: Vec<_> = std::iter::once(answer.probed.as_str()).chain(remedy).map(sentence).collect();
+    if !answer.evidence.is_empty() {
+        // Devices and files name themselves as they like: none of it is Markdown, and none ends the block.
+        let line = |text: &String| text.replace(|c: char| c.is_control(), " ").replace('`', "'");
+        let mut lines: Vec<_> = answer.evidence.iter().take(EVIDENCE).map(line).collect();
+        if let more @ 1.. = answer.evidence.len().saturating_sub(EVIDENCE) {
+            lines.push(format!("… and {more} more"));
+        }
+        parts.push(format!("```text\n{}\n```", lines.join("\n")));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
+}
+
+/// What a capability is, as the option's documentation lists it, and what this computer says. `None` for values of other options.
+pub(crate) fn capability_markdown(world: &World, path: &OptionPath, name: &str) -> Option<String> {
     if !is_capability_list(path) {
         return None;
     }
     let required = Options::builtin().get(&OptionPath::new(["codchi", "requiredCapabilities"]))?;
     let item = format!("- `{name}`: ");
     let meaning = required.description.lines().find_map(|line| line.strip_prefix(&item))?;
-    Some(format!("`{name}`: {meaning}"))
+    let mut text = format!("`{name}`: {meaning}");
+    if let Some(answer) = world.capabilities.as_ref().and_then(|host| host.get(name)) {
+        let offers = if answer.available { "offers it" } else { "does not offer it" };
+        text.push_str(&format!("\n\nThis computer {offers}. {}", found(answer)));
+    }
+    Some(text)
 }
 
 fn code(nix: &str) -> String {

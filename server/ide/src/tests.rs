@@ -5,7 +5,7 @@ mod projects;
 
 use crate::fixture::{Fixture, Table};
 use crate::{
-    Capability, Diagnostic, DiagnosticCode, Evaluated, EvaluatedManifest, EvaluatedSecret, EvaluationError,
+    Availability, Diagnostic, DiagnosticCode, Evaluated, EvaluatedManifest, EvaluatedSecret, EvaluationError,
     Machine, MachineModule, MachineState, Mentions, Place, TextRange, TextSize, World,
 };
 use proptest::prelude::*;
@@ -77,7 +77,12 @@ pkgs: ripgrep nodejs
 "#;
 
 fn world() -> World {
-    let capability = |available| Capability { available, probed: "Looked".into(), remedy: Some("Do".into()) };
+    let capability = |available| Availability {
+        available,
+        probed: "Looked".into(),
+        remedy: Some("Do".into()),
+        ..Availability::default()
+    };
     World {
         capabilities: Some([("gpu".into(), capability(true)), ("audio".into(), capability(false))].into()),
         secrets: Some(["TOKEN".to_owned()].into()),
@@ -343,7 +348,7 @@ proptest! {
 #[test]
 fn the_documentation_has_a_section_for_each_code_with_an_example_that_raises_it() {
     let page = include_str!("../../../docs/diagnostics.md");
-    let capability = Capability { available: false, probed: "Looked".into(), remedy: None };
+    let capability = Availability { available: false, probed: "Looked".into(), ..Availability::default() };
     let world = World {
         capabilities: Some([("kvm".to_owned(), capability)].into()),
         secrets: Some(BTreeSet::new()),

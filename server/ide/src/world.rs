@@ -10,7 +10,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct World {
     /// The host's answer per capability's name; `None` before it was asked.
-    pub capabilities: Option<BTreeMap<String, Capability>>,
+    pub capabilities: Option<BTreeMap<String, Availability>>,
+    /// The same per option of `codchi.hostSecrets`.
+    pub host_secrets: Option<BTreeMap<String, Availability>>,
     /// Names of secrets that are set for all machines; `None` before the vault was read, or where it cannot be.
     pub secrets: Option<BTreeSet<String>>,
     /// Whether something that was not asked may have values of further secrets: then none is known to have no value.
@@ -170,13 +172,15 @@ pub struct CatalogueOption {
     pub read_only: bool,
 }
 
-/// The host's answer about a capability.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capability {
+/// The host's answer about a capability or a host secret.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Availability {
     /// Whether the host offers it.
     pub available: bool,
     /// What was looked at, as a sentence.
     pub probed: String,
+    /// What was found on the way, a line each.
+    pub evidence: Vec<String>,
     /// What to do where it is missing, as a sentence.
     pub remedy: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! One text as a file of a project, and the world around it.
 
 use codchi_ide::{
-    Analysis, Capability, Document, Edit, Files, Graph, Machine, MachineModule, MachineState, TextRange,
+    Analysis, Availability, Document, Edit, Files, Graph, Machine, MachineModule, MachineState, TextRange,
     TextSize, World,
 };
 use std::path::{Path, PathBuf};
@@ -90,7 +90,12 @@ impl Files for Text {
 
 /// A host that has something and lacks something, and a machine of the project.
 fn world() -> World {
-    let capability = |available| Capability { available, probed: "Looked".into(), remedy: Some("Do".into()) };
+    let capability = |available| Availability {
+        available,
+        probed: "Looked".into(),
+        remedy: Some("Do".into()),
+        ..Availability::default()
+    };
     World {
         capabilities: Some([("gpu".into(), capability(true)), ("audio".into(), capability(false))].into()),
         secrets: Some(["TOKEN".to_owned()].into()),

@@ -104,6 +104,7 @@ const commands = {
   "codchi.secret.set": () => ({ set: true }),
   "codchi.secret.rotate": () => ({ set: true, delivered: ["alpha"], undelivered: [] }),
   "codchi.secret.remove": () => ({ removed: true, delivered: [], undelivered: [] }),
+  "codchi.machine.permit": (permit) => permit,
   "codchi.doctor": () => ({
     checks: [
       { name: "nix", ok: true, required: true, message: "Nix 2.18" },

@@ -2,7 +2,7 @@
 
 import * as assert from "node:assert/strict";
 import * as vscode from "vscode";
-import { commandsSent, forget, machine, replacing, setMachines, until, workspaceFolder, secret } from "./world";
+import { capability, commandsSent, forget, hostSecret, machine, replacing, secret, setMachines, until, workspaceFolder } from "./world";
 
 describe("run", () => {
   beforeEach(async () => {
@@ -128,6 +128,54 @@ describe("run", () => {
         ["codchi.secret.remove", { name: "ALL" }],
       ],
     );
+  });
+
+  it("allows and denies what is chosen in the tree, or else in a list of what can be", async () => {
+    const { view } = await setMachines([
+      machine("alpha", {
+        hostSecrets: [hostSecret("ssh-agent", { allowed: true }), hostSecret("tokens", { allowed: false })],
+        capabilities: [capability("ssh-agent"), capability("gpu"), capability("kvm", { allowed: false })],
+      }),
+    ]);
+    const group = (await view.getChildren(view.getChildren()[0])).find(({ kind }) => kind === "hostSecrets");
+    const [agent] = await view.getChildren(group);
+    forget();
+    await vscode.commands.executeCommand("codchi.denyOffer", agent);
+    const lists: string[][] = [];
+    const pick = (items: vscode.QuickPickItem[]) => {
+      lists.push(items.map(({ label }) => label));
+      return Promise.resolve(items.at(-1));
+    };
+    await replacing(vscode.window, "showQuickPick", pick as never, async () => {
+      await vscode.commands.executeCommand("codchi.allowOffer");
+      await vscode.commands.executeCommand("codchi.denyOffer", "alpha");
+    });
+    assert.deepEqual(lists, [
+      ["ca-certificates", "ssh-keys", "git-credentials", "tokens", "kvm"],
+      ["ssh-agent", "gpu"],
+    ]);
+    assert.deepEqual(
+      commandsSent().map(({ command, argument }) => [command, argument]),
+      [
+        ["codchi.machine.permit", { name: "alpha", offer: "ssh-agent", allowed: false }],
+        ["codchi.machine.permit", { name: "alpha", offer: "kvm", allowed: true }],
+        ["codchi.machine.permit", { name: "alpha", offer: "gpu", allowed: false }],
+      ],
+    );
+    assert.ok(commandsSent()[0]?.workDoneToken, "no progress was asked for");
+  });
+
+  it("says that nothing can be denied where a machine has nothing of this computer", async () => {
+    let told = "";
+    const show = (message: string) => {
+      told = message;
+      return Promise.resolve(undefined);
+    };
+    await replacing(vscode.window, "showInformationMessage", show, async () =>
+      vscode.commands.executeCommand("codchi.denyOffer", "alpha"),
+    );
+    assert.equal(told, "Code machine alpha has nothing of this computer that could be denied.");
+    assert.deepEqual(commandsSent(), []);
   });
 
   it("puts what the doctor finds amiss first, and copies the remedy", async () => {

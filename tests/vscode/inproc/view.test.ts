@@ -4,7 +4,7 @@ import * as assert from "node:assert/strict";
 import * as vscode from "vscode";
 import type { Node } from "../../../vscode-extension/src/machines-view";
 import type { Drift } from "../../../vscode-extension/src/protocol";
-import { commandsSent, forget, machine, setMachines, until, workspaceFolder, secret } from "./world";
+import { capability, commandsSent, forget, hostSecret, machine, secret, setMachines, until, workspaceFolder } from "./world";
 
 describe("view", () => {
   it("shows each machine's state, generation and icon", async () => {
@@ -40,6 +40,7 @@ describe("view", () => {
         secrets: [
           secret("TOKEN", { description: "for the service", declaredBy: ["/work/project"], units: ["web"] }),
           secret("EXTRA", { required: false, set: true, stale: true }),
+          secret("GIVEN", { set: true, provider: "pass" }),
         ],
       }),
     ]);
@@ -67,12 +68,79 @@ describe("view", () => {
       [
         ["TOKEN", "not set · web", "secret.missing"],
         ["EXTRA", "set · stale · optional", "secret.set"],
+        ["GIVEN", "set", "secret.provided"],
       ],
     );
-    const tooltip = view.getTreeItem(secrets[0] as Node).tooltip as string;
-    assert.equal(tooltip, "for the service\nNot set.\nDeclared by /work/project.\nUsed by web.service.");
+    const tooltip = (node: Node | undefined) => view.getTreeItem(node as Node).tooltip;
+    assert.equal(tooltip(secrets[0]), "for the service\nNot set.\nDeclared by /work/project.\nUsed by web.service.");
+    assert.equal(tooltip(secrets[2]), "Comes from the provider pass.");
     const opened = children[4]?.command?.arguments?.[0] as vscode.Uri;
     assert.equal(opened.fsPath, `${workspaceFolder()}/codchi.nix`);
+  });
+
+  it("shows below a machine what it may have of this computer, with a button for each answer that the person can give", async () => {
+    const { view } = await setMachines([
+      machine("alpha", {
+        hostSecrets: [
+          hostSecret("ca-certificates", { allowed: true }),
+          hostSecret("ssh-agent"),
+          hostSecret("ssh-keys", { allowed: false }),
+          hostSecret("git-credentials", { allowed: true, available: false, message: "There is no git on this computer." }),
+          hostSecret("tokens", { allowed: true, asked: false, message: "[link](command:evil)" }),
+        ],
+        capabilities: [
+          capability("gpu", { works: true }),
+          capability("cuda", { required: true, works: false, message: "cuda does not work.", remedy: "Update the driver." }),
+          capability("audio", { available: false, message: "There is no sound server.", remedy: "Install one." }),
+          capability("kvm", { allowed: false, message: "You have denied it to this machine." }),
+          capability("ssh-agent", { allowed: false }),
+          capability("fuse"),
+        ],
+      }),
+      machine("beta", { secrets: [], hostSecrets: [], capabilities: [] }),
+    ]);
+    const [alpha, beta] = view.getChildren();
+    const groups = (await view.getChildren(alpha)).filter(({ kind }) => kind === "hostSecrets" || kind === "capabilities");
+    const item = (node: Node) => view.getTreeItem(node);
+    assert.deepEqual(
+      groups.map(item).map(({ label, description }) => [label, description]),
+      [
+        ["Host Secrets", "1 not asked yet · 1 not on this computer"],
+        ["Capabilities", "1 not asked yet · 1 not on this computer · 1 does not work"],
+      ],
+    );
+    const shown = async (group: Node | undefined) =>
+      (await view.getChildren(group)).map(item).map(({ label, description, contextValue }) => [label, description, contextValue]);
+    assert.deepEqual(await shown(groups[0]), [
+      ["ca-certificates", "given", "offer.deny"],
+      ["ssh-agent", "not asked yet", "offer.allow.deny"],
+      ["ssh-keys", "denied", "offer.allow"],
+      ["git-credentials", "not on this computer", "offer.deny"],
+      ["tokens", "given", "offer.deny"],
+    ]);
+    assert.deepEqual(await shown(groups[1]), [
+      ["gpu", "works", "offer.deny"],
+      ["cuda", "does not work · required", "offer.deny"],
+      ["audio", "not on this computer", "offer.deny"],
+      ["kvm", "denied", "offer.allow"],
+      ["ssh-agent", "not asked yet", "offer.allow.deny"],
+      ["fuse", "given", "offer.deny"],
+    ]);
+    const tooltips = (await Promise.all(groups.map((group) => view.getChildren(group)))).map((nodes) => nodes.map(item).map(({ tooltip }) => tooltip));
+    assert.equal(tooltips[0]?.[4], "[link](command:evil)\nNo module of the machine asks for it.", "a text, and no Markdown");
+    assert.equal(tooltips[1]?.[1], "cuda does not work.\nUpdate the driver.");
+    const { menus } = vscode.extensions.getExtension("codchi.codchi")?.packageJSON.contributes;
+    const buttons: { command: string; when: string; group: string }[] = menus["view/item/context"];
+    for (const [value, expected] of [
+      ["offer.allow", ["codchi.allowOffer"]],
+      ["offer.deny", ["codchi.denyOffer"]],
+      ["offer.allow.deny", ["codchi.allowOffer", "codchi.denyOffer"]],
+    ] as const) {
+      const inline = buttons.filter(({ command, group }) => command.endsWith("Offer") && group.startsWith("inline"));
+      const matches = inline.filter(({ when }) => new RegExp(/viewItem =~ \/(.*)\/$/.exec(when)?.[1] ?? "").test(value));
+      assert.deepEqual(matches.map(({ command }) => command), expected);
+    }
+    assert.deepEqual((await view.getChildren(beta)).map(({ kind }) => kind), ["module", "generations"]);
   });
 
   it("says beside a machine what has changed, with a button for each change that can be mended", async () => {

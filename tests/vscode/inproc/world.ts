@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import type { Api } from "../../../vscode-extension/src/main";
-import type { MachineStatus, SecretStatus } from "../../../vscode-extension/src/protocol";
+import type { CapabilityStatus, HostSecretStatus, MachineStatus, SecretStatus } from "../../../vscode-extension/src/protocol";
 
 const folder = process.env["CODCHI_FAKE"] ?? "";
 
@@ -61,7 +61,17 @@ export function machine(name: string, changes: Partial<MachineStatus> = {}): Mac
 
 /** A required secret that is not set, but for `changes`. */
 export function secret(name: string, changes: Partial<SecretStatus> = {}): SecretStatus {
-  return { name, description: "", required: true, set: false, own: false, stale: false, declaredBy: [], units: [], ...changes };
+  return { name, description: "", required: true, set: false, provider: null, own: false, stale: false, declaredBy: [], units: [], ...changes };
+}
+
+/** A host secret that is asked for, there and not answered about, but for `changes`. */
+export function hostSecret(name: HostSecretStatus["name"], changes: Partial<HostSecretStatus> = {}): HostSecretStatus {
+  return { name, asked: true, allowed: null, available: true, message: `There is ${name}.`, ...changes };
+}
+
+/** An optional capability that is there and allowed, but for `changes`. */
+export function capability(name: string, changes: Partial<CapabilityStatus> = {}): CapabilityStatus {
+  return { name, required: false, allowed: true, available: true, message: `There is ${name}.`, remedy: null, works: null, ...changes };
 }
 
 /** Makes these the machines that there are, and waits until the extension knows. */

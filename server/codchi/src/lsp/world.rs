@@ -8,12 +8,12 @@ use super::publish::Changed;
 use super::shared::Shared;
 use super::watch::Watch;
 use codchi_driver::Driver;
-use codchi_host::Host;
-use codchi_ide::{Capability, Drift, Machine, MachineModule, MachineState, World};
+use codchi_host::{Host, HostSecret};
+use codchi_ide::{Availability, Drift, Machine, MachineModule, MachineState, World};
 use codchi_machine::{DriftKind, MachineStatus, Options, Scope, Vault, VaultError};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tower_lsp::Client;
@@ -116,9 +116,11 @@ async fn look(shared: &Arc<Shared>, before: Option<&[MachineStatus]>) -> (World,
     let home = machines.paths().home.clone();
     let status = tokio::spawn(async move { machines.status().await });
     let host = tokio::task::spawn_blocking(capabilities);
+    let certificates = options.ca_certificates.clone();
+    let host_secrets = tokio::task::spawn_blocking(move || host_secrets(&certificates));
     let may_have_more = options.providers.may_have_more();
     let secrets = tokio::task::spawn_blocking(move || set_names(&vault, &options, &home));
-    let (status, host, secrets) = tokio::join!(status, host, secrets);
+    let (status, host, host_secrets, secrets) = tokio::join!(status, host, host_secrets, secrets);
     let machines = match status {
         Ok(Ok(machines)) => machines,
         Ok(Err(error)) => {
@@ -131,7 +133,7 @@ async fn look(shared: &Arc<Shared>, before: Option<&[MachineStatus]>) -> (World,
         secrets.inspect_err(|error| tracing::warn!("{}", crate::error::report(error))).ok()
     });
     let world = world(host.ok(), secrets.as_ref(), &machines);
-    (World { secrets_elsewhere: may_have_more, ..world }, machines)
+    (World { host_secrets: host_secrets.ok(), secrets_elsewhere: may_have_more, ..world }, machines)
 }
 
 /// The names of the secrets that have a value in the vault, or, for all machines, in the environment or a file that a provider
@@ -148,19 +150,33 @@ pub(crate) fn set_names(
 }
 
 /// What the host offers.
-pub(crate) fn capabilities() -> BTreeMap<String, Capability> {
+pub(crate) fn capabilities() -> BTreeMap<String, Availability> {
     let answers = Host::this().probe_all().into_iter();
-    answers
-        .map(|(name, answer)| {
-            let (available, probed, remedy) = (answer.available, answer.probed, answer.remedy);
-            (name.to_string(), Capability { available, probed, remedy })
-        })
-        .collect()
+    answers.map(|(name, answer)| (name.to_string(), availability(answer))).collect()
+}
+
+/// What there is of host secrets, by the options of `codchi.hostSecrets`.
+fn host_secrets(certificates: &[PathBuf]) -> BTreeMap<String, Availability> {
+    let host = Host::this();
+    let option = |secret| match secret {
+        HostSecret::CaCertificates => "caCertificates",
+        HostSecret::SshAgent => "sshAgent",
+        HostSecret::SshKeys => "sshKeys",
+        HostSecret::GitCredentials => "gitCredentials",
+        HostSecret::Tokens => "tokens",
+    };
+    let answer = |secret| availability(host.probe_secret(secret, certificates));
+    HostSecret::ALL.into_iter().map(|secret| (option(secret).into(), answer(secret))).collect()
+}
+
+fn availability(answer: codchi_host::Availability) -> Availability {
+    let codchi_host::Availability { available, probed, evidence, remedy } = answer;
+    Availability { available, probed, evidence, remedy }
 }
 
 /// The analysis' view of it all.
 pub(crate) fn world(
-    capabilities: Option<BTreeMap<String, Capability>>,
+    capabilities: Option<BTreeMap<String, Availability>>,
     secrets: Option<&BTreeMap<Scope, Vec<String>>>,
     machines: &[MachineStatus],
 ) -> World {

@@ -1,13 +1,13 @@
 use crate::fixture::Fixture;
 use crate::{
-    Capability, Evaluated, EvaluatedManifest, EvaluatedSecret, EvaluationError, TextRange, TextSize, World,
+    Availability, Evaluated, EvaluatedManifest, EvaluatedSecret, EvaluationError, TextRange, TextSize, World,
 };
 use expect_test::{Expect, expect};
 use std::sync::Arc;
 
 /// Nothing is set, and the host offers nothing.
 fn world() -> World {
-    let missing = || Capability { available: false, probed: "Looked".into(), remedy: None };
+    let missing = || Availability { available: false, probed: "Looked".into(), ..Availability::default() };
     let names = ["gpu", "cuda", "nesting", "kvm"];
     World {
         secrets: Some([].into()),

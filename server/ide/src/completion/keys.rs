@@ -2,7 +2,7 @@
 
 use super::probe::{Probe, Value};
 use super::{Context, options, packages, snippets};
-use crate::markdown::{described, option_markdown};
+use crate::markdown::{described, host_markdown, option_markdown};
 use crate::module_path::{ModulePath, is_flake, module_path, names_before, selected_from};
 use crate::syntax::{below_module, is_local, names, passed_on, site};
 use crate::{Completion, CompletionKind, Completions, Document, Edit, TextRange, TextSize};
@@ -38,8 +38,7 @@ pub(super) fn completions(context: &Context<'_>, probe: &Probe<'_>, attr: &Attr)
 fn read(context: &Context<'_>, probe: &Probe<'_>, path: Vec<String>) -> Completions {
     match path.first().map(String::as_str) {
         Some("codchi") => {
-            let items =
-                below_codchi(context.document, probe, &OptionPath::from(path), &BTreeSet::new(), true);
+            let items = below_codchi(context, probe, &OptionPath::from(path), &BTreeSet::new(), true);
             Completions { items, is_incomplete: false }
         }
         Some(_) => options::completions(context, probe, &path, &BTreeSet::new(), true),
@@ -64,7 +63,7 @@ fn defined(
     let parent = below_module(outer.iter().chain(&typed).cloned().collect());
     let taken = siblings(attrpath, &typed);
     if parent.first().is_some_and(|name| name == "codchi") {
-        let items = below_codchi(context.document, probe, &OptionPath::from(parent), &taken, false);
+        let items = below_codchi(context, probe, &OptionPath::from(parent), &taken, false);
         return Completions { items, is_incomplete: false };
     }
     let place = module_path(binding.syntax(), &typed, is_flake);
@@ -112,20 +111,21 @@ fn keywords(probe: &Probe<'_>, place: &ModulePath, taken: &BTreeSet<String>) -> 
 }
 
 fn below_codchi(
-    document: &Document,
+    context: &Context<'_>,
     probe: &Probe<'_>,
     parent: &OptionPath,
     taken: &BTreeSet<String>,
     read: bool,
 ) -> Vec<Completion> {
-    let declared = |name: &str| (name == FREE_NAME && read).then(|| declared(document, probe, parent));
+    let declared =
+        |name: &str| (name == FREE_NAME && read).then(|| declared(context.document, probe, parent));
     let mut items = Vec::new();
     for (name, doc) in Options::builtin().children(parent) {
         match declared(name) {
             Some(declared) => items.extend(declared),
             None if name == FREE_NAME => items.extend(template(probe, parent)),
             None if taken.contains(name) => {}
-            None => items.push(item(probe, parent, name, doc, read)),
+            None => items.push(item(context, probe, parent, name, doc, read)),
         }
     }
     items
@@ -147,6 +147,7 @@ fn codchi(probe: &Probe<'_>) -> Completion {
 }
 
 fn item(
+    context: &Context<'_>,
     probe: &Probe<'_>,
     parent: &OptionPath,
     name: &str,
@@ -159,11 +160,13 @@ fn item(
         Some(doc) if !read && !is_set => probe.definition(name, &value(doc)),
         _ => (name.to_owned(), Vec::new()),
     };
+    let about = doc.map(described).or_else(|| option_markdown(&path)).into_iter();
+    let about = about.chain(host_markdown(context.world, &path));
     Completion {
         label: name.to_owned(),
         kind: if is_set { CompletionKind::OptionSet } else { CompletionKind::Option },
         detail: doc.map_or_else(|| "options".to_owned(), |doc| doc.kind.to_string()),
-        documentation: doc.map(described).or_else(|| option_markdown(&path)).unwrap_or_default(),
+        documentation: about.collect::<Vec<_>>().join("\n\n---\n\n"),
         edit: Edit { range: probe.word, new_text },
         stops,
         deprecated: doc.is_some_and(|doc| doc.deprecated.is_some()),

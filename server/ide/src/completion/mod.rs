@@ -26,6 +26,7 @@ const MOST: usize = 250;
 /// What is asked about.
 struct Context<'a> {
     files: &'a dyn Files,
+    world: &'a World,
     document: &'a Document,
     file: &'a Path,
     catalogue: Option<&'a dyn Catalogue>,
@@ -35,7 +36,7 @@ pub(crate) fn completions(files: &dyn Files, world: &World, path: &Path, offset:
     let Some(document) = files.document(path) else { return Completions::default() };
     let Some(probe) = Probe::new(&document, offset) else { return Completions::default() };
     let context =
-        Context { files, document: &document, file: path, catalogue: catalogue(files, world, path) };
+        Context { files, world, document: &document, file: path, catalogue: catalogue(files, world, path) };
     let attr = probe.token.parent_ancestors().find_map(Attr::cast);
     match attr.filter(|attr| attr.syntax().parent().is_some_and(|parent| is_path(parent.kind()))) {
         Some(attr) => keys::completions(&context, &probe, &attr),

@@ -21,7 +21,9 @@ pub(super) fn completions(context: &Context<'_>, probe: &Probe<'_>) -> Completio
         return Completions::default();
     }
     let items = match place(expr.syntax()) {
-        Some(place) if place.path.0.first().is_some_and(|name| name == "codchi") => of_codchi(probe, &place),
+        Some(place) if place.path.0.first().is_some_and(|name| name == "codchi") => {
+            of_codchi(context, probe, &place)
+        }
         Some(place) => of_option(context, probe, &place),
         None => None,
     };
@@ -43,7 +45,7 @@ fn is_parameter(kind: SyntaxKind) -> bool {
 }
 
 /// Values of codchi's options.
-fn of_codchi(probe: &Probe<'_>, place: &Place) -> Option<Vec<Completion>> {
+fn of_codchi(context: &Context<'_>, probe: &Probe<'_>, place: &Place) -> Option<Vec<Completion>> {
     let mut kind = Options::builtin().kind(&place.path)?;
     for _ in 0..place.lists {
         kind = match kind {
@@ -53,7 +55,7 @@ fn of_codchi(probe: &Probe<'_>, place: &Place) -> Option<Vec<Completion>> {
     }
     let taken = place.list.as_ref().map(elements).unwrap_or_default();
     let values = values(kind, probe.in_string()).into_iter().filter(|value| !taken.contains(value));
-    Some(values.map(|value| item(probe, &place.path, kind, &value)).collect())
+    Some(values.map(|value| item(context, probe, &place.path, kind, &value)).collect())
 }
 
 /// Values of all other options.
@@ -201,7 +203,13 @@ fn values(kind: &OptionType, in_string: bool) -> Vec<String> {
     }
 }
 
-fn item(probe: &Probe<'_>, path: &OptionPath, kind: &OptionType, value: &str) -> Completion {
+fn item(
+    context: &Context<'_>,
+    probe: &Probe<'_>,
+    path: &OptionPath,
+    kind: &OptionType,
+    value: &str,
+) -> Completion {
     let is_text = matches!(kind, OptionType::Enum { .. }) && value != "null";
     let new_text = match (is_text, probe.in_string()) {
         (true, false) => format!("\"{value}\""),
@@ -212,7 +220,7 @@ fn item(probe: &Probe<'_>, path: &OptionPath, kind: &OptionType, value: &str) ->
         label: value.to_owned(),
         kind: CompletionKind::Value,
         detail: path.to_string(),
-        documentation: capability_markdown(path, value).unwrap_or_default(),
+        documentation: capability_markdown(context.world, path, value).unwrap_or_default(),
         edit: Edit { range: probe.word, new_text },
         stops: Vec::new(),
         deprecated: false,

@@ -37,16 +37,21 @@ pub(crate) fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::fixture::Fixture;
-    use crate::{Capability, World};
+    use crate::{Availability, World};
     use expect_test::{Expect, expect};
 
     fn check(text: &str, expected: Expect) {
-        let gpu = Capability {
+        let gpu = Availability {
             available: false,
             probed: "There is no render node in /dev/dri".into(),
             remedy: Some("Load the driver of the graphics card".into()),
+            ..Availability::default()
         };
-        let kvm = Capability { available: true, probed: "/dev/kvm can be opened".into(), remedy: None };
+        let kvm = Availability {
+            available: true,
+            probed: "/dev/kvm can be opened".into(),
+            ..Availability::default()
+        };
         let capabilities = Some([("gpu".to_owned(), gpu), ("kvm".to_owned(), kvm)].into());
         let world = World { capabilities, ..World::default() };
         expected.assert_eq(&Fixture::new(text).with(world).diagnostics());

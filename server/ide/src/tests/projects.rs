@@ -4,12 +4,12 @@
 //! The host offers everything and the vault is empty, so that each secret that is asked for is listed.
 
 use crate::fixture::Fixture;
-use crate::{Capability, Document, World};
+use crate::{Availability, Document, World};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 fn world() -> World {
-    let offered = || Capability { available: true, probed: "Looked".into(), remedy: None };
+    let offered = || Availability { available: true, probed: "Looked".into(), ..Availability::default() };
     let names = ["gpu", "cuda", "audio", "display", "usb", "ssh-agent", "kvm", "nesting", "fuse", "tun"];
     World {
         capabilities: Some(names.iter().map(|&name| (name.to_owned(), offered())).collect()),

@@ -25,8 +25,9 @@ impl Run<'_> {
             let question = Question::Confirm {
                 prompt: format!("Let the code machine {} use {} of this computer?", self.name, what(secret)),
                 detail: format!(
-                    "{} Its modules ask for it. `codchi deny {} {secret}` takes it away.",
+                    "{} {} `codchi deny {} {secret}` takes it away.",
                     can(secret),
+                    self.who_asks(),
                     self.name
                 ),
                 yes: "Allow".into(),
@@ -61,6 +62,16 @@ impl Run<'_> {
             ));
         }
         Ok(asked)
+    }
+
+    /// Which modules the machine has, as a sentence: one of them asks.
+    fn who_asks(&self) -> String {
+        let modules: Vec<_> =
+            self.definition.modules.iter().map(|module| module.source.to_string()).collect();
+        match &*modules {
+            [module] => format!("The module {module} asks for it."),
+            several => format!("One of its modules asks for it: {}.", several.join(", ")),
+        }
     }
 
     fn needs_agent(&self, denied: bool) -> MachineError {

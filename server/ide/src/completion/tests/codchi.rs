@@ -1,6 +1,7 @@
 //! Completion of codchi's own options.
 
 use crate::fixture::Fixture;
+use crate::{Availability, World};
 use expect_test::{Expect, expect};
 
 fn check(before: &str, after: Expect) {
@@ -379,4 +380,23 @@ fn nothing_is_offered_in_comments_strings_and_other_options() {
     check("{ a = \"codchi.$0\"; }", expect![[r#""#]]);
     check("{ services.codchi.$0 }", expect![[r#""#]]);
     check("{ a = other.codchi.$0; }", expect![[r#""#]]);
+}
+
+#[test]
+fn what_is_asked_of_the_host_has_what_it_says() {
+    let answer = Availability { available: true, probed: "Looked".into(), ..Availability::default() };
+    let about = |text: &str, label: &str| {
+        let answers = |name: &str| Some([(name.to_owned(), answer.clone())].into());
+        let world =
+            World { capabilities: answers("kvm"), host_secrets: answers("tokens"), ..World::default() };
+        let fixture = Fixture::new(text).with(world);
+        let items = fixture.analysis().completions(&fixture.path, fixture.offset).items;
+        let item = items.into_iter().find(|item| item.label == label).expect("it is there");
+        item.documentation.lines().last().unwrap_or_default().to_owned()
+    };
+    let capability = about("{ codchi.requiredCapabilities = [ \"$0\" ]; }", "kvm");
+    assert_eq!(capability, "This computer offers it. Looked.");
+    assert_eq!(about("{ codchi.hostSecrets.$0 }", "tokens"), "Looked.");
+    let list = about("{ codchi.$0 }", "requiredCapabilities");
+    assert_eq!(list, "This computer offers: `kvm`. It does not offer: none.");
 }
