@@ -170,6 +170,12 @@ mod tests {
             Default: `false`
 
             Example: `true`
+
+            ---
+
+            This computer does not offer `gpu`. There is no render node in /dev/dri.
+
+            Load the driver of the graphics card.
         "#]],
         );
         check(

@@ -1,5 +1,6 @@
 //! Documentation as Markdown, for hovers and completions.
 
+use crate::asked::ASKING;
 use crate::diagnostics::{is_capability_list, sentence};
 use crate::{Availability, World};
 use codchi_module::{OptionDoc, OptionPath, Options};
@@ -65,8 +66,19 @@ pub(crate) fn host_markdown(world: &World, path: &OptionPath) -> Option<String> 
             let answer = world.host_secrets.as_ref()?.get(name)?;
             Some(found(answer))
         }
-        _ => None,
+        names => {
+            let is_it = |option: &str| names.iter().map(String::as_str).eq(option.split('.'));
+            let (_, capability) = ASKING.iter().find(|(option, _)| is_it(option))?;
+            let answer = world.capabilities.as_ref()?.get(*capability)?;
+            Some(offered(&format!("`{capability}`"), answer))
+        }
     }
+}
+
+/// Whether a capability is offered, and what was found of it.
+fn offered(what: &str, answer: &Availability) -> String {
+    let offers = if answer.available { "offers" } else { "does not offer" };
+    format!("This computer {offers} {what}. {}", found(answer))
 }
 
 /// What was found, what to do where that is not enough, and the details.
@@ -96,8 +108,7 @@ pub(crate) fn capability_markdown(world: &World, path: &OptionPath, name: &str) 
     let meaning = required.description.lines().find_map(|line| line.strip_prefix(&item))?;
     let mut text = format!("`{name}`: {meaning}");
     if let Some(answer) = world.capabilities.as_ref().and_then(|host| host.get(name)) {
-        let offers = if answer.available { "offers it" } else { "does not offer it" };
-        text.push_str(&format!("\n\nThis computer {offers}. {}", found(answer)));
+        text.push_str(&format!("\n\n{}", offered("it", answer)));
     }
     Some(text)
 }
