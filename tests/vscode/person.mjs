@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -310,7 +311,10 @@ async function leaveNothing() {
     }
   } finally {
     await editor?.close();
-    agent?.process.kill();
+    // It removes its socket when it ends, which the removal of the folder would trip over.
+    if (agent?.process.kill()) {
+      await once(agent.process, "exit");
+    }
     rmSync(desk, { recursive: true, force: true });
   }
 }
