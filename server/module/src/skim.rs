@@ -43,6 +43,8 @@ fn token(bytes: &[u8], at: usize, contexts: &mut Vec<Context>) -> Option<(Syntax
     let next = rest.get(1).copied().unwrap_or_default();
     Some(match rest.first()? {
         b' ' | b'\n' | b'\t' | b'\r' => (TOKEN_WHITESPACE, 1),
+        // An exponent takes of what looks like a name what it needs: `0.5eor`, `.5e1-a`.
+        b'e' | b'E' if follows_number(bytes, at) => return None,
         b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
             let is_inside = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
             let len = rest.iter().take_while(is_inside).count();
@@ -50,8 +52,7 @@ fn token(bytes: &[u8], at: usize, contexts: &mut Vec<Context>) -> Option<(Syntax
             if rest.get(len) == Some(&b'\'') {
                 return None;
             }
-            let is_or = rest.starts_with(b"or") || follows_number(bytes, at);
-            (if is_or { TOKEN_OR } else { TOKEN_IDENT }, len)
+            (if rest.starts_with(b"or") { TOKEN_OR } else { TOKEN_IDENT }, len)
         }
         b'#' => (TOKEN_WHITESPACE, rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len())),
         b'/' if next == b'*' => {
@@ -111,7 +112,7 @@ fn token(bytes: &[u8], at: usize, contexts: &mut Vec<Context>) -> Option<(Syntax
     })
 }
 
-/// Whether a number ends at `at`, which may take the first of the letters there for its exponent: `or` of `0.5eor`.
+/// Whether a number ends at `at`.
 fn follows_number(bytes: &[u8], at: usize) -> bool {
     match bytes.get(..at) {
         Some([.., before, b'.']) | Some([.., before]) => before.is_ascii_digit(),
@@ -203,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn letters_behind_a_number_may_be_the_word_or() {
-        for text in ["[0.5eor", "[1.eor", "[5or", "[0.5e1or"] {
+    fn letters_behind_a_number_may_be_its_exponent() {
+        for text in ["[0.5eor", "[1.eor", "[5or", "[0.5e1or", "a0.5e1-a"] {
             let (exact, _) = exact(text);
             assert!(levels(text).is_none_or(|bound| bound >= exact), "{text}");
         }

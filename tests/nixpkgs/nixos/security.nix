@@ -33,10 +33,11 @@ in
       });
     };
     pki.certificates = mkOption { type = types.listOf types.str; default = [ ]; description = "More certificate authorities, as PEM."; };
-    pki.caBundle = mkOption { type = types.path; default = "${certificates}"; readOnly = true; description = "All certificate authorities, in a file."; };
+    pki.caBundle = mkOption { type = types.path; readOnly = true; description = "All certificate authorities, in a file."; };
   };
 
   config = {
+    security.pki.caBundle = "${certificates}";
     security.wrappers = lib.genAttrs [ "su" ] (name: { source = "${pkgs.debian}/usr/bin/${name}"; setuid = true; })
       // lib.optionalAttrs security.sudo.enable { sudo = { source = "${pkgs.debian}/usr/bin/sudo"; setuid = true; }; };
     environment.etc = lib.genAttrs
