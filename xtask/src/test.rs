@@ -81,6 +81,7 @@ fn prepare() -> Result<()> {
         apt::Program("faketime", "faketime"),
         apt::Program("dbus-run-session", "dbus-daemon"),
         apt::Program("gnome-keyring-daemon", "gnome-keyring"),
+        apt::Program("openssl", "openssl"),
         apt::Program("pulseaudio", "pulseaudio"),
         apt::Program("Xvfb", "xvfb"),
     ])?;
