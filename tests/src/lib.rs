@@ -22,6 +22,7 @@ pub mod nasty;
 pub mod nix;
 #[cfg(feature = "lab")]
 pub mod person;
+pub mod program;
 #[cfg(feature = "lab")]
 pub mod user;
 pub mod workspace;

@@ -7,9 +7,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_tests::person::Person;
+use codchi_tests::program;
 use std::cell::RefCell;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -201,12 +201,8 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     let config = format!("ca-certificates = [\"{}/ca.pem\"]\n[ssh]\nconfig = false\n", folder.display());
     fs::write(person.path(".config/codchi/config.toml"), config).unwrap();
     let helper = person.path("helper");
-    fs::write(
-        &helper,
-        format!("#!/bin/sh\n[ \"$1\" != get ] || printf 'username=me\\npassword={PASSWORD}\\n'\n"),
-    )
-    .unwrap();
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let gives = format!("[ \"$1\" != get ] || printf 'username=me\\npassword={PASSWORD}\\n'");
+    program::script(&helper, &gives);
     let gitconfig = format!(
         "[user]\n\tname = A \\\"B\\\" C\n\temail = a@b\n[credential]\n\thelper = {}\n",
         helper.display()
@@ -277,9 +273,7 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
 
     // Tokens: those of the vault, and those that a tool of this computer gives; the vault goes first.
     let bin = person.path("bin");
-    fs::create_dir(&bin).unwrap();
-    fs::write(bin.join("gh"), "#!/bin/sh\n[ \"$*\" = 'auth token' ] && echo of-gh\n").unwrap();
-    fs::set_permissions(bin.join("gh"), fs::Permissions::from_mode(0o755)).unwrap();
+    program::script(&bin.join("gh"), "[ \"$*\" = 'auth token' ] && echo of-gh");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let set = |name: &str, value: &str| {
         let from = format!("printf {value}");

@@ -8,6 +8,7 @@ use codchi_tests::engine;
 use codchi_tests::leaks::{Canary, Search};
 use codchi_tests::lsp::Client;
 use codchi_tests::person::Person;
+use codchi_tests::program;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -39,13 +40,29 @@ impl Drop for Ended {
 /// What a person does, and what each command told.
 struct World {
     person: Person,
+    /// Programs of the computer, and what they keep elsewhere than in the home folder.
+    tools: tempfile::TempDir,
     told: Vec<(String, Output)>,
 }
 
 impl World {
+    fn new(name: &str) -> Self {
+        let (person, tools) = (Person::new(name), tempfile::tempdir().unwrap());
+        fs::create_dir(person.path("tmp")).unwrap();
+        Self { person, tools, told: Vec::new() }
+    }
+
+    /// Where there is a `gh` that gives this token.
+    fn log_in(&self, token: &str) {
+        let (gh, kept) = (self.tools.path().join("gh"), self.tools.path().join("token"));
+        program::script(&gh, &format!("exec cat {}", kept.display()));
+        fs::write(kept, token).unwrap();
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.person.command(arguments);
-        command.env("CODCHI_LOG", "trace").env("TMPDIR", self.person.path("tmp"));
+        let path = format!("{}:{}", self.tools.path().display(), std::env::var("PATH").unwrap());
+        command.env("CODCHI_LOG", "trace").env("TMPDIR", self.person.path("tmp")).env("PATH", path);
         command
     }
 
@@ -92,10 +109,9 @@ fn module(more: &str) -> String {
 
 #[test]
 fn secrets_are_nowhere_but_in_the_vault_and_in_the_memory_of_their_machine() {
-    let [wrong, typed, key, piped, rotated] = std::array::from_fn(|_| Canary::new());
-    let mut search = Search::new(&[&wrong, &typed, &key, &piped, &rotated]);
-    let mut world = World { person: Person::new("leaks"), told: Vec::new() };
-    fs::create_dir(world.person.path("tmp")).unwrap();
+    let [wrong, typed, key, piped, rotated, token, other_token] = std::array::from_fn(|_| Canary::new());
+    let mut search = Search::new(&[&wrong, &typed, &key, &piped, &rotated, &token, &other_token]);
+    let mut world = World::new("leaks");
     let before = store();
     world.write(&module(""));
     let events = world.person.path("events");
@@ -143,6 +159,9 @@ fn secrets_are_nowhere_but_in_the_vault_and_in_the_memory_of_their_machine() {
     world.done(&["secret", "set", "PIPED", "--machine", "NAME"], &piped.within("$(", ")\"'\\ "));
     world.done(&["rebuild", "NAME"], "");
     world.done(&["secret", "set", "PIPED", "--machine", "NAME"], &rotated.within("`", "`\n\nlast"));
+    world.log_in(&token.within("gh '", "\" $x"));
+    world.done(&["secret", "set", "NPM_TOKEN"], &other_token.within("npm `", "' \\"));
+    world.done(&["allow", "NAME", "tokens", "ca-certificates"], "");
     world.done(&["stop", "NAME"], "");
     world.done(&["start", "NAME"], "");
     world.done(&["status", "NAME"], "");
@@ -159,11 +178,11 @@ fn secrets_are_nowhere_but_in_the_vault_and_in_the_memory_of_their_machine() {
 
     // They have arrived: what is searched for is what is there.
     let there = world.root("cat /run/codchi/env /run/codchi/secrets/* /run/codchi/units/*");
-    let mut arrived = Search::new(&[&typed, &key, &rotated]);
+    let mut arrived = Search::new(&[&typed, &key, &rotated, &token, &other_token]);
     for line in there.split(|&byte| byte == b'\n') {
         arrived.bytes("machine", "", line);
     }
-    assert!(arrived.found.len() >= 5, "{:?}", arrived.found);
+    assert!(arrived.found.len() >= 7, "{:?}", arrived.found);
 
     // The machine's disk, and what else of its memory is not the delivery's.
     let disk = "find / -xdev -type f -exec cat {} + ; find / -xdev; find /run /tmp -type f ! -path '/run/codchi.*' ! -path '/run/host/*' \
@@ -230,6 +249,7 @@ fn secrets_are_nowhere_but_in_the_vault_and_in_the_memory_of_their_machine() {
 
     world.done(&["delete", "--yes", "NAME-x"], "");
     world.done(&["delete", "--yes", "--secrets", "NAME"], "");
+    world.done(&["secret", "rm", "NPM_TOKEN"], "");
     processes.end(&mut search);
     println!("{}", search.table());
     assert_eq!(search.found, Vec::<String>::new(), "secrets were found");
@@ -249,8 +269,7 @@ fn secrets_are_nowhere_but_in_the_vault_and_in_the_memory_of_their_machine() {
 fn what_a_module_prints_of_its_secrets_is_told_and_logged_with_a_hole() {
     let canary = Canary::new();
     let mut search = Search::new(&[&canary]);
-    let mut world = World { person: Person::new("leaks-p"), told: Vec::new() };
-    fs::create_dir(world.person.path("tmp")).unwrap();
+    let mut world = World::new("leaks-p");
     world.write(&module(
         "codchi.initScript = \"echo the init script says $CODCHI_TYPED; echo \\\"$CODCHI_TYPED\\\" >&2\";",
     ));

@@ -5,6 +5,7 @@
 
 use codchi_tests::binary::Home;
 use codchi_tests::lsp::{Client, uri};
+use codchi_tests::program;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,6 @@ const MODULE: &str = "{ lib, ... }: {\n  options.mine.x = lib.mkOption { type = 
 
 /// A `nix` that knows a nixpkgs and goes on for ever when it is asked about it.
 fn with_slow_nix(home: &Home) {
-    use std::os::unix::fs::PermissionsExt as _;
     let nixpkgs = home.write("nixpkgs/flake.nix", "{ }").parent().unwrap().display().to_string();
     let metadata = json!({ "path": nixpkgs, "locked": { "narHash": "sha256-x" } });
     let pid = home.path().join("pid").display().to_string();
@@ -29,8 +29,7 @@ fn with_slow_nix(home: &Home) {
         ),
         ("bin/nix-instantiate", format!("echo $$ > {pid}\nexec /bin/sleep 300\n")),
     ] {
-        let program = home.write(name, &format!("#!/bin/sh\n{script}"));
-        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program::script(&home.path().join(name), &script);
     }
 }
 

@@ -4,6 +4,7 @@
 
 use codchi_tests::binary::Home;
 use codchi_tests::lsp::{Client, uri};
+use codchi_tests::program;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -11,18 +12,16 @@ use std::time::Duration;
 /// A project, and a `nix` that is no Nix: `answer` is what a shell does when it is to evaluate a module. Other questions,
 /// about the options of nixpkgs, fail.
 fn with_fake(answer: &str) -> Home {
-    use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new();
     let nixpkgs = home.write("nixpkgs/flake.nix", "{ }").parent().unwrap().display().to_string();
     let calls = home.path().join("calls").display().to_string();
     let metadata = json!({ "path": nixpkgs, "locked": { "narHash": "sha256-x" } });
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in\n  --version) echo 'nix (Nix) 2.18.1';;\n  \
+        "case \"$*\" in\n  --version) echo 'nix (Nix) 2.18.1';;\n  \
          *'flake metadata'*) echo '{metadata}';;\n  *restrict-eval*) read -r text\n case \"$text\" in *inspect.nix*) echo \"$*\" >> {calls}\n{answer};; *) exit 1;; esac;;\n  *) exit 1;;\nesac\n"
     );
     for name in ["bin/nix", "bin/nix-instantiate"] {
-        let program = home.write(name, &script);
-        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program::script(&home.path().join(name), &script);
     }
     home
 }

@@ -4,8 +4,8 @@
 
 use codchi_tests::binary::Home;
 use codchi_tests::lsp::{Client, uri};
+use codchi_tests::program;
 use serde_json::{Value, json};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ const FORMATTER: &str = "exec /bin/sed -E 's/^([a-z.]+) *= */  \\1 = /'";
 
 /// A program in the home's folder of programs.
 fn program(home: &Home, name: &str, script: &str) -> PathBuf {
-    let path = home.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = home.path().join("bin").join(name);
+    program::script(&path, script);
     path
 }
 

@@ -10,6 +10,7 @@ use codchi_nix::{
     CancellationToken, Depth, Inspect, InspectError, InspectedModule, Inspection, Limits, Nix, NixError,
     Reads,
 };
+use codchi_tests::program;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -715,11 +716,8 @@ fn copy(from: &Path, to: &Path) {
 
 /// A `nix` whose `nix-instantiate` is a script.
 async fn fake(folder: &Path, script: &str) -> Nix {
-    use std::os::unix::fs::PermissionsExt as _;
     for (name, text) in [("nix", "echo 'nix (Nix) 2.26.3'"), ("nix-instantiate", script)] {
-        let file = folder.join(name);
-        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program::script(&folder.join(name), text);
     }
     Nix::at(folder.join("nix")).await.unwrap()
 }

@@ -6,6 +6,7 @@
 
 use codchi_tests::engine;
 use codchi_tests::person::Person;
+use codchi_tests::program;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -167,8 +168,7 @@ fn a_modules_code_reads_nothing_of_the_computer_and_runs_nothing_on_it() {
 
     // A flake's settings for Nix would name programs to run here; the environment of who builds is not the module's to read.
     let hook = person.path("hook");
-    fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", person.path("it-ran").display())).unwrap();
-    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    program::script(&hook, &format!("touch {}", person.path("it-ran").display()));
     fs::remove_file(project.join("link")).unwrap();
     let flake = format!(
         "{{\n  nixConfig.post-build-hook = \"{}\";\n  nixConfig.diff-hook = \"{0}\";\n  \

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use codchi_tests::binary::Home;
+use codchi_tests::program;
 use serde_json::Value;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -150,11 +150,8 @@ fn providers_are_told_and_asked_without_a_value_being_told_and_diagnostics_know_
     let said: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&said[0]["answer"]["type"], &said[1]["answer"]["type"]), (&"none".into(), &"has".into()));
 
-    let program = home.write(
-        "bin/ask",
-        "#!/bin/sh\ntest \"$1\" = TOKEN || { echo 'not signed in' >&2; exit 2; }\necho x\n",
-    );
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let asks = "test \"$1\" = TOKEN || { echo 'not signed in' >&2; exit 2; }\necho x";
+    program::script(&home.path().join("bin/ask"), asks);
     config("[[secret-provider]]\nkind = \"command\"\ncommand = [\"bin/ask\", \"{name}\"]\n");
     assert_eq!(unset(&[]), 0, "what a program has is not known");
     assert!(run(&home, &["vault", "status"]).stdout.contains("ask (command): "));

@@ -8,9 +8,9 @@
 use codchi_machine::{
     Answer, CreateRequest, Event, Front, MachineState, ModuleSource, Options, Question, Scope, Secret, Vault,
 };
+use codchi_tests::program;
 use codchi_tests::user::{User, nixpkgs};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Knows the passphrase, and no secret.
@@ -43,9 +43,8 @@ async fn a_machine_gets_values_of_a_protected_vault_and_of_a_provider_and_nobody
     let user = User::new("v", "project", options).await;
     let asked = user.folder().join("asked");
     let answers = |script: &str| {
-        let program = user.folder().join("ask");
-        fs::write(&program, format!("#!/bin/sh\necho \"$@\" >> {}\n{script}\n", asked.display())).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("echo \"$@\" >> {}\n{script}", asked.display());
+        program::script(&user.folder().join("ask"), &text);
         let _ = fs::remove_file(&asked);
     };
     answers("test \"$1\" = TOKEN && printf \"first ' \\$1 value\"");

@@ -1,0 +1,18 @@
+//! Programs that tests make.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Writes a shell script that can be run at once.
+///
+/// Another process writes it: a child that another test starts meanwhile would have the file open for writing, too, and what is
+/// open for writing cannot be run (`ETXTBSY`, execve(2)).
+///
+/// # Panics
+/// Where it cannot be written.
+pub fn script(path: &Path, text: &str) {
+    const WRITE: &str = "printf '#!/bin/sh\\n%s\\n' \"$2\" >\"$1\" && chmod 0755 \"$1\"";
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let written = Command::new("/bin/sh").args(["-c", WRITE, "sh"]).arg(path).arg(text).status().unwrap();
+    assert!(written.success(), "{}", path.display());
+}
