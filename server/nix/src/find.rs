@@ -93,12 +93,10 @@ mod tests {
     }
     #[tokio::test]
     async fn a_nix_that_does_not_answer_is_not_waited_for_and_cannot_read_what_is_ours() {
-        use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let program = |script: &str| {
             let program = folder.path().join(format!("nix{}", script.len()));
-            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            crate::script::script(&program, script);
             program
         };
         let limit = Duration::from_millis(100);

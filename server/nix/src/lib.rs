@@ -18,6 +18,8 @@ mod position;
 mod process;
 mod revision;
 mod run;
+#[cfg(test)]
+mod script;
 mod store;
 mod tree;
 mod url;

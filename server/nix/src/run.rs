@@ -248,10 +248,8 @@ mod tests {
 
     /// A program that is given with its arguments, in order, what else is to be run: it says what that is.
     fn elsewhere(folder: &Path, script: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt as _;
         let program = folder.join("elsewhere");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        crate::script::script(&program, script);
         program
     }
 
