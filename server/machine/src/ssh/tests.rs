@@ -86,8 +86,10 @@ fn ssh_finds_the_files_and_runs_the_program() {
     let program = lab.folder.path().join("my 100% 'tools'");
     fs::create_dir_all(&program).unwrap();
     let program = program.join("codchi");
-    fs::write(&program, format!("#!/bin/sh\necho \"$@\" > '{}/ran'\n", lab.folder.path().display())).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: a child that another test starts meanwhile would have it open, and it could not be run.
+    let write = "printf '#!/bin/sh\necho \"$@\" > \"%s/ran\"\n' \"$2\" >\"$1\" && chmod 0755 \"$1\"";
+    let mut shell = Command::new("/bin/sh");
+    assert!(shell.args(["-c", write, "sh"]).arg(&program).arg(lab.folder.path()).status().unwrap().success());
     add_host(&lab.paths, &machine("hello"), &program).unwrap();
     let mut ssh = Command::new("ssh");
     let output = ssh.arg("-v").arg("-F").arg(lab.config()).args(["codchi-hello", "true"]).output().unwrap();
