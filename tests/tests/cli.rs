@@ -54,6 +54,12 @@ fn a_wrong_command_line_has_its_own_exit_code() {
         let ran = run(&home, arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
     }
+    let ran = run(&home, &["deny", "a", "ssh-agnt"]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("ssh-agent") && ran.stderr.contains("kvm"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(run(&home, &["--help"]).code, 0);
     assert_eq!(run(&home, &["--version"]).code, 0);
 }

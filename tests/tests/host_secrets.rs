@@ -111,6 +111,18 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A certificate authority of this name: `FILE.key` and `FILE.pem` in `folder`.
+fn authority(folder: &Path, name: &str, file: &str) {
+    let (subject, key, certificate) = (format!("/CN={name}"), format!("{file}.key"), format!("{file}.pem"));
+    let output = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", &subject])
+        .args(["-keyout", &key, "-out", &certificate])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
 /// A git server on TLS at the socket `git` in `folder`, with a password; its certificate is for this computer by its loopback
 /// address, signed by an authority of the test's own, `ca.pem`.
 fn git_server(folder: &Path) -> Running {
@@ -118,24 +130,7 @@ fn git_server(folder: &Path) -> Running {
         let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{program}: {}", text(&output.stderr));
     };
-    run(
-        "openssl",
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=Test authority",
-            "-keyout",
-            "ca.key",
-            "-out",
-            "ca.pem",
-        ],
-    );
+    authority(folder, "Test authority", "ca");
     run(
         "openssl",
         &[
@@ -292,23 +287,7 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     world.done(&["allow", "NAME-2", "ca-certificates"]);
     let has_changed = || world.done(&["status", "NAME-2", "--json"]).contains("host-changed");
     assert!(!has_changed());
-    let run = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=Second authority",
-        ])
-        .args(["-keyout", "second.key", "-out", "second.pem"])
-        .current_dir(&folder)
-        .output()
-        .unwrap();
-    assert!(run.status.success());
+    authority(&folder, "Second authority", "second");
     let second = fs::read_to_string(folder.join("second.pem")).unwrap();
     let both = fs::read_to_string(folder.join("ca.pem")).unwrap() + &second;
     fs::write(folder.join("ca.pem"), both).unwrap();

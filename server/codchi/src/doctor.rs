@@ -29,13 +29,13 @@ pub(crate) struct Check {
     pub(crate) remedy: Option<String>,
     /// Of a capability or a host secret.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub(crate) offer: Option<Offer>,
+    pub(crate) offer: Option<Offered>,
 }
 
 /// What else is known of something that this computer may offer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Offer {
+pub(crate) struct Offered {
     /// What was found on the way, each without a full stop.
     pub(crate) evidence: Vec<String>,
     /// How it is in the machine that was asked about, where it is one that the machine's modules ask for, or that the person has
@@ -275,7 +275,7 @@ fn capabilities(host: &Host, given: &[CapabilityStatus]) -> Vec<Check> {
         };
         let machine = machine.map(InMachine::Capability);
         let check = Check::new(capability.name(), false, found);
-        Check { offer: Some(Offer { evidence: answer.evidence, machine }), ..check }
+        Check { offer: Some(Offered { evidence: answer.evidence, machine }), ..check }
     };
     host.probe_all().into_iter().map(check).collect()
 }
@@ -287,7 +287,7 @@ fn host_secrets(host: &Host, certificates: &[PathBuf], allowed: &[HostSecretStat
         let machine = allowed.iter().find(|status| status.name == secret).cloned().map(InMachine::HostSecret);
         let found = if answer.available { Ok(answer.probed) } else { Err((answer.probed, answer.remedy)) };
         let check = Check::new(secret.name(), false, found);
-        Check { offer: Some(Offer { evidence: answer.evidence, machine }), ..check }
+        Check { offer: Some(Offered { evidence: answer.evidence, machine }), ..check }
     };
     HostSecret::ALL.into_iter().filter(|secret| *secret != HostSecret::SshAgent).map(check).collect()
 }

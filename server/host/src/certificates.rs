@@ -39,8 +39,7 @@ impl Certificates {
 
 impl Host {
     /// The files that [`Host::certificates`] reads, as far as they are there; `more` are the person's own.
-    #[must_use]
-    pub fn certificate_files(&self, more: &[PathBuf]) -> Vec<PathBuf> {
+    fn certificate_files(&self, more: &[PathBuf]) -> Vec<PathBuf> {
         let named = VARIABLES.into_iter().filter_map(|name| self.variable(name)).map(PathBuf::from);
         let named = named.filter(|path| self.at(path).is_file());
         let system = BUNDLES.into_iter().map(PathBuf::from).find(|path| self.at(path).is_file());

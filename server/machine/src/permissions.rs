@@ -16,6 +16,19 @@ pub enum Offer {
     Capability(Capability),
 }
 
+impl Offer {
+    /// The names of all of them: host secrets, then those capabilities that are none.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        HostSecret::ALL.map(HostSecret::name).into_iter().chain(capabilities())
+    }
+}
+
+/// The names of the capabilities that are no host secrets.
+fn capabilities() -> impl Iterator<Item = &'static str> {
+    let names = Capability::ALL.map(Capability::name).into_iter();
+    names.filter(|name| name.parse::<HostSecret>().is_err())
+}
+
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -30,18 +43,13 @@ impl FromStr for Offer {
 
     fn from_str(name: &str) -> Result<Self, MachineError> {
         let secret = name.parse().map(Self::HostSecret).ok();
-        secret.or_else(|| name.parse().map(Self::Capability).ok()).ok_or_else(|| {
-            let secrets = HostSecret::ALL.map(HostSecret::name);
-            let capabilities = Capability::ALL.map(Capability::name);
-            let capabilities = capabilities.iter().filter(|name| !secrets.contains(name)).copied();
-            MachineError::User {
-                message: format!("`{name}` is nothing that a machine can be given"),
-                hint: Some(format!(
-                    "There are the host secrets {}, and the capabilities {}.",
-                    secrets.join(", "),
-                    capabilities.collect::<Vec<_>>().join(", ")
-                )),
-            }
+        secret.or_else(|| name.parse().map(Self::Capability).ok()).ok_or_else(|| MachineError::User {
+            message: format!("`{name}` is nothing that a machine can be given"),
+            hint: Some(format!(
+                "There are the host secrets {}, and the capabilities {}.",
+                HostSecret::ALL.map(HostSecret::name).join(", "),
+                capabilities().collect::<Vec<_>>().join(", ")
+            )),
         })
     }
 }

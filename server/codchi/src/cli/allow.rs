@@ -3,16 +3,21 @@
 use super::operation::{self, Talk};
 use super::output;
 use crate::context::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use codchi_machine::{MachineName, Offer};
 use std::process::ExitCode;
+
+/// Reads the name of an offer; the help, completions and errors list them all.
+pub(super) fn offer() -> impl TypedValueParser<Value = Offer> {
+    PossibleValuesParser::new(Offer::names()).try_map(|name| name.parse())
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Permit {
     /// The machine
     name: MachineName,
-    /// Host secrets (ca-certificates, ssh-agent, ssh-keys, git-credentials, tokens) or capabilities; a machine that runs gets or
-    /// loses them at once
-    #[arg(required = true, value_name = "OFFER")]
+    /// Host secrets or capabilities; a machine that runs gets or loses them at once
+    #[arg(required = true, value_name = "OFFER", value_parser = offer())]
     offers: Vec<Offer>,
     #[command(flatten)]
     talk: Talk,

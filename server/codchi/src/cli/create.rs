@@ -29,7 +29,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "pin|follow[:MODULE]|URL", default_value_t = NixpkgsChoice::Pin)]
     nixpkgs: NixpkgsChoice,
     /// Let it have this host secret of the computer (ca-certificates, ssh-agent, ssh-keys, git-credentials, tokens) without asking
-    #[arg(long = "allow", value_name = "OFFER")]
+    #[arg(long = "allow", value_name = "OFFER", value_parser = super::allow::offer())]
     allowed: Vec<Offer>,
     #[command(flatten)]
     talk: Talk,

@@ -2,7 +2,7 @@
 
 use super::output;
 use crate::context::Context;
-use crate::doctor::{self, Check, InMachine, Offer};
+use crate::doctor::{self, Check, InMachine, Offered};
 use codchi_machine::MachineName;
 use owo_colors::OwoColorize as _;
 use std::fmt::Write as _;
@@ -32,7 +32,7 @@ impl Doctor {
 }
 
 /// How something is in the machine that was asked about, and what was found of it on this computer.
-fn told(offer: &Offer) -> Vec<String> {
+fn told(offer: &Offered) -> Vec<String> {
     let machine = offer.machine.as_ref().map(|machine| match machine {
         InMachine::Capability(capability) => {
             let works = match capability.works {
