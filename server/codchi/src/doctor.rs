@@ -162,15 +162,15 @@ async fn nix() -> Check {
 }
 
 fn driver(info: &ServerInfo) -> String {
-    format!("{} {} ({})", info.kind, info.version, info.socket.display())
+    format!("{} {} ({})", info.kind, info.version, info.reached_by.display())
 }
 
 fn pools(info: &ServerInfo) -> Check {
-    let found = if info.pools.is_empty() {
-        let program = match info.kind {
-            codchi_driver::DriverKind::Incus => "incus admin init --minimal",
-            codchi_driver::DriverKind::Lxd => "lxd init --minimal",
-        };
+    let found = if info.kind == codchi_driver::DriverKind::Wsl {
+        Ok("Distributions lie in files of their own on a Windows drive".into())
+    } else if info.pools.is_empty() {
+        let incus = info.kind == codchi_driver::DriverKind::Incus;
+        let program = if incus { "incus admin init --minimal" } else { "lxd init --minimal" };
         Err((format!("{} has no storage pool", info.kind), Some(format!("Make one with `sudo {program}`."))))
     } else {
         Ok(format!("Storage pools: {}", info.pools.join(", ")))
@@ -340,7 +340,7 @@ mod tests {
         let info = ServerInfo {
             kind: codchi_driver::DriverKind::Incus,
             version: "6.0".into(),
-            socket: "/run/incus/unix.socket".into(),
+            reached_by: "/run/incus/unix.socket".into(),
             idmapped_mounts: true,
             pools: Vec::new(),
         };

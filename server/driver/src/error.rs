@@ -6,10 +6,22 @@ use crate::types::DriverKind;
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// No engine was found on this computer.
-    #[error("No LXD or Incus was found on this computer: {searched}")]
+    #[error("No {} was found on this computer: {searched}", wanted.map_or_else(|| "LXD or Incus".to_owned(), |kind| kind.to_string()))]
     NotInstalled {
+        /// Which was looked for, where it had to be a certain one.
+        wanted: Option<DriverKind>,
         /// Where it was looked for, as a sentence.
         searched: String,
+    },
+    /// The engine is there but cannot run machines as it is.
+    #[error("{kind} cannot be used: {reason}")]
+    Unusable {
+        /// The engine.
+        kind: DriverKind,
+        /// Why, e.g. `it is version 0.58, and 0.67.6 is the first that can run systemd`.
+        reason: String,
+        /// What to do about it, as a sentence.
+        remedy: String,
     },
     /// The engine is there, but this user may not use it.
     #[error("{kind} is installed, but {socket} may not be used by this user")]
@@ -105,6 +117,10 @@ impl DriverError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotInstalled { wanted: Some(DriverKind::Wsl), .. } => {
+                Some("Run `wsl --install --no-distribution` in a terminal of Windows as administrator, restart Windows, then run `codchi doctor`.".into())
+            }
+            Self::Unusable { remedy, .. } => Some(remedy.clone()),
             Self::NotInstalled { .. } => Some(
                 "Install Incus (Debian, Ubuntu: `sudo apt install incus`; NixOS: `virtualisation.incus.enable = true`) \
                  or LXD (`sudo snap install lxd && sudo lxd init --minimal`), then run `codchi doctor`."
@@ -120,7 +136,7 @@ impl DriverError {
             }),
             Self::NotInitialised { kind, pool } => Some(match (kind, pool) {
                 (DriverKind::Incus, None) => "Run `sudo incus admin init --minimal`.".into(),
-                (DriverKind::Lxd, None) => "Run `sudo lxd init --minimal`.".into(),
+                (_, None) => "Run `sudo lxd init --minimal`.".into(),
                 (kind, Some(pool)) => {
                     let client = if *kind == DriverKind::Incus { "incus" } else { "lxc" };
                     format!("Run `{client} profile device add default root disk path=/ pool={pool}`.")

@@ -12,15 +12,20 @@
 
 mod error;
 mod lxd;
+mod outlive;
+mod skeleton;
+mod streams;
 mod types;
+mod wsl;
 
 pub use error::DriverError;
 pub use lxd::Lxd;
 pub use types::{
     Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Image,
     Instance, InstanceName, InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState,
-    ServerInfo, Stdio, Volume,
+    ServerInfo, Stdio, User, Volume,
 };
+pub use wsl::{Wsl, WslOptions};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -48,13 +53,13 @@ pub trait Driver: Send + Sync {
     /// One instance; `None` where no instance has this name. A foreign one is [`DriverError::NameTaken`].
     async fn instance(&self, name: &InstanceName) -> Result<Option<Instance>, DriverError>;
 
-    /// Creates a stopped instance: a root file system that holds nothing but `/sbin/init` and mount points.
+    /// Creates a stopped instance: a root file system that holds nothing but mount points and what the engine needs.
     ///
     /// Fails with [`DriverError::NameTaken`] where the name is in use. Leaves nothing behind when it fails, nor when
     /// its future is dropped (as long as the runtime lives on to clean up).
     async fn create(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError>;
 
-    /// Makes configuration and devices of an existing instance equal to `spec`.
+    /// Makes configuration and devices of an existing instance equal to `spec`; its init counts from the next start on.
     async fn reconfigure(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError>;
 
     /// Starts the instance; returns once its init runs. Already running is not an error.

@@ -16,6 +16,8 @@ pub enum DriverKind {
     Lxd,
     /// Incus, LXD's community fork; the same REST API.
     Incus,
+    /// Windows' Subsystem for Linux, version 2.
+    Wsl,
 }
 
 impl fmt::Display for DriverKind {
@@ -23,6 +25,7 @@ impl fmt::Display for DriverKind {
         f.write_str(match self {
             Self::Lxd => "LXD",
             Self::Incus => "Incus",
+            Self::Wsl => "WSL",
         })
     }
 }
@@ -66,18 +69,18 @@ impl fmt::Display for InstanceName {
     }
 }
 
-/// Who answers on the engine's socket.
+/// The engine.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ServerInfo {
-    /// LXD or Incus.
+    /// Which it is.
     pub kind: DriverKind,
     /// The engine's version, as it says it.
     pub version: String,
-    /// The socket's path.
-    pub socket: PathBuf,
+    /// How it is reached: the path of its socket, or of `wsl.exe`.
+    pub reached_by: PathBuf,
     /// Whether a disk may be mounted with `shift` (idmapped mounts work here).
     pub idmapped_mounts: bool,
-    /// Names of the storage pools.
+    /// Names of the storage pools; none where the engine has no such thing.
     pub pools: Vec<String>,
 }
 
@@ -86,13 +89,26 @@ pub struct ServerInfo {
 pub struct InstanceSpec {
     /// Configuration keys of ours, e.g. `user.codchi.machine`; never a secret. The mark is added by the driver.
     pub labels: BTreeMap<String, String>,
-    /// Engine configuration, e.g. `security.nesting` = `true`, `raw.idmap`.
+    /// Engine configuration, e.g. `security.nesting` = `true`, `raw.idmap`; for WSL the settings of `/etc/wsl.conf`, e.g. `boot.initTimeout`.
     pub config: BTreeMap<String, String>,
     /// Devices by name. The root disk, and a network interface where the engine's default profile has one, come from
     /// the default profile.
     pub devices: BTreeMap<String, Device>,
-    /// Where `/sbin/init` points to inside the instance, e.g. `/nix/store/…/init`.
+    /// The first process: a path inside the instance, e.g. `/nix/store/…/init`.
     pub init: String,
+    /// Whom a session is of that names no user, where the engine has such sessions (WSL).
+    pub user: Option<User>,
+}
+
+/// A user inside an instance.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
 }
 
 /// A device of an instance.
@@ -140,8 +156,8 @@ pub struct GivenAddress {
     pub config: BTreeMap<String, String>,
     /// For [`InstanceSpec::devices`].
     pub devices: BTreeMap<String, Device>,
-    /// The address of the name server.
-    pub resolver: String,
+    /// The address of the name server; `None` where the engine itself tells the instance.
+    pub resolver: Option<String>,
 }
 
 /// Whether an instance runs.

@@ -212,6 +212,8 @@ pub(crate) fn close_guest_api(spec: &mut InstanceSpec, kind: DriverKind) {
     let key = match kind {
         DriverKind::Lxd => "security.devlxd",
         DriverKind::Incus => "security.guestapi",
+        // There is none.
+        DriverKind::Wsl => return,
     };
     spec.config.insert(key.into(), "false".into());
 }
@@ -286,7 +288,7 @@ mod tests {
         ServerInfo {
             kind: DriverKind::Lxd,
             version: "5".into(),
-            socket: "/s".into(),
+            reached_by: "/s".into(),
             idmapped_mounts,
             pools: Vec::new(),
         }

@@ -101,7 +101,7 @@ impl Transport {
         Ok(Some(GivenAddress {
             config: BTreeMap::from([("raw.lxc".into(), lxc)]),
             devices: BTreeMap::from([(device, Device::Raw(keys))]),
-            resolver: subnet.gateway.to_string(),
+            resolver: Some(subnet.gateway.to_string()),
         }))
     }
 }

@@ -1,9 +1,10 @@
 //! Instances that are made of others: the steps, with what has to be put right where one fails.
 
 use super::archive::Upload;
-use super::temporary::{self, Temporary};
+use super::temporary::Temporary;
 use super::{Lxd, mark};
 use crate::DriverError;
+use crate::outlive::outlive;
 use crate::types::{InstanceName, InstanceSpec};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -72,7 +73,7 @@ impl Lxd {
         const ACTION: &str = "exporting";
         self.require_stopped(name, ACTION).await?;
         let (transport, instance) = (self.transport.clone(), name.clone());
-        let published = temporary::make(ACTION, name, async move {
+        let published = outlive(ACTION, name, async move {
             let published = transport.publish(&instance).await;
             let fingerprint = published.map_err(|error| error.explain(ACTION, &instance))?;
             Ok((Temporary::image(&transport, fingerprint.clone()), fingerprint))

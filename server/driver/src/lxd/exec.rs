@@ -8,6 +8,7 @@ use super::operations::Finished;
 use super::reply::ApiError;
 use super::transport::{Body, Transport, WebSocket};
 use crate::DriverError;
+use crate::streams::{self, Output};
 use crate::types::{Exec, ExitStatus, InstanceName, Process, PtySize, Resizer, Stdio};
 use bytes::Bytes;
 use futures_util::stream::SplitStream;
@@ -18,21 +19,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_util::io::StreamReader;
-use tokio_util::sync::PollSender;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Frames that may wait on their way in either direction.
 const QUEUE: usize = 16;
-/// The largest frame that is sent.
-const FRAME: usize = 32 * 1024;
 /// How often the engine is asked to run a command whose streams it did not wait for.
 const ATTEMPTS: u32 = 4;
 /// What a terminal takes for the end of its input.
@@ -114,7 +107,7 @@ impl Transport {
                 .map_err(|error| error.explain("running a command in", &instance))
         }));
         Process {
-            stdin: Box::new(Input(PollSender::new(input))),
+            stdin: streams::writer(input),
             stdout,
             stderr,
             control: Arc::new(Control(steer)),
@@ -177,18 +170,11 @@ fn exit_status(finished: Result<Finished, ApiError>) -> Result<ExitStatus, ApiEr
     }
 }
 
-type Output = Box<dyn tokio::io::AsyncRead + Send + Unpin>;
-
 /// The bytes of an output stream.
 fn output(socket: WebSocket) -> Output {
     let (bytes, output) = mpsc::channel(QUEUE);
     tokio::spawn(async move { drain(&mut socket.split().1, bytes).await });
-    reader(output)
-}
-
-fn reader(mut bytes: mpsc::Receiver<Bytes>) -> Output {
-    let stream = futures_util::stream::poll_fn(move |context| bytes.poll_recv(context));
-    Box::new(StreamReader::new(stream.map(Ok::<_, io::Error>)))
+    streams::reader(output)
 }
 
 /// Passes on data until the stream's end. Where nobody takes it any more it is thrown away, so that the command is not
@@ -248,7 +234,7 @@ fn converse(socket: WebSocket, mut input: mpsc::Receiver<Bytes>) -> Output {
         // The engine waits for this before it ends the operation.
         let _ = sink.close().await;
     });
-    reader(output)
+    streams::reader(output)
 }
 
 /// Hands on what is to be done to the command, until the connection ends or the task is aborted, which kills the command.
@@ -278,34 +264,6 @@ impl Resizer for Control {
 
     fn signal(&self, signal: i32) {
         self.send(&json!({ "command": "signal", "signal": signal }));
-    }
-}
-
-/// The writing end of a command's input.
-struct Input(PollSender<Bytes>);
-
-impl AsyncWrite for Input {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let broken = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        ready!(self.0.poll_reserve(context)).map_err(broken)?;
-        let data = &data[..data.len().min(FRAME)];
-        if !data.is_empty() {
-            self.0.send_item(Bytes::copy_from_slice(data)).map_err(broken)?;
-        }
-        Poll::Ready(Ok(data.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.close();
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn find(choice: Option<DriverKind>) -> Result<Lxd, DriverError>
     match (found.into_iter().next(), problem) {
         (Some(engine), _) => Ok(engine),
         (None, Some(problem)) => Err(problem),
-        (None, None) => Err(DriverError::NotInstalled { searched: searched(&places) }),
+        (None, None) => Err(DriverError::NotInstalled { wanted: choice, searched: searched(&places) }),
     }
 }
 

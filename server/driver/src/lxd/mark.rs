@@ -161,6 +161,7 @@ mod tests {
             config: map(config),
             devices: devices.iter().map(|name| ((*name).to_owned(), disk(name))).collect(),
             init: "/nix/init".into(),
+            user: None,
         }
     }
 

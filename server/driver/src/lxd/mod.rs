@@ -24,6 +24,7 @@ mod temporary;
 mod transport;
 mod volumes;
 
+use crate::outlive::outlive;
 use crate::types::{
     DriverKind, Event, Exec, FileKind, FileSpec, GivenAddress, Image, Instance, InstanceName, InstanceSpec,
     Process, ServerInfo, Volume,
@@ -164,7 +165,7 @@ impl Driver for Lxd {
 
     async fn create(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
         let whole = self.clone().create_whole(name.clone(), spec.clone());
-        temporary::make("creating", name, whole).await.map(Temporary::keep)
+        outlive("creating", name, whole).await.map(Temporary::keep)
     }
 
     async fn reconfigure(&self, name: &InstanceName, spec: &InstanceSpec) -> Result<(), DriverError> {
@@ -262,7 +263,7 @@ impl Driver for Lxd {
         spec: &InstanceSpec,
     ) -> Result<(), DriverError> {
         let whole = self.clone().copy_whole(from.clone(), to.clone(), spec.clone());
-        temporary::make("copying", from, whole).await.map(Temporary::keep)
+        outlive("copying", from, whole).await.map(Temporary::keep)
     }
 
     async fn export(
@@ -283,7 +284,7 @@ impl Driver for Lxd {
         let cancel = CancellationToken::new();
         let _dropped = cancel.clone().drop_guard();
         let whole = self.clone().import_whole(name.clone(), spec.clone(), archive, size, cancel);
-        temporary::make("importing", name, whole).await.map(Temporary::keep)
+        outlive("importing", name, whole).await.map(Temporary::keep)
     }
 
     async fn sweep(&self, name: &InstanceName) -> Result<(), DriverError> {

@@ -154,7 +154,7 @@ impl ApiError {
 /// The group whose members may use the socket; the one that the engine's packages make where the socket does not tell.
 fn owning_group(kind: DriverKind, socket: &Path) -> String {
     let usual = match kind {
-        DriverKind::Lxd => "lxd",
+        DriverKind::Lxd | DriverKind::Wsl => "lxd",
         DriverKind::Incus => "incus-admin",
     };
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();

@@ -96,7 +96,7 @@ impl Transport {
             kind,
             idmapped_mounts: server.environment.has("idmapped_mounts") || server.environment.has("shiftfs"),
             version: server.environment.server_version,
-            socket: self.socket.clone(),
+            reached_by: self.socket.clone(),
             pools,
         })
     }

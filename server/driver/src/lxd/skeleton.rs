@@ -4,31 +4,11 @@
 //! The bytes depend on nothing but the architecture, so the image's fingerprint is known before it is imported, and two
 //! processes that import it at once import the same one.
 
+use crate::skeleton::FOLDERS;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::io;
 use tar::{Builder, EntryType, Header};
-
-/// The root file system's folders with their modes. Owned by root; no `lib`: whoever needs one makes it.
-const FOLDERS: [(&str, u32); 17] = [
-    ("bin", 0o755),
-    ("dev", 0o755),
-    ("etc", 0o755),
-    ("home", 0o755),
-    ("mnt", 0o755),
-    ("nix", 0o755),
-    ("opt", 0o755),
-    ("proc", 0o555),
-    ("root", 0o700),
-    ("run", 0o755),
-    ("sbin", 0o755),
-    ("srv", 0o755),
-    ("sys", 0o555),
-    ("tmp", 0o1777),
-    ("usr", 0o755),
-    ("var", 0o755),
-    ("var/tmp", 0o1777),
-];
 
 /// Start of 2024. An image must have a date, and one that never changes.
 const CREATED: u64 = 1_704_067_200;

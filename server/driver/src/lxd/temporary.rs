@@ -1,11 +1,8 @@
 //! What was made in the engine and may have to go again.
 
-use super::reply::ApiError;
 use super::transport::Transport;
-use crate::DriverError;
 use crate::types::InstanceName;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 /// Something that was made in the engine. It goes again when this is dropped, unless it is kept.
 pub(super) struct Temporary {
@@ -72,22 +69,4 @@ async fn delete(transport: Transport, what: What) {
             tracing::error!(fingerprint, ?error, "an image that is needed no more could not be deleted");
         }
     }
-}
-
-/// Makes something in the engine. `make` goes on when nobody waits any more, as the engine does with what it has begun;
-/// what it made, a [`Temporary`], is then taken back.
-///
-/// # Errors
-/// Those of `make`, and [`DriverError::Connection`] where it could not go on.
-pub(super) async fn make<T: Send + 'static>(
-    action: &str,
-    name: &InstanceName,
-    make: impl Future<Output = Result<T, DriverError>> + Send + 'static,
-) -> Result<T, DriverError> {
-    let (done, result) = oneshot::channel();
-    tokio::spawn(async move {
-        // What cannot be handed over any more is dropped here, or with the other end.
-        let _ = done.send(make.await);
-    });
-    result.await.unwrap_or_else(|error| Err(ApiError::Connection(error.into()).explain(action, name)))
 }

@@ -229,7 +229,7 @@ mod tests {
         let server = |idmapped_mounts| ServerInfo {
             kind: DriverKind::Lxd,
             version: "5".into(),
-            socket: "/s".into(),
+            reached_by: "/s".into(),
             idmapped_mounts,
             pools: Vec::new(),
         };

@@ -179,7 +179,7 @@ impl Place<'_> {
     async fn start(&self, volume: &Volume) -> Result<(), MachineError> {
         let mut spec = self.spec(volume);
         let address = self.driver().given_address(&self.name).await?;
-        let resolver = address.as_ref().map(|address| address.resolver.clone());
+        let resolver = address.as_ref().and_then(|address| address.resolver.clone());
         if let Some(address) = address {
             spec.config.extend(address.config);
             spec.devices.extend(address.devices);

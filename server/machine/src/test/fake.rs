@@ -152,7 +152,7 @@ impl Driver for Fake {
         Ok(ServerInfo {
             kind: DriverKind::Lxd,
             version: "0".into(),
-            socket: "/fake".into(),
+            reached_by: "/fake".into(),
             idmapped_mounts: true,
             pools: Vec::new(),
         })
