@@ -1,14 +1,15 @@
 //! Instances of a driver's tests: a static busybox, mounted into the empty root file system as a store would be, on the
-//! engine that the environment names (`LXD_DIR`, `LXD_SOCKET`, `INCUS_DIR` or `INCUS_SOCKET`).
+//! engine that the environment names ([`crate::engine`]).
 
 use crate::apart::apart;
+use crate::engine::{self, Kind};
 use codchi_driver::{
-    Device, Driver as _, Exec, FileKind, FileSpec, InstanceName, InstanceSpec, Lxd, Process, RunState,
+    Device, Driver, Exec, FileKind, FileSpec, InstanceName, InstanceSpec, Process, RunState,
 };
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -36,23 +37,10 @@ while :; do sleep 1; done
 /// A second.
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// The engine.
-///
-/// # Panics
-/// Where the environment names none.
-pub async fn engine() -> Lxd {
-    let named = ["LXD_DIR", "LXD_SOCKET", "INCUS_DIR", "INCUS_SOCKET"];
-    assert!(
-        named.iter().any(|name| std::env::var_os(name).is_some()),
-        "these tests need an engine that one of {named:?} names: `cargo xtask test` brings one"
-    );
-    Lxd::connect(None).await.expect("the engine that the environment names answers")
-}
-
 /// An instance of a test's own, with the folder that is its store. Deletes it when dropped.
 pub struct Machine {
     /// The engine.
-    pub driver: Lxd,
+    pub driver: Arc<dyn Driver>,
     /// Its name.
     pub name: InstanceName,
     /// The folder that is its store.
@@ -74,7 +62,7 @@ impl Machine {
         let path = store.path().join("init");
         fs::write(&path, init).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        Self { driver: engine().await, name, store }
+        Self { driver: engine::connect().await, name, store }
     }
 
     /// What it is made of.
@@ -88,9 +76,14 @@ impl Machine {
         };
         InstanceSpec {
             labels: BTreeMap::from([("user.codchi.machine".into(), "test".into())]),
-            config: BTreeMap::new(),
+            config: match engine::kind() {
+                // No systemd is waited for.
+                Kind::Wsl => BTreeMap::from([("boot.initTimeout".into(), "0".into())]),
+                Kind::Lxd | Kind::Incus => BTreeMap::new(),
+            },
             devices: BTreeMap::from([("store".into(), store)]),
             init: "/nix/init".into(),
+            user: None,
         }
     }
 
@@ -174,15 +167,4 @@ pub fn shell(command: &str) -> Exec {
 #[must_use]
 pub fn file(path: &str, kind: FileKind) -> FileSpec {
     FileSpec { path: path.into(), uid: 0, gid: 0, mode: 0o644, kind }
-}
-
-/// What the engine's own client prints, in the test's environment; it must succeed.
-///
-/// # Panics
-/// Where it does not.
-pub fn client(arguments: &[&str]) -> String {
-    let program = if std::env::var_os("INCUS_DIR").is_some() { "incus" } else { "lxc" };
-    let output = Command::new(program).args(arguments).stdin(std::process::Stdio::null()).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }

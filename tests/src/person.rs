@@ -4,13 +4,14 @@
 use crate::apart::apart;
 use crate::binary::codchi;
 use crate::engine;
-use codchi_driver::{Driver as _, Instance, InstanceName, Lxd, RunState};
+use codchi_driver::{Driver, Instance, InstanceName, RunState};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The person.
@@ -243,9 +244,10 @@ impl Person {
 
     /// The person's instances.
     fn instances(&self) -> Vec<Instance> {
+        let wsl = self.data().join("wsl");
         let data = self.data().display().to_string();
         let is_own = |instance: &Instance| instance.labels.get("user.codchi.data") == Some(&data);
-        on_engine(async |driver| driver.instances().await.unwrap()).into_iter().filter(is_own).collect()
+        on_engine(wsl, async |driver| driver.instances().await.unwrap()).into_iter().filter(is_own).collect()
     }
 
     /// All that there is now.
@@ -306,7 +308,7 @@ impl Drop for Person {
     /// A test that failed must not leave its instances to the next run.
     fn drop(&mut self) {
         let names: Vec<InstanceName> = self.instances().into_iter().map(|instance| instance.name).collect();
-        on_engine(async |driver| {
+        on_engine(self.data().join("wsl"), async |driver| {
             for name in names {
                 let _ = driver.delete(&name).await;
             }
@@ -348,8 +350,8 @@ fn roots(folder: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// Does something with the engine.
-fn on_engine<T: Send>(work: impl AsyncFnOnce(Lxd) -> T + Send) -> T {
-    apart(async || work(Lxd::connect(None).await.unwrap()).await)
+fn on_engine<T: Send>(wsl: PathBuf, work: impl AsyncFnOnce(Arc<dyn Driver>) -> T + Send) -> T {
+    apart(async || work(engine::connect_in(wsl).await).await)
 }
 
 /// A process that stopped itself at a fault point.

@@ -1,7 +1,8 @@
 //! A user of machines on a real engine: folders of their own, one project and one machine, which is gone when the test ends.
 
 use crate::apart::apart;
-use codchi_driver::{Driver as _, InstanceName, Lxd, Stdio};
+use crate::engine;
+use codchi_driver::{Driver, InstanceName, Stdio};
 use codchi_machine::{CancellationToken, ExecRequest, MachineName, Machines, Options, Paths};
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +19,7 @@ pub struct User {
     /// The machine.
     pub name: MachineName,
     /// The engine.
-    pub driver: Arc<Lxd>,
+    pub driver: Arc<dyn Driver>,
     /// What runs it.
     pub machines: Machines,
     /// Cancels what is done for them.
@@ -50,7 +51,7 @@ impl User {
             home: root.join("home"),
         };
         let options = Options { program: "/usr/bin/codchi".into(), ..options(root) };
-        let driver = Arc::new(Lxd::connect(None).await.unwrap());
+        let driver = engine::connect_in(root.join("data/wsl")).await;
         let machines = Machines::new(paths, driver.clone(), options);
         let user = Self { folder, project, name, driver, machines, cancel: CancellationToken::new() };
         user.own(1000);

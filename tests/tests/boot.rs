@@ -6,13 +6,15 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_driver::{Device, Driver, Exec, InstanceName, InstanceSpec, Lxd, Output};
+use codchi_driver::{Device, Driver, Exec, InstanceName, InstanceSpec, Output};
 use codchi_nix::{CancellationToken, Nix, path_url};
 use codchi_tests::apart::apart;
+use codchi_tests::engine;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -74,7 +76,7 @@ impl Delivery {
 
 /// A machine of a test's own; deleted when dropped.
 struct Machine {
-    driver: Lxd,
+    driver: Arc<dyn Driver>,
     name: InstanceName,
     folder: TempDir,
     toplevel: PathBuf,
@@ -86,7 +88,7 @@ impl Machine {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = InstanceName::new(format!("codchi-boot-{}-{number}", std::process::id())).unwrap();
-        let driver = Lxd::connect(None).await.expect("the engine that the environment names answers");
+        let driver = engine::connect().await;
         let folder = TempDir::with_prefix("codchi-boot-").unwrap();
         for name in ["host", "user"] {
             let key = folder.path().join(name);

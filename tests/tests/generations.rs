@@ -5,7 +5,7 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_driver::{Driver, Exec};
+use codchi_driver::Exec;
 use codchi_machine::{
     Answer, CreateRequest, Discard, Event, Front, LogLevel, MachineError, ModuleSource, Options, Question,
     Step,

@@ -7,7 +7,7 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_driver::{Driver, RunState};
+use codchi_driver::RunState;
 use codchi_machine::{
     Answer, CancellationToken, CreateRequest, Drift, DriftKind, Event, Front, LogLevel, MachineError,
     MachineState, MachineStatus, ModuleSource, Options, Question, Secret, Step, StepState,

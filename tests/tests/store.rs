@@ -5,13 +5,15 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
-use codchi_driver::{Driver, FileKind, FileSpec, InstanceName, Lxd, RunState};
+use codchi_driver::{Driver, FileKind, FileSpec, InstanceName, RunState};
 use codchi_tests::binary::codchi;
+use codchi_tests::engine;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -23,7 +25,7 @@ const PROGRAMS: [&str; 7] = ["curl", "git", "sh", "ssh", "ssh-keygen", "tar", "x
 struct World {
     folder: TempDir,
     machine: String,
-    driver: Lxd,
+    driver: Arc<dyn Driver>,
 }
 
 impl World {
@@ -52,7 +54,7 @@ impl World {
         chown(root.join("project"), Some(1000), Some(1000)).unwrap();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let machine = format!("st-{}-{number}", std::process::id());
-        let driver = Lxd::connect(None).await.expect("the engine that the environment names answers");
+        let driver = engine::connect().await;
         let world = Self { folder, machine, driver };
         world.write("one", "");
         world

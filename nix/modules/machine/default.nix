@@ -3,6 +3,7 @@
   imports = [
     ./capabilities.nix
     ./delivery.nix
+    ./guest.nix
     ./host.nix
     ./lxd.nix
     ./remote.nix
@@ -11,5 +12,6 @@
     ./store.nix
     ./units.nix
     ./user.nix
+    ./wsl.nix
   ];
 }

@@ -11,7 +11,7 @@ in
 {
   options.codchi.machine = {
     name = given types.str "The machine's name.";
-    driver = given (types.enum [ "lxd" ]) "What runs the machine.";
+    driver = given (types.enum [ "lxd" "wsl" ]) "What runs the machine.";
     store = given (types.enum [ "host" "instance" ]) "Whose store the machine shares." // { default = "host"; };
     user = {
       uid = given types.int "The user id of the machine's user: the owner of the project folder as seen in the machine.";

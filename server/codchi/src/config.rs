@@ -7,7 +7,7 @@
 //! store = "instance"                             # or "host", "auto" (the default): whose store new machines share
 //! store-nix = "~/nix-2.24.9-x86_64-linux.tar.xz" # path or URL of the Nix of the store instance; codchi's without it
 //! store-settings = "http-connections = 8"        # lines for its nix.conf
-//! driver = "incus"                               # or "lxd"; without it the first that is there
+//! driver = "incus"                               # or "lxd", "wsl"; without it the first that is there
 //! ca-certificates = [ "~/proxy.pem" ]            # certificate authorities for machines, beside those of this computer
 //! [[secret-provider]]                            # asked for secrets that the vault does not have; see docs/secrets.md
 //! kind = "command"                               # or "environment", "dotenv"

@@ -3,9 +3,11 @@
 use async_trait::async_trait;
 use codchi_driver::{
     Driver, DriverError, DriverKind, Event, Exec, FileSpec, GivenAddress, Image, Instance, InstanceName,
-    InstanceSpec, Lxd, Process, ServerInfo, Volume,
+    InstanceSpec, Process, ServerInfo, Volume, WslOptions,
 };
 use futures_util::stream::BoxStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
@@ -14,24 +16,35 @@ use tokio::sync::OnceCell;
 /// and one that is installed later is found by a server that already runs.
 pub(crate) struct Lazy {
     wanted: Option<DriverKind>,
-    found: OnceCell<Lxd>,
+    wsl: WslOptions,
+    found: OnceCell<Arc<dyn Driver>>,
 }
 
 impl Lazy {
-    /// Looks for nothing yet.
-    pub(crate) fn new(wanted: Option<DriverKind>) -> Self {
-        Self { wanted, found: OnceCell::new() }
+    /// Looks for nothing yet. Distributions of WSL lie in the data folder `data`.
+    pub(crate) fn new(wanted: Option<DriverKind>, data: &Path) -> Self {
+        let wsl = WslOptions { folder: data.join("wsl"), guest: guest() };
+        Self { wanted, wsl, found: OnceCell::new() }
     }
 
-    async fn get(&self) -> Result<&Lxd, DriverError> {
-        self.found.get_or_try_init(|| Lxd::connect(self.wanted)).await
+    async fn get(&self) -> Result<&Arc<dyn Driver>, DriverError> {
+        self.found.get_or_try_init(|| codchi_driver::connect(self.wanted, self.wsl.clone())).await
     }
+}
+
+/// The program for distributions of WSL: what `CODCHI_GUEST` names, or else the file beside this program.
+fn guest() -> PathBuf {
+    const NAME: &str = "codchi-guest";
+    let named = std::env::var_os("CODCHI_GUEST").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let beside = || Some(std::env::current_exe().ok()?.parent()?.join(NAME));
+    named.or_else(beside).unwrap_or_else(|| NAME.into())
 }
 
 #[async_trait]
 impl Driver for Lazy {
     fn kind(&self) -> DriverKind {
-        self.found.get().map_or(self.wanted.unwrap_or(DriverKind::Lxd), |driver| driver.kind())
+        let usual = if cfg!(windows) { DriverKind::Wsl } else { DriverKind::Lxd };
+        self.found.get().map_or(self.wanted.unwrap_or(usual), |driver| driver.kind())
     }
 
     async fn server(&self) -> Result<ServerInfo, DriverError> {

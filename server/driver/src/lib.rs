@@ -11,15 +11,19 @@
 //! - Dropping a future or a [`Process`] stops what it was doing inside the instance.
 
 mod error;
+mod find;
 mod lxd;
 mod outlive;
+mod relocate;
 mod skeleton;
 mod streams;
 mod types;
 mod wsl;
 
 pub use error::DriverError;
+pub use find::connect;
 pub use lxd::Lxd;
+pub use relocate::relocate;
 pub use types::{
     Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Image,
     Instance, InstanceName, InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState,

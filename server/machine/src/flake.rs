@@ -2,6 +2,7 @@
 
 use crate::state::{Definition, NixpkgsFrom, snapshot_root};
 use crate::{MachineError, MachineName, ModuleSource, SourceKind, StoreKind};
+use codchi_driver::DriverKind;
 use codchi_nix::path_url;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,7 @@ pub(crate) struct Flake {
     /// Modules, in order.
     pub(crate) inputs: Vec<Input>,
     nixpkgs: NixpkgsFrom,
+    driver: DriverKind,
     store: StoreKind,
     pin: PathBuf,
 }
@@ -106,6 +108,7 @@ impl Flake {
             copies,
             inputs,
             nixpkgs: definition.nixpkgs.clone(),
+            driver: definition.driver,
             store: definition.store,
             pin: pin.to_owned(),
         })
@@ -147,7 +150,9 @@ impl Flake {
         text.push_str("    nixpkgs = inputs.nixpkgs;\n");
         let _ = writeln!(text, "    system = {};", quote(&format!("{}-linux", std::env::consts::ARCH)));
         let _ = writeln!(text, "    name = {};", quote(name.as_str()));
-        text.push_str("    driver = \"lxd\";\n");
+        // The two engines are one for what runs in them.
+        let driver = if self.driver == DriverKind::Wsl { "wsl" } else { "lxd" };
+        let _ = writeln!(text, "    driver = {};", quote(driver));
         if !self.store.is_host() {
             let _ = writeln!(text, "    store = {};", quote(self.store.as_str()));
         }
@@ -273,7 +278,6 @@ pub(crate) fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use codchi_driver::DriverKind;
     use expect_test::expect;
 
     fn definition(modules: Vec<ModuleSource>) -> Definition {

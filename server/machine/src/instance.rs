@@ -18,6 +18,8 @@ const NAME_LABEL: &str = "user.codchi.machine";
 const ID_LABEL: &str = "user.codchi.id";
 /// The label that holds the data folder with the machine's state: an engine may run machines of several people.
 const DATA_LABEL: &str = "user.codchi.data";
+/// The machine's user.
+const USER: &str = "codchi";
 /// The first id of people on Linux distributions; those below belong to the system, also inside a machine.
 const FIRST_PERSON: u32 = 1000;
 /// The NixOS group `users`, which may be a person's own group.
@@ -177,6 +179,12 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
     let Parts { name, definition, generation, server, paths, volume, .. } = *parts;
     let mut spec = InstanceSpec { init: generation.path("init"), ..InstanceSpec::default() };
     close_guest_api(&mut spec, server.kind);
+    let is_wsl = server.kind == DriverKind::Wsl;
+    spec.user = Some(codchi_driver::User { name: USER.into(), uid: generation.uid, gid: generation.gid });
+    if is_wsl {
+        // Whether systemd is up we see ourselves: units that wait for secrets would have WSL wait for us.
+        spec.config.insert("boot.initTimeout".into(), "1000".into());
+    }
     spec.labels.insert(NAME_LABEL.into(), name.to_string());
     spec.labels.insert(ID_LABEL.into(), definition.id.clone());
     spec.labels.insert(DATA_LABEL.into(), paths.data.display().to_string());
@@ -194,15 +202,18 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
     if let Some(project) = &definition.project {
         let owner = Owner::of(project)?;
         let shift = server.idmapped_mounts && owner.is_same() && can_be_shifted(project);
-        if !shift {
+        if !shift && !is_wsl {
             spec.config.insert("raw.idmap".into(), owner.raw_idmap());
         }
         let path = definition.workspace();
         let disk = Device::Disk { source: project.clone(), path, read_only: false, shift };
         spec.devices.insert("project".into(), disk);
     }
-    capabilities::hand_in(&mut spec, parts);
-    host_secrets::hand_in(&mut spec, parts)?;
+    if !is_wsl {
+        // WSL has no devices to hand in: what it offers is in every distribution.
+        capabilities::hand_in(&mut spec, parts);
+        host_secrets::hand_in(&mut spec, parts)?;
+    }
     Ok(spec)
 }
 
@@ -222,7 +233,7 @@ pub(crate) fn close_guest_api(spec: &mut InstanceSpec, kind: DriverKind) {
 fn add_shared_store(spec: &mut InstanceSpec, parts: &Parts<'_>, volume: &Volume) -> Result<(), MachineError> {
     let roots = parts.paths.data.join("machines").join(parts.name.as_str()).join("roots");
     let shift = parts.server.idmapped_mounts && can_be_shifted(&parts.paths.data);
-    if !shift {
+    if !shift && parts.server.kind != DriverKind::Wsl {
         // So that root inside may write there; and where nothing can be shifted at all, a volume is shared only by instances
         // that map ids alike.
         spec.config.insert("raw.idmap".into(), Owner::of_data(&parts.paths.data)?.raw_idmap());

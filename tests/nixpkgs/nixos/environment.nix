@@ -56,6 +56,7 @@ in
       }));
     };
     inherit variables;
+    binsh = mkOption { type = types.path; default = "${pkgs.debian}/usr/bin/bash"; description = "What /bin/sh is."; };
     sessionVariables = variables;
     systemPackages = mkOption { type = types.listOf types.package; default = [ ]; description = "Packages on everybody's PATH."; };
     pathsToLink = mkOption { type = types.listOf types.str; default = [ ]; description = "Accepted: everything is linked."; };

@@ -14,6 +14,8 @@ in
       useDHCP = on true;
       useHostResolvConf = on false;
       firewall.enable = on true;
+      dhcpcd.enable = on true;
+      resolvconf.enable = on true;
     };
     systemd.network = {
       enable = on cfg.useNetworkd;

@@ -4,12 +4,13 @@
 //! `/sbin/init`, which is that program. None of it goes out.
 
 use super::folder::Kept;
+use crate::relocate;
 use crate::types::InstanceName;
 use codchi_guest::{FOLDER, HOME, PROGRAM, VOLUME};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Error, ErrorKind, Read, Write};
-use tar::{Archive, Builder, EntryType, Header};
+use tar::{Builder, EntryType, Header};
 
 /// Where an instance's init is.
 const INIT: &str = "sbin/init";
@@ -88,12 +89,9 @@ pub(super) fn for_every_driver(
         let metadata = format!("architecture: {}\ncreation_date: 0\n", std::env::consts::ARCH);
         append(to, "metadata.yaml", EntryType::Regular, 0o644, metadata.as_bytes())?;
         append(to, "rootfs/", EntryType::Directory, 0o755, b"")?;
-        each(archive, |entry, path| {
-            if path.is_empty() || is_ours(path) {
-                return Ok(());
-            }
-            pass_on(entry, path, b"", b"rootfs/", to)
-        })?;
+        let place =
+            |path: &[u8]| Some([b"rootfs/", path].concat()).filter(|_| !path.is_empty() && !is_ours(path));
+        relocate(archive, to, place)?;
         to.append_link(&mut header(EntryType::Symlink, 0o777, 0), format!("rootfs/{INIT}"), init)
     })
 }
@@ -101,11 +99,10 @@ pub(super) fn for_every_driver(
 /// Passes on the entries of an instance's that are below `below`.
 fn inner_entries(archive: impl Read, below: &[u8], to: &mut Builder<impl Write>) -> io::Result<()> {
     let mut found = false;
-    each(archive, |entry, path| {
+    relocate(archive, to, |path| {
         let inner = if below.is_empty() { Some(path) } else { within(path, below) };
         found |= inner.is_some();
-        let Some(inner) = inner.filter(|inner| !inner.is_empty() && !is_ours(inner)) else { return Ok(()) };
-        pass_on(entry, inner, below, b"", to)
+        inner.filter(|inner| !inner.is_empty() && !is_ours(inner)).map(<[u8]>::to_vec)
     })?;
     if found {
         Ok(())
@@ -199,85 +196,6 @@ fn within<'a>(path: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
 }
 
-/// Goes through an archive to its end, which must be there.
-fn each<R: Read>(
-    archive: R,
-    mut visit: impl FnMut(&mut tar::Entry<'_, R>, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut read = Archive::new(archive);
-    for entry in read.entries()? {
-        let mut entry = entry?;
-        let path = entry.path_bytes().into_owned();
-        let path = path.strip_prefix(b"./").unwrap_or(&path);
-        let path = path.strip_prefix(b"/").unwrap_or(path);
-        let path = path.strip_suffix(b"/").unwrap_or(path);
-        let path = if path == b"." { &b""[..] } else { path };
-        visit(&mut entry, path)?;
-    }
-    // The first of the two empty blocks that are an archive's end has been read, if there was one.
-    let mut reader = read.into_inner();
-    let mut last = [0; 512];
-    reader.read_exact(&mut last).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => Error::new(ErrorKind::UnexpectedEof, "it is cut off"),
-        _ => error,
-    })?;
-    if last != [0; 512] {
-        return Err(Error::new(ErrorKind::InvalidData, "it has a single empty block in it"));
-    }
-    io::copy(&mut reader, &mut io::sink()).map(drop)
-}
-
-/// Writes `entry` with everything of it, as `path` below `to`; a hard link's target was below `below`.
-fn pass_on<R: Read>(
-    entry: &mut tar::Entry<'_, R>,
-    path: &[u8],
-    below: &[u8],
-    to: &[u8],
-    into: &mut Builder<impl Write>,
-) -> io::Result<()> {
-    let mut kept = Vec::new();
-    if let Some(extensions) = entry.pax_extensions()? {
-        for extension in extensions {
-            let extension = extension?;
-            let key = extension.key().map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
-            // What has a place of its own in what is written.
-            if !["path", "linkpath", "size", "uid", "gid"].contains(&key) {
-                kept.push((key.to_owned(), extension.value_bytes().to_vec()));
-            }
-        }
-    }
-    let mut header = entry.header().clone();
-    header.set_size(entry.size());
-    let kind = header.entry_type();
-    let mut path = [to, path].concat();
-    if kind.is_dir() {
-        path.push(b'/');
-    }
-    let path = as_path(&path)?;
-    if !kept.is_empty() {
-        into.append_pax_extensions(kept.iter().map(|(key, value)| (key.as_str(), value.as_slice())))?;
-    }
-    if let Some(target) = entry.link_name_bytes().filter(|_| kind.is_symlink() || kind.is_hard_link()) {
-        let target = if kind.is_hard_link() {
-            let inner = target.strip_prefix(b"./").unwrap_or(&target);
-            let inner = inner.strip_prefix(b"/").unwrap_or(inner);
-            let inner = if below.is_empty() { Some(inner) } else { within(inner, below) };
-            [to, inner.unwrap_or_default()].concat()
-        } else {
-            target.into_owned()
-        };
-        return into.append_link(&mut header, path, as_path(&target)?);
-    }
-    into.append_data(&mut header, path, entry)
-}
-
-fn as_path(bytes: &[u8]) -> io::Result<&std::path::Path> {
-    // Linux' names are bytes; those that are no text are rare enough that Windows need not know them.
-    std::str::from_utf8(bytes)
-        .map(std::path::Path::new)
-        .map_err(|_| Error::new(ErrorKind::InvalidData, "it has a name in it that is not UTF-8"))
-}
-
 fn header(kind: EntryType, mode: u32, size: usize) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -303,6 +221,7 @@ fn append(
 mod tests {
     use super::*;
     use crate::types::User;
+    use tar::Archive;
 
     fn name() -> InstanceName {
         InstanceName::new("codchi-x").unwrap()

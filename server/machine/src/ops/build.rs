@@ -9,6 +9,7 @@ use crate::nixpkgs::Pin;
 use crate::run::{Outcome, Run};
 use crate::state::{Generation, Module, NixpkgsFrom};
 use crate::{MachineError, SourceKind, drift, inputs, our_nix, snapshot, store};
+use codchi_driver::DriverKind;
 use codchi_nix::{Nix, NixError, Progress, path_url};
 use std::sync::Arc;
 
@@ -25,8 +26,9 @@ impl Run<'_> {
             self.machines.store_git(&nix, &tell, self.cancel).await?;
         }
         let user = match &self.definition.project {
-            Some(project) => Owner::of(project)?.user(),
-            None => User { uid: 1000, gid: 1000 },
+            // WSL shows files of Windows as those of the machine's user, whoever that is.
+            Some(project) if self.definition.driver != DriverKind::Wsl => Owner::of(project)?.user(),
+            _ => User { uid: 1000, gid: 1000 },
         };
         let pin = Pin::new(self.machines.paths());
         if let Some(moved) = self.folder.flake_lock()?.and_then(|text| moved_pin(&text, pin.folder())) {

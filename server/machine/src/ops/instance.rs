@@ -6,9 +6,7 @@ use crate::instance::{Parts, explain_refusal, missing_sources, own_instance, spe
 use crate::run::{Outcome, Run};
 use crate::store::machine_roots;
 use crate::{MachineError, Operation, StoreKind};
-use codchi_driver::{
-    Driver, DriverError, Exec, FileKind, FileSpec, Instance, InstanceSpec, RunState, ServerInfo,
-};
+use codchi_driver::{Driver, DriverError, Exec, Instance, InstanceSpec, RunState, ServerInfo};
 use codchi_host::Host;
 use std::time::Duration;
 
@@ -86,18 +84,6 @@ impl Run<'_> {
             .reconfigure(&self.instance, &spec)
             .await
             .map_err(|e| explain_refusal(e, &self.definition, &server))?;
-        if self.operation() == Operation::Start && instance.state == RunState::Running {
-            // Its system stays; what it has of the host may have changed.
-            return Ok(Outcome::Done);
-        }
-        let init = FileSpec {
-            path: "/sbin/init".into(),
-            uid: 0,
-            gid: 0,
-            mode: 0o777,
-            kind: FileKind::Symlink(spec.init),
-        };
-        self.driver().put_file(&self.instance, &init).await?;
         Ok(Outcome::Done)
     }
 

@@ -5,9 +5,10 @@
 
 use super::Tell;
 use super::place::{GC_ROOTS, Place, VOLUME};
-use super::tarball::Unpacked;
+use super::tarball::Archived;
+use crate::files::io_error;
 use crate::{CancellationToken, MachineError};
-use codchi_driver::{Exec, FileKind, FileSpec, Volume};
+use codchi_driver::{DriverKind, Exec, FileKind, FileSpec, Volume};
 use std::time::Duration;
 
 impl Place<'_> {
@@ -18,17 +19,30 @@ impl Place<'_> {
         tell: Tell<'_>,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
-        let unpacked = self.machines.tarball(tell, cancel).await?;
-        tell("Filling the store");
-        self.driver().create(&self.name, &self.filling(volume, &unpacked.store)).await?;
-        let filled = self.fill_from(&unpacked).await;
+        let filled = if self.driver().kind() == DriverKind::Wsl {
+            let Archived { file, nix, registration } = self.machines.archived(tell, cancel).await?;
+            tell("Filling the store");
+            let size = std::fs::metadata(file.path())
+                .map_err(|error| io_error("Reading", file.path(), error))?
+                .len();
+            let archive = tokio::fs::File::open(file.path()).await;
+            let archive = Box::new(archive.map_err(|error| io_error("Reading", file.path(), error))?);
+            self.driver().import(&self.name, &self.filling(volume, None), archive, size).await?;
+            self.fill_from(&nix, &registration).await
+        } else {
+            let unpacked = self.machines.unpacked(tell, cancel).await?;
+            tell("Filling the store");
+            self.driver().create(&self.name, &self.filling(volume, Some(&unpacked.store))).await?;
+            self.fill_from(&unpacked.nix, &unpacked.registration).await
+        };
         let deleted = self.driver().delete(&self.name).await;
         filled?;
         Ok(deleted?)
     }
 
-    async fn fill_from(&self, unpacked: &Unpacked) -> Result<(), MachineError> {
-        let bin = format!("{}/bin", unpacked.nix);
+    /// From Nix at `nix` in the instance, which its database does not know yet.
+    async fn fill_from(&self, nix_path: &str, registration: &[u8]) -> Result<(), MachineError> {
+        let bin = format!("{nix_path}/bin");
         self.write_system(&bin, None).await?;
         self.boot().await?;
         let nix = |program: &str, arguments: &[&str]| {
@@ -38,7 +52,7 @@ impl Place<'_> {
             exec.environment.insert("NIX_CONFIG".into(), "build-users-group =".into());
             exec
         };
-        self.run(&nix("nix-store", &["--load-db"]), &unpacked.registration, "Registering Nix").await?;
+        self.run(&nix("nix-store", &["--load-db"]), registration, "Registering Nix").await?;
         let to = format!("local?root={VOLUME}");
         let copy =
             ["--extra-experimental-features", "nix-command", "copy", "--all", "--no-check-sigs", "--to", &to];
@@ -50,7 +64,7 @@ impl Place<'_> {
             self.driver().put_file(&self.name, &folder(path)).await?;
         }
         // Last: it says that the volume is whole. It also keeps Nix from being collected.
-        let link = FileKind::Symlink(unpacked.nix.clone());
+        let link = FileKind::Symlink(nix_path.into());
         let profile = self.entry(&format!("{VOLUME}/nix/var/nix/profiles/default"), link);
         self.driver().put_file(&self.name, &profile).await?;
         self.driver().stop(&self.name, Duration::ZERO).await?;

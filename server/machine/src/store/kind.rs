@@ -1,6 +1,7 @@
 //! Which store a machine's systems lie in.
 
 use crate::Machines;
+use codchi_driver::DriverKind;
 use codchi_nix::{Nix, NixError};
 
 /// Which store a machine's systems lie in. It is chosen when the machine is made and stays.
@@ -46,6 +47,10 @@ pub enum StoreChoice {
 impl Machines {
     /// Which store new machines get.
     pub async fn store_of_new(&self) -> StoreKind {
+        if self.driver().kind() == DriverKind::Wsl {
+            // A distribution sees no store but that of another one.
+            return StoreKind::Instance;
+        }
         match self.options().store.choice {
             StoreChoice::Host => StoreKind::Host,
             StoreChoice::Instance => StoreKind::Instance,

@@ -4,7 +4,7 @@ use super::tools::programs;
 use crate::files::make_folder;
 use crate::instance::{Owner, can_be_shifted, close_guest_api};
 use crate::{MachineError, MachineName, Machines, Paths};
-use codchi_driver::{Device, Exec, InstanceName, InstanceSpec, ServerInfo, Stdio, Volume};
+use codchi_driver::{Device, DriverKind, Exec, InstanceName, InstanceSpec, ServerInfo, Stdio, Volume};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,10 @@ pub(super) struct Access {
 impl Access {
     /// To the data folder, which exists.
     pub(super) fn to(data: &Path, server: &ServerInfo) -> Result<Self, MachineError> {
+        if server.kind == DriverKind::Wsl {
+            // Files of Windows are whoever's uses them.
+            return Ok(Self { shift: false, idmap: None, uid: 1000, gid: 1000 });
+        }
         let owner = Owner::of_data(data)?;
         if server.idmapped_mounts && can_be_shifted(data) {
             let (uid, gid) = owner.ids();
@@ -131,18 +135,18 @@ impl<'a> Place<'a> {
         spec
     }
 
-    /// The specification while the volume is filled from the unpacked `store`.
-    pub(super) fn filling(&self, volume: &Volume, store: &Path) -> InstanceSpec {
+    /// The specification while the volume is filled from the unpacked `store`, or from what is in the instance itself.
+    pub(super) fn filling(&self, volume: &Volume, store: Option<&Path>) -> InstanceSpec {
         let mut spec = self.bare(FILLING);
         // Writable, since Nix would try to make it so; it belongs to nobody inside.
-        let boot = Device::Disk {
+        let boot = |store: &Path| Device::Disk {
             source: store.to_owned(),
             path: "/nix/store".into(),
             read_only: false,
             shift: false,
         };
-        spec.devices
-            .extend([("boot".into(), boot), ("volume".into(), self.volume(volume, format!("{VOLUME}/nix")))]);
+        spec.devices.extend(store.map(|store| ("boot".into(), boot(store))));
+        spec.devices.insert("volume".into(), self.volume(volume, format!("{VOLUME}/nix")));
         spec
     }
 
@@ -155,10 +159,12 @@ impl<'a> Place<'a> {
         let data = self.machines.paths().data.display().to_string();
         spec.labels.extend([(DATA_LABEL.into(), data), (STATE_LABEL.into(), state.into())]);
         close_guest_api(&mut spec, self.machines.driver().kind());
-        // Builds are shut off from each other and from what is mounted here, which takes namespaces in namespaces.
-        spec.config.insert("security.nesting".into(), "true".into());
-        // The daemon does not hear that it is to shut down, and loses nothing where it is ended.
-        spec.config.insert("boot.host_shutdown_timeout".into(), "1".into());
+        if self.machines.driver().kind() != DriverKind::Wsl {
+            // Builds are shut off from each other and from what is mounted here, which takes namespaces in namespaces.
+            spec.config.insert("security.nesting".into(), "true".into());
+            // The daemon does not hear that it is to shut down, and loses nothing where it is ended.
+            spec.config.insert("boot.host_shutdown_timeout".into(), "1".into());
+        }
         spec.config.extend(self.access.idmap.clone().map(|map| ("raw.idmap".into(), map)));
         spec
     }
@@ -213,7 +219,6 @@ fn environment(paths: &Paths) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use codchi_driver::DriverKind;
 
     #[test]
     fn each_data_folder_has_a_store_of_its_own() {

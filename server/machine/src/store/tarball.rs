@@ -3,6 +3,10 @@
 //! It holds `nix-VERSION-SYSTEM/`: `store/` with Nix and all that it needs, and `.reginfo` with what a database has to know of
 //! that.
 
+mod archived;
+
+pub(super) use archived::Archived;
+
 use super::Tell;
 use crate::files::{io_error, make_folder};
 use crate::{CancellationToken, MachineError, Machines};
@@ -57,7 +61,7 @@ pub(super) fn make_removable(folder: &Path) {
 }
 
 impl Machines {
-    /// The tarball that is configured, or else codchi's, unpacked.
+    /// The tarball that is configured, or else codchi's; and the folder for what is made of it.
     ///
     /// # Errors
     /// Where it cannot be fetched, is not the one that it should be, or holds no Nix.
@@ -65,7 +69,7 @@ impl Machines {
         &self,
         tell: Tell<'_>,
         cancel: &CancellationToken,
-    ) -> Result<Unpacked, MachineError> {
+    ) -> Result<(PathBuf, PathBuf), MachineError> {
         let folder = self.paths().cache.join("store");
         make_folder(&folder)?;
         let tarball = match &self.options().store.nix {
@@ -85,8 +89,36 @@ impl Machines {
                 fetch(&official(architecture), Some(digest), &folder, tell, cancel).await?
             }
         };
+        Ok((tarball, folder))
+    }
+
+    /// The same, unpacked.
+    ///
+    /// # Errors
+    /// Where it cannot be had, or holds no Nix.
+    pub(super) async fn unpacked(
+        &self,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Unpacked, MachineError> {
+        let (tarball, folder) = self.tarball(tell, cancel).await?;
         tell("Unpacking Nix");
         unpack(&tarball, &folder, cancel).await
+    }
+
+    /// The same as the root file system of an instance: Windows' drives cannot hold what is in it.
+    ///
+    /// # Errors
+    /// Where it cannot be had, or holds no Nix.
+    pub(super) async fn archived(
+        &self,
+        tell: Tell<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Archived, MachineError> {
+        let (tarball, folder) = self.tarball(tell, cancel).await?;
+        tell("Unpacking Nix");
+        let made = tokio::task::spawn_blocking(move || archived::archive(&tarball, &folder)).await;
+        made.unwrap_or_else(|error| Err(MachineError::User { message: error.to_string(), hint: None }))
     }
 }
 
@@ -177,10 +209,7 @@ async fn unpack(tarball: &Path, folder: &Path, cancel: &CancellationToken) -> Re
 
 /// What is in an unpacked tarball.
 fn look(folder: TempDir, tarball: &Path) -> Result<Unpacked, MachineError> {
-    let bad = |what: &str| MachineError::User {
-        message: format!("{} is no binary tarball of Nix: {what}", tarball.display()),
-        hint: Some("Name one as https://releases.nixos.org/nix offers them.".into()),
-    };
+    let bad = |what: &str| none(tarball, what);
     let entries = |folder: &Path| -> Vec<PathBuf> {
         fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     };
@@ -188,14 +217,30 @@ fn look(folder: TempDir, tarball: &Path) -> Result<Unpacked, MachineError> {
     let top = top.ok_or_else(|| bad("it has no folder `store` in a folder"))?;
     let store = top.join("store");
     let has_nix = |path: &PathBuf| path.join("bin/nix-daemon").symlink_metadata().is_ok();
-    // Newer versions are made of several packages, and their names are longer than that of the whole.
-    let nix = entries(&store).into_iter().filter(has_nix).min_by_key(|path| path.as_os_str().len());
-    let nix = nix.and_then(|path| Some(format!("/nix/store/{}", path.file_name()?.to_str()?)));
-    let nix = nix.ok_or_else(|| bad("nothing in its store has `bin/nix-daemon`"))?;
-    let registration = fs::read(top.join(".reginfo")).map_err(|_| bad("it has no `.reginfo`"))?;
+    let packages = entries(&store).into_iter().filter(has_nix);
+    let names = packages.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let nix = whole_nix(names).ok_or_else(|| bad(NO_NIX))?;
+    let registration = fs::read(top.join(".reginfo")).map_err(|_| bad(NO_REGISTRATION))?;
     // Nix makes it where it is missing, and may not write here.
     make_folder(&store.join(".links"))?;
     Ok(Unpacked { store, nix, registration, folder })
+}
+
+const NO_NIX: &str = "nothing in its store has `bin/nix-daemon`";
+const NO_REGISTRATION: &str = "it has no `.reginfo`";
+
+fn none(tarball: &Path, what: &str) -> MachineError {
+    MachineError::User {
+        message: format!("{} is no binary tarball of Nix: {what}", tarball.display()),
+        hint: Some("Name one as https://releases.nixos.org/nix offers them.".into()),
+    }
+}
+
+/// Of the packages that have a Nix daemon the one that is all of Nix: newer versions are made of several packages, and their names are longer
+/// than that of the whole.
+fn whole_nix(packages: impl IntoIterator<Item = String>) -> Option<String> {
+    let whole = packages.into_iter().min_by_key(String::len);
+    whole.map(|name| format!("/nix/store/{name}"))
 }
 
 /// Runs a program of this computer to its end.

@@ -183,6 +183,7 @@ impl Driver for Fake {
         self.call(&format!("reconfigure {name}")).await?;
         self.change(name, |i| {
             i.spec = spec.clone();
+            i.init.clone_from(&spec.init);
             i.changed.clear();
         })
     }

@@ -340,7 +340,6 @@ async fn starting_configures_starts_and_delivers_in_this_order() {
         world.driver.calls(),
         [
             "reconfigure codchi-a",
-            "put codchi-a /sbin/init",
             "start codchi-a",
             "exec codchi-a codchi-receive",
             "exec codchi-a systemctl"
@@ -532,7 +531,6 @@ async fn an_interrupted_rebuild_is_taken_back_before_the_next_operation() {
             "exec codchi-a codchi-receive",
             "exec codchi-a systemctl",
             "reconfigure codchi-a",
-            "put codchi-a /sbin/init",
             "stop codchi-a"
         ]
     );

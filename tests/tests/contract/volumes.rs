@@ -1,11 +1,8 @@
-//! Volumes against a real engine: what [`codchi_driver::Driver`] promises of them. Instances that share one have different maps
-//! of ids, as machines have.
+//! Volumes. Instances that share one have different maps of ids where the engine has such maps, as machines have.
 
-#![cfg(feature = "lab")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
-
-use codchi_driver::{Device, Driver, DriverError, InstanceName};
-use codchi_tests::instance::{INIT, Machine, client, engine};
+use codchi_driver::{Device, DriverError, InstanceName};
+use codchi_tests::engine::{self, Kind};
+use codchi_tests::instance::{INIT, Machine};
 
 /// The device that is a volume.
 fn device(pool: &str, name: &InstanceName, read_only: bool) -> Device {
@@ -26,7 +23,9 @@ async fn a_volume_is_shared_by_instances_and_written_by_one() {
         let mut spec = machine.spec();
         spec.devices.insert("shared".into(), device(&volume.pool, name, read_only));
         if read_only {
-            spec.config.insert("raw.idmap".into(), "uid 0 1000\ngid 0 1000".into());
+            if engine::kind() != Kind::Wsl {
+                spec.config.insert("raw.idmap".into(), "uid 0 1000\ngid 0 1000".into());
+            }
         }
         machine.driver.create(&machine.name, &spec).await.unwrap();
         machine.boot().await;
@@ -35,7 +34,11 @@ async fn a_volume_is_shared_by_instances_and_written_by_one() {
     assert_eq!(other.sh("stat -c '%u %g %a' /shared/file; cat /shared/file").await, "7 8 640\ntext");
     let refused = "for way in 'touch /shared/x' 'mount -o remount,rw /shared' 'mount -o remount,bind,rw /shared' \
                    'unshare -m mount -o remount,bind,rw /shared'; do $way 2>/dev/null && echo $way; done; true";
-    assert_eq!(other.sh(refused).await, "");
+    // All distributions of WSL have one and the same root.
+    if engine::kind() != Kind::Wsl {
+        assert_eq!(other.sh(refused).await, "");
+    }
+    assert_eq!(other.sh("touch /shared/x 2>/dev/null || echo refused").await, "refused");
 
     // One that instances have stays.
     assert!(driver.delete_volume(name).await.is_err());
@@ -46,32 +49,4 @@ async fn a_volume_is_shared_by_instances_and_written_by_one() {
     driver.delete_volume(name).await.unwrap();
     assert_eq!(driver.volume(name).await.unwrap(), None);
     driver.delete_volume(name).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_foreign_volume_is_never_touched() {
-    let machine = Machine::planned(INIT).await;
-    let (driver, name) = (&machine.driver, &machine.name);
-    let pool = {
-        let volume = driver.create_volume(name).await.unwrap();
-        driver.delete_volume(name).await.unwrap();
-        volume.pool
-    };
-    client(&["storage", "volume", "create", &pool, name.as_str()]);
-    for result in [
-        driver.volume(name).await.map(drop),
-        driver.create_volume(name).await.map(drop),
-        driver.delete_volume(name).await,
-    ] {
-        assert!(matches!(result, Err(DriverError::NameTaken { .. })), "{result:?}");
-    }
-    client(&["storage", "volume", "delete", &pool, name.as_str()]);
-}
-
-#[tokio::test]
-async fn no_address_is_given_where_the_default_profile_has_no_network() {
-    let profile = client(&["profile", "show", "default"]);
-    let address =
-        engine().await.given_address(&InstanceName::new("codchi-test-address").unwrap()).await.unwrap();
-    assert_eq!(address.is_some(), profile.contains("network: "), "{profile}");
 }
