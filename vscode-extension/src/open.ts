@@ -1,4 +1,4 @@
-// Remote windows: a machine's folder through whichever Remote-SSH extension is installed.
+// Remote windows: a machine's folder through whichever extension for such windows is installed.
 
 import * as vscode from "vscode";
 import type { Ctx } from "./ctx";
@@ -6,27 +6,39 @@ import type { Attach } from "./protocol";
 import { openTerminal } from "./terminal";
 
 /** The extensions that open `ssh-remote+HOST`, of VS Code and of the editors made from it. */
-const remoteSsh = [
-  "ms-vscode-remote.remote-ssh",
-  "jeanp413.open-remote-ssh",
-  "anysphere.remote-ssh",
-  "codeium.windsurf-remote-openssh",
-  "google.antigravity-remote-openssh",
-];
+const remoteSsh = {
+  name: "Remote - SSH",
+  ids: [
+    "ms-vscode-remote.remote-ssh",
+    "jeanp413.open-remote-ssh",
+    "anysphere.remote-ssh",
+    "codeium.windsurf-remote-openssh",
+    "google.antigravity-remote-openssh",
+  ],
+  search: { code: "ms-vscode-remote.remote-ssh", others: "jeanp413.open-remote-ssh" },
+};
+
+/** Those that open `wsl+DISTRIBUTION`. */
+const remoteWsl = {
+  name: "WSL",
+  ids: ["ms-vscode-remote.remote-wsl", "jeanp413.open-remote-wsl", "anysphere.remote-wsl", "codeium.windsurf-remote-wsl"],
+  search: { code: "ms-vscode-remote.remote-wsl", others: "jeanp413.open-remote-wsl" },
+};
 
 /** Opens a window in the machine; where that cannot be done, says why and offers a terminal. */
 export async function openWindow(ctx: Ctx, attach: Attach): Promise<void> {
-  const { sshHost, folder, name } = attach;
-  const extension = remoteSsh.find((id) => vscode.extensions.getExtension(id) !== undefined);
+  const { sshHost, remote, folder, name } = attach;
+  const kind = remote?.startsWith("wsl+") ? remoteWsl : remoteSsh;
+  const extension = kind.ids.find((id) => vscode.extensions.getExtension(id) !== undefined);
   if (extension === undefined) {
     await offerTerminal(
       ctx,
       attach,
-      `A window in ${name} needs a Remote - SSH extension, and none is installed. A terminal needs nothing.`,
-      "Install Remote - SSH",
-      () => vscode.commands.executeCommand("workbench.extensions.search", remoteSshSearch()),
+      `A window in ${name} needs a ${kind.name} extension, and none is installed. A terminal needs nothing.`,
+      `Install ${kind.name}`,
+      () => vscode.commands.executeCommand("workbench.extensions.search", marketplaceName(kind.search)),
     );
-  } else if (sshHost === null) {
+  } else if (remote === null) {
     await offerTerminal(
       ctx,
       attach,
@@ -35,8 +47,10 @@ export async function openWindow(ctx: Ctx, attach: Attach): Promise<void> {
       () => vscode.commands.executeCommand("workbench.action.openSettings", "codchi.sshConfig"),
     );
   } else {
-    await tellPlatform(sshHost);
-    const uri = vscode.Uri.from({ scheme: "vscode-remote", authority: `ssh-remote+${sshHost}`, path: folder });
+    if (kind === remoteSsh && sshHost !== null) {
+      await tellPlatform(sshHost);
+    }
+    const uri = vscode.Uri.from({ scheme: "vscode-remote", authority: remote, path: folder });
     await vscode.commands.executeCommand("vscode.openFolder", uri, { forceNewWindow: true });
   }
 }
@@ -57,9 +71,9 @@ async function offerTerminal(
   }
 }
 
-/** The marketplace's name of the extension: Microsoft's for VS Code itself, the open one for builds without it. */
-function remoteSshSearch(): string {
-  return vscode.env.appName.startsWith("Visual Studio Code") ? "ms-vscode-remote.remote-ssh" : "jeanp413.open-remote-ssh";
+/** The marketplace's name of an extension: Microsoft's for VS Code itself, the open one for builds without it. */
+function marketplaceName(search: { code: string; others: string }): string {
+  return vscode.env.appName.startsWith("Visual Studio Code") ? search.code : search.others;
 }
 
 /** Spares the person the question which system the host runs. Not every Remote-SSH extension has the setting. */

@@ -229,6 +229,8 @@ export interface Attach {
   name: string;
   /** The alias for SSH; null where the SSH configuration may not be touched. */
   sshHost: string | null;
+  /** The authority of a remote window in it, `ssh-remote+HOST` or `wsl+DISTRIBUTION`; null where there is no way for one. */
+  remote: string | null;
   /** The folder in the machine. */
   folder: string;
   /** Program and arguments that give a shell in the machine. */

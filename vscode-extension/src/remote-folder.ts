@@ -9,7 +9,7 @@ import type { MachineStatus } from "./protocol";
 
 /** The name of the machine that this window is in; undefined where it is none. */
 export function remoteMachine(): string | undefined {
-  return /^ssh-remote\+codchi-([a-z0-9-]+)$/.exec(remoteAuthority() ?? "")?.[1];
+  return /^(?:ssh-remote|wsl)\+codchi-([a-z0-9-]+)$/i.exec(remoteAuthority() ?? "")?.[1];
 }
 
 function remoteAuthority(): string | undefined {
@@ -18,16 +18,21 @@ function remoteAuthority(): string | undefined {
 
 /** Turns the URIs of a window in a machine into the host's `file:` URIs, and back. */
 export class RemoteFolder {
+  /** The host's folder, as the path of its URI: on Windows that of `C:\\x` is `/c:/x`. */
+  private readonly project: string;
+
   /** `project` on the host is `workspace` in the machine. */
   constructor(
     readonly authority: string,
-    private readonly project: string,
+    project: string,
     private readonly workspace: string,
-  ) {}
+  ) {
+    this.project = vscode.Uri.file(project).path;
+  }
 
   toHost(uri: vscode.Uri): vscode.Uri {
     const path = uri.scheme === "vscode-remote" && uri.authority === this.authority ? moved(uri.path, this.workspace, this.project) : undefined;
-    return path === undefined ? uri : vscode.Uri.file(path);
+    return path === undefined ? uri : vscode.Uri.from({ scheme: "file", path });
   }
 
   toWindow(uri: vscode.Uri): vscode.Uri {

@@ -10,7 +10,7 @@ use crate::{
     Question, remembered, ssh,
 };
 use async_trait::async_trait;
-use codchi_driver::{DriverError, Exec, Process, RunState};
+use codchi_driver::{DriverError, DriverKind, Exec, Process, RunState};
 use std::time::Duration;
 
 /// How long another process's start or rebuild of the machine is waited for.
@@ -79,9 +79,14 @@ impl Machines {
             None
         };
         let program = self.options().program.display().to_string();
+        let remote = match definition.driver {
+            DriverKind::Wsl => Some(format!("wsl+{}", name.host_alias())),
+            DriverKind::Lxd | DriverKind::Incus => ssh_host.as_ref().map(|host| format!("ssh-remote+{host}")),
+        };
         Ok(Attach {
             name: name.clone(),
             ssh_host,
+            remote,
             folder: definition.workspace(),
             terminal: vec![program, "exec".into(), name.to_string()],
         })

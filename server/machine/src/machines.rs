@@ -80,6 +80,9 @@ pub struct Attach {
     pub name: MachineName,
     /// The host alias for SSH; `None` where the ssh config was not allowed to be touched.
     pub ssh_host: Option<String>,
+    /// VS Code's name for the machine as a remote, e.g. `ssh-remote+codchi-x`; on WSL `wsl+codchi-x`, which needs no SSH. `None` where
+    /// there is no way for it.
+    pub remote: Option<String>,
     /// The folder to open in the machine.
     pub folder: String,
     /// The command that opens a shell in it, for a terminal.

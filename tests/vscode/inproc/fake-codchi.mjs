@@ -53,6 +53,7 @@ const commands = {
   "codchi.machine.open": ({ name, module }) => ({
     name: name ?? "made",
     sshHost: name === "stopped" ? null : `codchi-${name ?? "made"}`,
+    remote: name === "stopped" ? null : name === "windows" ? "wsl+codchi-windows" : `ssh-remote+codchi-${name ?? "made"}`,
     folder: "/home/codchi/sample",
     terminal: [join(world, "codchi"), "exec", name ?? module],
   }),

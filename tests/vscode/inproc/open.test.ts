@@ -57,6 +57,17 @@ describe("open", () => {
     });
   }
 
+  it("opens a distribution of WSL through its extension, and offers that where there is none", async () => {
+    setMachines([machine("windows", { driver: "wsl" })]);
+    const open = async () => vscode.commands.executeCommand("codchi.openMachine", "windows");
+    const folder = ["vscode.openFolder", "vscode-remote://wsl+codchi-windows/home/codchi/sample", { forceNewWindow: true }];
+    assert.deepEqual(await recording(["ms-vscode-remote.remote-wsl"], open), [folder]);
+    const calls = await recording(["ms-vscode-remote.remote-ssh"], async () => {
+      await answering("Install WSL", open);
+    });
+    assert.deepEqual(calls, [["workbench.extensions.search", "jeanp413.open-remote-wsl"]]);
+  });
+
   it("opens no folder without an SSH extension, says so, and opens a terminal where one is wanted", async () => {
     let told: string[] = [];
     const calls = await recording([], async () => {

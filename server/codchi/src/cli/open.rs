@@ -30,9 +30,9 @@ impl Open {
             return Ok(ExitCode::SUCCESS);
         }
         output::print(&ways(&attach))?;
-        if let (Some(host), Some(code)) = (&attach.ssh_host, program("code")) {
+        if let (Some(remote), Some(code)) = (&attach.remote, program("code")) {
             let status = Command::new(&code)
-                .args(["--remote", &format!("ssh-remote+{host}"), &attach.folder])
+                .args(["--remote", remote, &attach.folder])
                 .stdin(Stdio::null())
                 .status()
                 .with_context(|| format!("running {} failed", code.display()))?;
@@ -47,12 +47,14 @@ fn ways(attach: &Attach) -> String {
     let mut rows = vec![vec!["Terminal".into(), attach.terminal.join(" ")]];
     if let Some(host) = &attach.ssh_host {
         rows.push(vec!["SSH".into(), format!("ssh {host}")]);
-        rows.push(vec!["VS Code".into(), format!("code --remote ssh-remote+{host} {}", attach.folder)]);
     } else {
         rows.push(vec![
             "SSH".into(),
             "not set up: the ssh config may not be touched ([ssh] config in config.toml)".into(),
         ]);
+    }
+    if let Some(remote) = &attach.remote {
+        rows.push(vec!["VS Code".into(), format!("code --remote {remote} {}", attach.folder)]);
     }
     output::table(&rows)
 }
