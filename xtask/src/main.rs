@@ -5,6 +5,8 @@ mod apt;
 mod bench;
 mod demo;
 mod fuzz;
+#[allow(dead_code, reason = "the tests of WSL will use it")]
+mod guest;
 mod install;
 mod lab;
 mod package;

@@ -12,6 +12,7 @@
 
 mod error;
 mod find;
+#[cfg(unix)]
 mod lxd;
 mod outlive;
 mod relocate;
@@ -22,6 +23,7 @@ mod wsl;
 
 pub use error::DriverError;
 pub use find::connect;
+#[cfg(unix)]
 pub use lxd::Lxd;
 pub use relocate::relocate;
 pub use types::{
