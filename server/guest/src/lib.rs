@@ -10,7 +10,10 @@
 //! stream that ends without one is a connection that broke.
 //!
 //! The same program is the distribution's `/sbin/init`: as process 1 it makes the mounts of [`Boot`] and becomes the
-//! system's own init.
+//! system's own init. Where it cannot it says why in [`BOOT_ERROR`] and ends, and the distribution with it.
+//!
+//! What it knows is in [`FOLDER`] and, of an instance that runs beside a volume, in `/run`; each with the start that it is about, so that
+//! nothing outlives that. It enters the mount namespace of process 1 before it does anything: WSL may start programs in another one.
 
 pub mod frame;
 mod request;
@@ -41,9 +44,9 @@ pub const SHARED: &str = "/mnt/wsl/codchi";
 /// In the folder that [`HOME`] names: a [`Boot`] as JSON.
 pub const BOOT: &str = "boot.json";
 /// There, too: a folder of files to lay down before the next boot goes on. Each is a [`PutRequest`] as one line of JSON with its contents
-/// after it; they are taken in the order of their names and removed.
+/// after it; they are taken in the order of their names and removed. One with a dot in its name is still being written, and passed over.
 pub const PENDING: &str = "pending";
-/// There, too: names the last boot, written by it.
+/// There, too: names the last boot, written by it before it mounts anything.
 pub const BOOTED: &str = "booted";
 /// There, too: why the last boot failed, as text; absent where it did not.
 pub const BOOT_ERROR: &str = "boot-error";

@@ -11,7 +11,8 @@ pub enum Request {
     Ping,
     /// Keeps the distribution running: `WSL` ends one that no program of Windows' has a session in. Done at once, with the text of
     /// [`BOOTED`](crate::BOOTED) (`""` in a distribution that only has a volume); then it stays until it is killed, whatever becomes of its streams. With `share`,
-    /// [`VOLUME`](crate::VOLUME) is first mounted below [`SHARED`](crate::SHARED) by this name; that it is already is no error.
+    /// [`VOLUME`](crate::VOLUME) is first mounted below [`SHARED`](crate::SHARED) by this name; that it is already is no error. Without a
+    /// volume it is done when the system's own init runs.
     Hold {
         /// The name that the volume is shared by.
         share: Option<String>,

@@ -1,0 +1,102 @@
+//! Keeping the distribution running, and sharing its volume.
+
+use super::mounts::{RECORD, attach_at};
+use super::started::Started;
+use super::{lock, put};
+
+use anyhow::{Context as _, Result, bail};
+use codchi_guest::{HOME, SHARED, VOLUME};
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use rustix::mount::{OpenTreeFlags, UnmountFlags, open_tree, unmount};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+use uapi::c;
+
+/// How long the first process may take to become the system's init. It waits itself for what it needs.
+const BOOT: Duration = Duration::from_secs(60);
+
+/// Does what is to be done before the answer; gives the text that names the boot.
+pub(crate) fn begin(share: Option<&str>) -> Result<String> {
+    if let Some(name) = share {
+        let _lock = lock::lock()?;
+        shared(name).with_context(|| format!("sharing the volume as {SHARED}/{name}"))?;
+    }
+    // Whose distribution has a volume has no init of its own.
+    if Path::new(VOLUME).exists() || !Path::new(HOME).exists() {
+        return Ok(String::new());
+    }
+    booted()
+}
+
+/// The name of the boot that has come as far as the system's init. WSL starts sessions beside it.
+fn booted() -> Result<String> {
+    let end = Instant::now() + BOOT;
+    loop {
+        if let Some(started) = Started::read(RECORD)? {
+            return Ok(started.name);
+        }
+        if Instant::now() > end {
+            bail!("the distribution's init has not begun within {} seconds", BOOT.as_secs());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Mounts the volume where all distributions see it, unless it is there.
+fn shared(name: &str) -> Result<()> {
+    if name.is_empty() || name.starts_with('.') || name.contains('/') {
+        bail!("it is no name");
+    }
+    let place = format!("{SHARED}/{name}");
+    fs::create_dir_all(&place)?;
+    // Nothing, or something else: that of an earlier run of this distribution.
+    loop {
+        let (there, volume) = (about(&place)?, about(VOLUME)?);
+        if there.mounted && there.file == volume.file {
+            return Ok(());
+        }
+        if !there.mounted {
+            break;
+        }
+        unmount(&place, UnmountFlags::DETACH)?;
+    }
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    attach_at(open_tree(CWD, VOLUME, flags)?, &put::root("/")?, &place)
+}
+
+struct About {
+    /// Whether something is mounted there.
+    mounted: bool,
+    /// Device and inode.
+    file: (u32, u32, u64),
+}
+
+fn about(path: &str) -> Result<About> {
+    let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS)
+        .with_context(|| format!("looking at {path}"))?;
+    Ok(About {
+        mounted: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        file: (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino),
+    })
+}
+
+/// Stays until it is killed.
+pub(crate) fn stay() -> ! {
+    if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+        // Where it fails the stream stays what it was, and nothing is written to it.
+        let _ = (dup2_stdin(&null), dup2_stdout(&null), dup2_stderr(&null));
+    }
+    // A blocked signal ends nothing. SIGPIPE is ignored by every Rust program.
+    let block = |mut signals| {
+        uapi::sigaddset(&mut signals, c::SIGHUP)?;
+        uapi::pthread_sigmask(c::SIG_BLOCK, Some(&signals), None)
+    };
+    let _ = uapi::empty_sig_set().and_then(block);
+    loop {
+        thread::park();
+    }
+}

@@ -1,0 +1,86 @@
+//! One request: reads it, does it and answers.
+
+use super::instance::{self, Kept};
+use super::wire::{Contents, Incoming, Outgoing};
+use super::{apply, enter, exec, hold, pack, put, stop, usage};
+use anyhow::{Context as _, Result};
+use codchi_guest::frame::LIMIT;
+use codchi_guest::{Kind, Request, VERSION};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Serves the standard streams.
+pub(crate) fn run() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("codchi-guest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<()> {
+    let out = Arc::new(Outgoing::stdout()?);
+    let mut incoming = Incoming::stdin()?;
+    out.send(Kind::Hello, &[VERSION])?;
+    let Some((kind, bytes)) = incoming.next()? else { return Ok(()) };
+    let request = match kind {
+        Kind::Request => serde_json::from_slice(&bytes).context("the request is not understood"),
+        _ => Err(anyhow::anyhow!("the first frame is no request")),
+    };
+    let stays = matches!(request, Ok(Request::Hold { .. }));
+    let done = enter::distribution().and(request).and_then(|request| answer(request, incoming, &out));
+    let failed = done.is_err();
+    let sent = match done {
+        Ok(result) => out.send(Kind::Done, &serde_json::to_vec(&result)?),
+        Err(error) => out.send(Kind::Failed, shortened(&format!("{error:#}")).as_bytes()),
+    };
+    if stays && !failed {
+        // Whoever asked may be gone already, or be nobody who reads.
+        hold::stay();
+    }
+    sent.context("sending the answer")
+}
+
+fn answer(request: Request, mut incoming: Incoming, out: &Arc<Outgoing>) -> Result<Value> {
+    Ok(match request {
+        Request::Ping => Value::Null,
+        Request::Hold { share } => hold::begin(share.as_deref())?.into(),
+        Request::Exec(request) => exec::run(&request, incoming, out)?.into(),
+        Request::Put { target, entry } => {
+            put::into(&instance::root(target)?, &entry, Contents::of(&mut incoming))?;
+            Value::Null
+        }
+        Request::Apply { target, boot } => {
+            apply::apply(target, &boot)?;
+            Value::Null
+        }
+        Request::Stop { target, how } => {
+            stop::stop(target, how)?;
+            Value::Null
+        }
+        Request::CreateInstance => {
+            Kept::lock()?.create(Contents::of(&mut incoming))?;
+            Value::Null
+        }
+        Request::StartInstance { boot } => Kept::lock()?.start(&boot)?.into(),
+        Request::Instance => json!(instance::state()?),
+        Request::DeleteInstance => {
+            Kept::lock()?.delete()?;
+            Value::Null
+        }
+        Request::Usage => usage::volume()?.into(),
+        Request::Pack => {
+            pack::root(out)?;
+            Value::Null
+        }
+    })
+}
+
+/// The beginning of a text, as long as a frame may be.
+fn shortened(text: &str) -> &str {
+    let end = (0..=text.len().min(LIMIT)).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
+}
