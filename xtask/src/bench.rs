@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the numbers that the README gives, measured on this machine.
 
-use crate::lab::{Engine, Lab};
+use crate::lab::{Kind, Lab};
 use crate::process::{cargo, run};
 use crate::{Done, lab, package, say};
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ impl Bench {
         run(cargo(["bench", "--quiet", "--package", "codchi-tests", "--bench", "server"]).envs(&environment))?;
         if !self.fast {
             lab::announce();
-            let lab = Lab::new(Engine::Lxd);
+            let lab = Lab::new(Kind::Lxd);
             environment.extend(lab.up()?);
             say("Machines: create and exec beside the engine's own command");
             run(cargo([

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: the main job on a sample project, in the browser or on the command line.
 
 use crate::apt::{self, Program};
-use crate::lab::{self, Engine, Lab, code_server};
+use crate::lab::{self, Kind, Lab, code_server};
 use crate::process::{output, quietly};
 use crate::{Done, package, repository, say};
 use anyhow::{Context as _, Result, bail};
@@ -30,7 +30,7 @@ impl Demo {
     pub(crate) fn run(self) -> Done {
         ctrlc::set_handler(|| {}).context("taking over Ctrl-C, so that engines are stopped")?;
         lab::announce();
-        let lab = Lab::new(Engine::Lxd);
+        let lab = Lab::new(Kind::Lxd);
         let mut environment = lab.up()?;
         let binary = package::binary(false)?;
         choose_nixpkgs(&mut environment)?;

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold, each stage with its time, and one sum at the end.
 
-use crate::lab::{self, Engine, Lab, code_server};
+use crate::lab::{self, Kind, Lab, code_server};
 use crate::process::{cargo, each_line, quietly};
 use crate::{Done, apt, demo, package, repository, say};
 use anyhow::{Context as _, Result, bail};
@@ -14,10 +14,12 @@ use std::time::Instant;
 const WHOLE: [&str; 3] = ["--workspace", "--features", "codchi-tests/lab"];
 /// The tests that need no engine: those beside the code, and those of `tests/fuzz`.
 const WITHOUT_ENGINES: [&str; 6] = ["--lib", "--bins", "--test", "corpus", "--test", "properties"];
-/// The tests that run on Incus, most of them on LXD, too.
-const INCUS_TESTS: [&str; 6] = ["boot", "driver", "driver_copies", "generations", "main_job", "modules"];
-/// The one that runs on Incus only: copies that are broken off on a busy disk sometimes stop all of LXD 5.0.2.
-const NOT_ON_LXD: &str = "driver_copies";
+/// The tests that run on Incus, too: all that is different there is below the driver.
+const INCUS_TESTS: [&str; 6] = ["boot", "contract", "generations", "lxd", "main_job", "modules"];
+/// Those that run on WSL, too.
+const WSL_TESTS: [&str; 3] = ["contract", "generations", "main_job"];
+/// What of the contract does not run on LXD: copies that are broken off on a busy disk sometimes stop all of LXD 5.0.2.
+const NOT_ON_LXD: &str = "broken_off::";
 
 /// Checks and tests everything.
 #[derive(clap::Args)]
@@ -63,7 +65,8 @@ impl Test {
                 }
             });
             tally.stage("Real engines", real_engines);
-            tally.stage("Incus", incus);
+            tally.stage("Incus", |tally| again(tally, Kind::Incus, &INCUS_TESTS));
+            tally.stage("WSL", |tally| again(tally, Kind::Wsl, &WSL_TESTS));
         }
         println!("{} passed, {} failed", tally.passed, tally.failed);
         if tally.failed > 0 {
@@ -119,14 +122,14 @@ fn nix_files_parse() -> Result<()> {
 }
 
 fn real_engines(tally: &mut Tally) -> Result<()> {
-    let lab = Lab::new(Engine::Lxd);
+    let lab = Lab::new(Kind::Lxd);
     let mut environment = lab.up()?;
     let binary = built()?;
     environment.insert("CODCHI_BIN", binary.display().to_string());
     tally.stage("Rust tests with LXD", |tally| {
         let tests = lxd_tests()?;
         let arguments: Vec<&str> = tests.iter().flat_map(|test| ["--test", test]).collect();
-        tally.cargo_test(&arguments, &environment)
+        tally.cargo_test(&[&arguments[..], &["--", "--skip", NOT_ON_LXD]].concat(), &environment)
     });
     tally.stage("VS Code", |tally| vscode(tally, &binary, &environment));
     tally.check("demo --headless", || demo::headless(&binary, &environment));
@@ -150,7 +153,7 @@ fn lxd_tests() -> Result<Vec<String>> {
     for file in std::fs::read_dir(repository().join("tests/tests"))? {
         let file = file?.path();
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if file.extension().is_some_and(|extension| extension == "rs") && name != NOT_ON_LXD {
+        if file.extension().is_some_and(|extension| extension == "rs") || file.join("main.rs").exists() {
             tests.push(name);
         }
     }
@@ -159,7 +162,7 @@ fn lxd_tests() -> Result<Vec<String>> {
 
 fn faults(tally: &mut Tally) -> Result<()> {
     lab::announce();
-    let lab = Lab::new(Engine::Lxd);
+    let lab = Lab::new(Kind::Lxd);
     let mut environment = lab.up()?;
     environment.insert("CODCHI_TEST_FAULTS", "all".into());
     let test = ["--test", "faults", "--", "--nocapture"];
@@ -167,15 +170,14 @@ fn faults(tally: &mut Tally) -> Result<()> {
     lab.down()
 }
 
-/// The tests whose subject is the engine, once more: all that is different there is below the driver.
-fn incus(tally: &mut Tally) -> Result<()> {
-    let lab = Lab::new(Engine::Incus);
-    let environment = lab.up()?;
-    tally.stage("Rust tests with Incus", |tally| {
-        let arguments: Vec<&str> = INCUS_TESTS.iter().flat_map(|test| ["--test", test]).collect();
-        tally.cargo_test(&arguments, &environment)
-    });
-    tally.check("nothing is left of Incus", || lab.down());
+/// The tests whose subject is the engine, once more on another one.
+fn again(tally: &mut Tally, kind: Kind, tests: &[&str]) -> Result<()> {
+    let lab = Lab::new(kind);
+    let mut environment = lab.up()?;
+    environment.insert("CODCHI_BIN", package::target_folder().join("debug/codchi").display().to_string());
+    let arguments: Vec<&str> = tests.iter().flat_map(|test| ["--test", test]).collect();
+    tally.cargo_test(&arguments, &environment)?;
+    tally.check("nothing is left behind", || lab.down());
     Ok(())
 }
 

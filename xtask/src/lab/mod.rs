@@ -11,8 +11,9 @@ mod engine;
 pub(crate) mod incus;
 mod nixpkgs;
 mod store_nix;
+mod wsl;
 
-pub(crate) use engine::Engine;
+use engine::Engine;
 
 use crate::apt::{self, Program};
 use crate::process::which;
@@ -22,14 +23,36 @@ use clap::Subcommand;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// What runs machines in a lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// LXD, as this distribution has it.
+    Lxd,
+    /// Incus, as Debian's backports have it.
+    Incus,
+    /// The `wsl.exe` of tests/wsl.
+    Wsl,
+}
+
+impl Kind {
+    /// The engine with a daemon; `None` for WSL.
+    fn engine(self) -> Option<Engine> {
+        match self {
+            Self::Lxd => Some(Engine::Lxd),
+            Self::Incus => Some(Engine::Incus),
+            Self::Wsl => None,
+        }
+    }
+}
+
 /// What `cargo xtask lab` does.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Starts an engine, prepares Nix and nixpkgs, and prints the environment that tests need, for `eval`.
     Up {
         /// The engine. Each may run beside the other.
-        #[arg(long, value_enum, default_value_t = Engine::Lxd)]
-        engine: Engine,
+        #[arg(long, value_enum, default_value_t = Kind::Lxd)]
+        engine: Kind,
         /// Installs a VS Code for the browser too.
         #[arg(long)]
         vscode: bool,
@@ -42,7 +65,7 @@ impl Command {
     pub(crate) fn run(self) -> Done {
         match self {
             Self::Up { engine, vscode } => {
-                let lab = Lab { folder: standing_folder(), engine, keep: true };
+                let lab = Lab { folder: standing_folder(), kind: engine, keep: true };
                 let mut environment = lab.up()?;
                 if vscode {
                     environment.extend(code_server::install(&cache())?.environment());
@@ -52,6 +75,7 @@ impl Command {
                 }
             }
             Self::Down => {
+                wsl::down(&standing_folder())?;
                 for engine in Engine::ALL {
                     daemon::down(&standing_folder(), engine)?;
                 }
@@ -64,26 +88,30 @@ impl Command {
 /// The engine of one run; dropping it stops it and removes its state.
 pub(crate) struct Lab {
     folder: PathBuf,
-    engine: Engine,
+    kind: Kind,
     keep: bool,
 }
 
 impl Lab {
     /// A lab of its own for one run; nothing is started yet.
-    pub(crate) fn new(engine: Engine) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         let folder = std::env::temp_dir().join(format!("codchi-lab-{}", std::process::id()));
-        Self { folder, engine, keep: false }
+        Self { folder, kind, keep: false }
     }
 
     /// Starts the engine and prepares Nix and nixpkgs; gives the environment in which codchi and its tests find them.
     pub(crate) fn up(&self) -> Result<BTreeMap<&'static str, String>> {
         need_root()?;
         let nixpkgs = prepare_nix()?;
-        let name = self.engine.words().name;
-        let running =
-            daemon::up(&self.folder, self.engine, &cache()).with_context(|| format!("starting {name}"))?;
         let mut environment = BTreeMap::from([("NIX_CONFIG", nix_config(true))]);
-        environment.extend(running.env().into_iter().map(|(name, value)| (name, shown(&value))));
+        match self.kind.engine() {
+            None => environment.extend(wsl::up(&self.folder)?),
+            Some(engine) => {
+                let running = daemon::up(&self.folder, engine, &cache())
+                    .with_context(|| format!("starting {}", engine.words().name))?;
+                environment.extend(running.env().into_iter().map(|(name, value)| (name, shown(&value))));
+            }
+        }
         environment.insert("CODCHI_TEST_FLAKE_NIXPKGS", shown(&nixpkgs));
         let store_nix = store_nix::prepare(&cache(), &nixpkgs::debian(&cache())?)?;
         environment.insert("CODCHI_TEST_STORE_NIX", shown(&store_nix));
@@ -104,8 +132,11 @@ impl Lab {
         if !self.folder.exists() {
             return Ok(());
         }
-        daemon::down(&self.folder, self.engine)
-            .with_context(|| format!("stopping {}", self.engine.words().name))
+        match self.kind.engine() {
+            None => wsl::down(&self.folder).context("ending the distributions"),
+            Some(engine) => daemon::down(&self.folder, engine)
+                .with_context(|| format!("stopping {}", engine.words().name)),
+        }
     }
 }
 

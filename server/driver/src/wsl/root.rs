@@ -5,7 +5,7 @@
 
 use super::folder::Kept;
 use crate::relocate;
-use crate::types::InstanceName;
+use crate::types::{InstanceName, User};
 use codchi_guest::{FOLDER, HOME, PROGRAM, VOLUME};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -35,7 +35,8 @@ impl Ours<'_> {
             for (folder, mode) in crate::skeleton::FOLDERS {
                 append(to, &format!("{folder}/"), EntryType::Directory, mode, b"")?;
             }
-            self.append(to)
+            self.append(to)?;
+            self.append_users(to)
         })
     }
 
@@ -48,8 +49,9 @@ impl Ours<'_> {
         into: &mut Sink<impl Write>,
     ) -> io::Result<()> {
         whole(into, |to| {
-            inner_entries(archive, below, to)?;
-            self.append(to)
+            let has_users = inner_entries(archive, below, to)?;
+            self.append(to)?;
+            if has_users { Ok(()) } else { self.append_users(to) }
         })
     }
 
@@ -59,24 +61,25 @@ impl Ours<'_> {
         append(archive, relative(PROGRAM), EntryType::Regular, 0o755, self.guest)?;
         append(archive, relative(HOME), EntryType::Regular, 0o644, self.home.as_bytes())?;
         append(archive, relative(CONF), EntryType::Regular, 0o644, conf(self.name, self.kept).as_bytes())?;
-        let Some(kept) = self.kept else {
+        if self.kept.is_none() {
             return append(archive, &format!("{}/", relative(VOLUME)), EntryType::Directory, 0o755, b"");
-        };
-        let mut link = header(EntryType::Symlink, 0o777, 0);
-        archive.append_link(&mut link, INIT, PROGRAM)?;
-        // WSL looks up the user of a session before anything of ours has run.
-        if let Some(user) = &kept.user {
-            let (name, uid, gid) = (&user.name, user.uid, user.gid);
-            let users = format!("root:x:0:0::/root:/bin/sh\n{name}:x:{uid}:{gid}::/home/{name}:/bin/sh\n");
-            append(archive, "etc/passwd", EntryType::Regular, 0o644, users.as_bytes())?;
         }
-        Ok(())
+        archive.append_link(&mut header(EntryType::Symlink, 0o777, 0), INIT, PROGRAM)
+    }
+
+    /// WSL looks up the user of a session, root too, before anything of the instance's has run.
+    fn append_users(&self, archive: &mut Builder<impl Write>) -> io::Result<()> {
+        let mut users = String::from("root:x:0:0::/root:/bin/sh\n");
+        if let Some(User { name, uid, gid }) = self.kept.and_then(|kept| kept.user.as_ref()) {
+            let _ = writeln!(users, "{name}:x:{uid}:{gid}::/home/{name}:/bin/sh");
+        }
+        append(archive, "etc/passwd", EntryType::Regular, 0o644, users.as_bytes())
     }
 }
 
 /// An archive of what is below `rootfs/` in `archive`.
 pub(super) fn root_only(archive: impl Read, into: &mut Sink<impl Write>) -> io::Result<()> {
-    whole(into, |to| inner_entries(archive, b"rootfs", to))
+    whole(into, |to| inner_entries(archive, b"rootfs", to).map(drop))
 }
 
 /// What the archive that `wsl.exe` or our program made of a distribution becomes as an archive that every driver reads.
@@ -96,16 +99,17 @@ pub(super) fn for_every_driver(
     })
 }
 
-/// Passes on the entries of an instance's that are below `below`.
-fn inner_entries(archive: impl Read, below: &[u8], to: &mut Builder<impl Write>) -> io::Result<()> {
-    let mut found = false;
+/// Passes on the entries of an instance's that are below `below`; whether its users are among them.
+fn inner_entries(archive: impl Read, below: &[u8], to: &mut Builder<impl Write>) -> io::Result<bool> {
+    let (mut found, mut has_users) = (false, false);
     relocate(archive, to, |path| {
         let inner = if below.is_empty() { Some(path) } else { within(path, below) };
         found |= inner.is_some();
+        has_users |= inner == Some(b"etc/passwd");
         inner.filter(|inner| !inner.is_empty() && !is_ours(inner)).map(<[u8]>::to_vec)
     })?;
     if found {
-        Ok(())
+        Ok(has_users)
     } else {
         Err(Error::new(ErrorKind::InvalidData, "it holds no machine's root file system"))
     }
@@ -220,7 +224,6 @@ fn append(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::User;
     use tar::Archive;
 
     fn name() -> InstanceName {

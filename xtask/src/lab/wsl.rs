@@ -1,0 +1,58 @@
+//! A computer with Windows that has WSL, as far as tests need one: a folder that stands for it, with the `wsl.exe` of tests/wsl.
+
+use crate::process::{cargo, output, quietly};
+use crate::{apt, guest, package};
+use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The variable that names the computer's folder to its `wsl.exe`.
+const COMPUTER: &str = "CODCHI_TEST_WSL";
+
+/// What it needs of this one: `bindfs` shows files of a drive as WSL does, as those of one user.
+const NEEDED: [apt::Program; 3] =
+    [apt::Program("bindfs", "bindfs"), apt::Program("unshare", "util-linux"), apt::Program("bsdtar", "libarchive-tools")];
+
+/// Makes the computer in `lab` unless it is there, and builds what runs on it; gives the environment in which codchi and its tests
+/// find it. Folders that they make for themselves are on its drive.
+pub(crate) fn up(lab: &Path) -> Result<BTreeMap<&'static str, String>> {
+    apt::programs(&NEEDED)?;
+    let computer = lab.join("wsl");
+    let system = computer.join("c/Windows/System32");
+    let temporary = computer.join("c/tmp");
+    for folder in [&system, &temporary] {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777))?;
+    let mut build = cargo(["build", "--quiet", "--bin", "wsl", "--workspace", "--features", "codchi-tests/lab"]);
+    quietly(&mut build).context("building the wsl.exe of tests/wsl")?;
+    let program = system.join("wsl.exe");
+    fs::copy(package::target_folder().join("debug/wsl"), &program)?;
+    let shown = |path: &Path| path.display().to_string();
+    Ok(BTreeMap::from([
+        (COMPUTER, shown(&computer)),
+        ("CODCHI_WSL_EXE", shown(&program)),
+        ("CODCHI_WSL_DRIVES", shown(&computer)),
+        ("CODCHI_GUEST", shown(&guest::build()?)),
+        ("TMPDIR", shown(&temporary)),
+    ]))
+}
+
+/// Ends all that runs on the computer in `lab`, and removes it; that there is none is fine.
+pub(crate) fn down(lab: &Path) -> Result<()> {
+    let computer = lab.join("wsl");
+    let program: PathBuf = computer.join("c/Windows/System32/wsl.exe");
+    if !computer.exists() {
+        return Ok(());
+    }
+    if program.exists() {
+        output(Command::new(&program).arg("--codchi-test-down").env(COMPUTER, &computer))?;
+    }
+    fs::remove_dir_all(&computer).with_context(|| format!("removing {}", computer.display()))?;
+    // The lab itself where nothing else is in it.
+    let _ = fs::remove_dir(lab);
+    Ok(())
+}
