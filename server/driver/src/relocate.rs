@@ -2,7 +2,7 @@
 
 use std::io::{self, Error, ErrorKind, Read, Write};
 use std::path::Path;
-use tar::{Archive, Builder, Entry};
+use tar::{Archive, Builder, Entry, Header};
 
 /// The block that archives are made of; two empty ones are an archive's end.
 const BLOCK: usize = 512;
@@ -63,8 +63,7 @@ fn pass_on<R: Read>(
             }
         }
     }
-    let mut header = entry.header().clone();
-    header.set_size(entry.size());
+    let mut header = fresh(entry.header(), entry.size())?;
     let kind = header.entry_type();
     if kind.is_dir() {
         path.push(b'/');
@@ -82,6 +81,21 @@ fn pass_on<R: Read>(
         Some(target) if kind.is_symlink() => into.append_link(&mut header, path, as_path(&target)?),
         _ => into.append_data(&mut header, path, entry),
     }
+}
+
+/// What a header says but for the path: a part of that may be in other fields, too.
+fn fresh(of: &Header, size: u64) -> io::Result<Header> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(of.entry_type());
+    header.set_size(size);
+    header.set_mode(of.mode()?);
+    header.set_uid(of.uid()?);
+    header.set_gid(of.gid()?);
+    header.set_mtime(of.mtime()?);
+    // Not every kind of archive has numbers where there is no device.
+    header.set_device_major(of.device_major().ok().flatten().unwrap_or_default())?;
+    header.set_device_minor(of.device_minor().ok().flatten().unwrap_or_default())?;
+    Ok(header)
 }
 
 fn as_path(bytes: &[u8]) -> io::Result<&Path> {

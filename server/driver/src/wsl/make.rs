@@ -11,16 +11,19 @@ use codchi_guest::Request;
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Write};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::io::SyncIoBridge;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long `wsl.exe` may take once it has an archive's last byte, or before it gives the first.
 const SLOW: Duration = Duration::from_secs(15 * 60);
+/// How long something else may be done with a distribution.
+const BUSY: Duration = Duration::from_secs(60);
 /// How much waits on its way from one end to the other.
 const PIPE: usize = 256 << 10;
 
@@ -354,14 +357,18 @@ impl Wsl {
     /// Removes a distribution of ours, running or not, with its folder.
     pub(super) async fn unregister(&self, name: &InstanceName) -> Result<(), DriverError> {
         const ACTION: &str = "deleting";
-        match self
-            .program
-            .say(["--unregister", name.as_str()], SLOW)
-            .await
-            .map_err(|error| error.explain(ACTION, name))
-        {
-            Ok(_) | Err(DriverError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
+        let end = Instant::now() + BUSY;
+        loop {
+            let Err(error) = self.program.say(["--unregister", name.as_str()], SLOW).await else { break };
+            // It is being exported, or another process is about to remove it.
+            if error.token() == Some("E_ILLEGAL_STATE_CHANGE") && Instant::now() < end {
+                sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+            match error.explain(ACTION, name) {
+                DriverError::NotFound { .. } => break,
+                error => return Err(error),
+            }
         }
         self.folder(name).remove().map_err(|error| on_disk(ACTION, name, &error))
     }

@@ -129,11 +129,9 @@ impl Wsl {
         let Some(listed) = listed else { return Ok(None) };
         let folder = self.folder(name);
         if folder.any_mark().is_ok_and(|mark| mark.is_some_and(|mark| mark.making)) {
-            // Whoever was making it may have been killed. Where it is being made, it is nobody's yet.
+            // Whoever was making it may have been killed. Where it is being made, it is not there yet.
             self.sweep_half_made(name).await?;
-            if !folder.path.exists() {
-                return Ok(None);
-            }
+            return Ok(None);
         }
         let mark = folder.mark().map_err(|error| on_disk("looking for", name, &error))?;
         let ours = mark.filter(|_| name.as_str().starts_with(PREFIX));
@@ -370,9 +368,10 @@ impl Driver for Wsl {
     async fn delete(&self, name: &InstanceName) -> Result<(), DriverError> {
         const ACTION: &str = "deleting";
         let Some(mut found) = self.find(name).await? else {
-            // It was unregistered by hand, or never got so far. A folder that is not ours has no mark.
+            // It was unregistered by hand. A folder that is not ours has no mark, and one that is being made is left to its maker.
+            self.sweep_half_made(name).await?;
             let folder = self.folder(name);
-            if folder.any_mark().is_ok_and(|mark| mark.is_some()) {
+            if folder.any_mark().is_ok_and(|mark| mark.is_some_and(|mark| !mark.making)) {
                 folder.remove().map_err(|error| on_disk(ACTION, name, &error))?;
             }
             return Ok(());

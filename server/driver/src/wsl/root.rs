@@ -163,6 +163,8 @@ pub(super) fn conf(name: &InstanceName, kept: Option<&Kept>) -> String {
     };
     set("network.hostname", name.as_str());
     set("automount.enabled", "true");
+    // It would be mounted by a program that is not there yet.
+    set("automount.mountFsTab", "false");
     set("boot.systemd", if kept.is_some() { "true" } else { "false" });
     // A program of Windows that is called like one of the machine's is never meant.
     set("interop.appendWindowsPath", "false");
@@ -208,6 +210,8 @@ fn header(kind: EntryType, mode: u32, size: usize) -> Header {
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
+    // Numbers, which not every reader does without. They fit.
+    let _ = header.set_device_major(0).and_then(|()| header.set_device_minor(0));
     header
 }
 
@@ -268,7 +272,7 @@ mod tests {
         assert_eq!(list["tmp/"].0, EntryType::Directory);
         assert_eq!(
             list["etc/wsl.conf"].1,
-            "# Written by codchi.\n[automount]\nenabled=true\noptions=metadata,uid=1000,gid=100,umask=22\n\
+            "# Written by codchi.\n[automount]\nenabled=true\nmountFsTab=false\noptions=metadata,uid=1000,gid=100,umask=22\n\
              [boot]\ninitTimeout=1000\nsystemd=true\n[interop]\nappendWindowsPath=false\n[network]\nhostname=codchi-x\n\
              [user]\ndefault=codchi\n"
         );
@@ -301,6 +305,7 @@ mod tests {
         let again = written(|sink| ours.instead(out.as_slice(), b"rootfs", sink));
         let seen = list(&again);
         assert_eq!(seen["opt/hard"], (EntryType::Link, "opt/file".into()));
+        assert!(!seen.keys().any(|path| path.starts_with("rootfs")), "{:?}", seen.keys());
         assert_eq!((&*seen["codchi/guest"].1, &*seen["sbin/init"].1), ("new", PROGRAM));
         let mut archive = Archive::new(again.as_slice());
         let noted = archive

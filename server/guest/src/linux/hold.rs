@@ -3,18 +3,19 @@
 use super::mounts::{RECORD, attach_at};
 use super::started::Started;
 use super::{lock, put};
-
 use anyhow::{Context as _, Result, bail};
 use codchi_guest::{HOME, SHARED, VOLUME};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use rustix::mount::{OpenTreeFlags, UnmountFlags, open_tree, unmount};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
-use uapi::c;
 
+/// The file that whoever stays holds the lock of; nothing is in it.
+const HELD: &str = "/codchi/held";
 /// How long the first process may take to become the system's init. It waits itself for what it needs.
 const BOOT: Duration = Duration::from_secs(60);
 
@@ -84,18 +85,18 @@ fn about(path: &str) -> Result<About> {
     })
 }
 
-/// Stays until it is killed.
-pub(crate) fn stay() -> ! {
+/// Stays until it is killed, unless somebody else stays already: one `wsl.exe` is enough.
+pub(crate) fn stay() {
+    let Ok(_held) =
+        File::create(HELD).and_then(|file| file.try_lock().map(|()| file).map_err(io::Error::other))
+    else {
+        return;
+    };
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         // Where it fails the stream stays what it was, and nothing is written to it.
         let _ = (dup2_stdin(&null), dup2_stdout(&null), dup2_stderr(&null));
     }
-    // A blocked signal ends nothing. SIGPIPE is ignored by every Rust program.
-    let block = |mut signals| {
-        uapi::sigaddset(&mut signals, c::SIGHUP)?;
-        uapi::pthread_sigmask(c::SIG_BLOCK, Some(&signals), None)
-    };
-    let _ = uapi::empty_sig_set().and_then(block);
+    // The terminal hangs up when that `wsl.exe` ends; then this one keeps nothing running any more, and ends, too.
     loop {
         thread::park();
     }

@@ -79,7 +79,6 @@ fn system() -> Result<Vec<(&'static str, OwnedFd)>> {
         shared("/sys")?,
         shared("/dev")?,
         ("/run", new("tmpfs", Some("755"), nothing_special)?),
-        ("/tmp", new("tmpfs", Some("1777"), nothing_special)?),
     ])
 }
 
