@@ -22,10 +22,8 @@ async fn a_volume_is_shared_by_instances_and_written_by_one() {
     for (machine, read_only) in [(&one, false), (&other, true)] {
         let mut spec = machine.spec();
         spec.devices.insert("shared".into(), device(&volume.pool, name, read_only));
-        if read_only {
-            if engine::kind() != Kind::Wsl {
-                spec.config.insert("raw.idmap".into(), "uid 0 1000\ngid 0 1000".into());
-            }
+        if read_only && engine::kind() != Kind::Wsl {
+            spec.config.insert("raw.idmap".into(), "uid 0 1000\ngid 0 1000".into());
         }
         machine.driver.create(&machine.name, &spec).await.unwrap();
         machine.boot().await;

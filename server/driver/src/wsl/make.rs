@@ -270,7 +270,12 @@ impl Wsl {
         let copied = tokio::io::copy(&mut ready, archive).await;
         drop(ready);
         let written = written.await.unwrap_or_else(|error| Err(Error::other(error)));
-        copied.map_err(failed)?;
+        if let Err(error) = copied {
+            // Gone when this returns: nobody can do anything else with the distribution before.
+            end.abort();
+            let _ = end.await;
+            return Err(failed(error));
+        }
         end.await.unwrap_or_else(|error| Err(failed(Error::other(error))))?;
         archive.flush().await.map_err(failed)?;
         written.map_err(failed)
