@@ -1,6 +1,6 @@
 # A distribution of WSL 2. WSL itself writes /etc/resolv.conf and /etc/hosts, and /etc/wsl.conf is codchi's: WSL reads it before there is a
 # store that a link could lead to.
-{ config, lib, pkgs, ... }:
+{ config, lib, options, pkgs, ... }:
 let
   inherit (lib) mkDefault mkForce;
   asked = config.codchi.requiredCapabilities ++ config.codchi.optionalCapabilities;
@@ -79,7 +79,10 @@ lib.mkIf (config.codchi.machine.driver == "wsl") (lib.mkMerge [
     '';
   }
   (lib.mkIf (config.codchi.gpu.enable || lib.elem "gpu" asked || lib.elem "cuda" asked) {
-    hardware.graphics.enable = mkDefault true;
-    hardware.graphics.extraPackages = [ libraries ];
+    hardware =
+      if options.hardware ? graphics && options.hardware.graphics ? extraPackages then { graphics = { enable = mkDefault true; extraPackages = [ libraries ]; }; }
+      # Its name before NixOS 24.11.
+      else if options.hardware ? opengl then { opengl = { enable = mkDefault true; extraPackages = [ libraries ]; }; }
+      else { };
   })
 ])

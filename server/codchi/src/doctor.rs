@@ -83,7 +83,10 @@ pub(crate) async fn checks(
         Ok(info) => {
             checks.push(Check::new("driver", true, Ok(driver(&info))));
             checks.push(pools(&info));
-            checks.push(idmapped_mounts(&info, Path::new("/")));
+            // WSL shows files of Windows as those of the machine's user.
+            if info.kind != codchi_driver::DriverKind::Wsl {
+                checks.push(idmapped_mounts(&info, Path::new("/")));
+            }
         }
         Err(failure) => {
             let remedy = failure.hint();

@@ -1,8 +1,8 @@
 //! Which engine runs machines on this computer.
 
-use crate::types::DriverKind;
 #[cfg(unix)]
 use crate::Lxd;
+use crate::types::DriverKind;
 use crate::{Driver, DriverError, Wsl, WslOptions};
 use std::sync::Arc;
 

@@ -26,6 +26,7 @@ pub use find::connect;
 #[cfg(unix)]
 pub use lxd::Lxd;
 pub use relocate::relocate;
+pub use skeleton::FOLDERS;
 pub use types::{
     Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Image,
     Instance, InstanceName, InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState,

@@ -2,7 +2,7 @@
 //! mounted at `/nix`.
 
 /// The folders with their modes. Owned by root; no `lib`: whoever needs one makes it.
-pub(crate) const FOLDERS: [(&str, u32); 17] = [
+pub const FOLDERS: [(&str, u32); 17] = [
     ("bin", 0o755),
     ("dev", 0o755),
     ("etc", 0o755),

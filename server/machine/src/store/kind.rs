@@ -47,6 +47,8 @@ pub enum StoreChoice {
 impl Machines {
     /// Which store new machines get.
     pub async fn store_of_new(&self) -> StoreKind {
+        // Which engine there is shows when it is asked; one that does not answer is told of by who needs it.
+        let _ = self.driver().server().await;
         if self.driver().kind() == DriverKind::Wsl {
             // A distribution sees no store but that of another one.
             return StoreKind::Instance;

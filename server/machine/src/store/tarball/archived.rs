@@ -3,6 +3,7 @@
 use super::{NO_NIX, NO_REGISTRATION, none, whole_nix};
 use crate::MachineError;
 use crate::files::io_error;
+use codchi_driver::FOLDERS;
 use lzma_rust2::XzReader;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write as _};
@@ -70,16 +71,23 @@ fn registration_in(source: impl Read, registration: &mut Vec<u8>) -> io::Result<
 
 fn metadata(made: &mut tar::Builder<impl io::Write>) -> io::Result<()> {
     let text = format!("architecture: {}\ncreation_date: 0\n", std::env::consts::ARCH);
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o644);
-    header.set_size(text.len() as u64);
-    made.append_data(&mut header, "metadata.yaml", text.as_bytes())?;
-    for folder in ["rootfs/", "rootfs/nix/", "rootfs/nix/store/", "rootfs/nix/store/.links/"] {
+    let header = |mode, size: usize| {
         let mut header = tar::Header::new_gnu();
+        header.set_mode(mode);
+        header.set_size(size as u64);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header
+    };
+    made.append_data(&mut header(0o644, text.len()), "metadata.yaml", text.as_bytes())?;
+    // Nix makes the last one where it is missing.
+    for (folder, mode) in
+        [("", 0o755)].into_iter().chain(FOLDERS).chain([("nix/store", 0o755), ("nix/store/.links", 0o755)])
+    {
+        let mut header = header(mode, 0);
         header.set_entry_type(tar::EntryType::Directory);
-        header.set_mode(0o755);
-        header.set_size(0);
-        made.append_data(&mut header, folder, [].as_slice())?;
+        made.append_data(&mut header, format!("rootfs/{folder}/"), [].as_slice())?;
     }
     Ok(())
 }
