@@ -17,7 +17,9 @@ const WITHOUT_ENGINES: [&str; 6] = ["--lib", "--bins", "--test", "corpus", "--te
 /// The tests that run on Incus, too: all that is different there is below the driver.
 const INCUS_TESTS: [&str; 6] = ["boot", "contract", "generations", "lxd", "main_job", "modules"];
 /// Those that run on WSL, too.
-const WSL_TESTS: [&str; 3] = ["contract", "generations", "main_job"];
+const WSL_TESTS: [&str; 2] = ["contract", WSL_ONLY];
+/// The one that runs there only.
+const WSL_ONLY: &str = "wsl";
 /// What of the contract does not run on LXD: copies that are broken off on a busy disk sometimes stop all of LXD 5.0.2.
 const NOT_ON_LXD: &str = "broken_off::";
 
@@ -153,7 +155,8 @@ fn lxd_tests() -> Result<Vec<String>> {
     for file in std::fs::read_dir(repository().join("tests/tests"))? {
         let file = file?.path();
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if file.extension().is_some_and(|extension| extension == "rs") || file.join("main.rs").exists() {
+        let is_test = file.extension().is_some_and(|extension| extension == "rs") || file.join("main.rs").exists();
+        if is_test && name != WSL_ONLY {
             tests.push(name);
         }
     }

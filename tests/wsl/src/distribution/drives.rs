@@ -46,7 +46,8 @@ pub(crate) fn ready(
     let mut drives = Vec::new();
     for (letter, folder) in computer.drives() {
         let at = computer.run(&of.short())?.join("drives").join(letter.to_string());
-        let process = if with_metadata { None } else { show(&folder, &at, uid, gid, &modes(conf))? };
+        let modes = (!with_metadata).then(|| modes(conf));
+        let process = show(&folder, &at, uid, gid, modes.as_deref())?;
         let source = if process.is_some() { at } else { folder };
         processes.extend(process);
         drives.push(Drive { letter, source });
@@ -69,13 +70,17 @@ fn modes(conf: &Conf) -> String {
     format!("{files:04o},ud={},gd={},od={}", letters(6), letters(3), letters(0))
 }
 
-/// Shows `folder` at `at` with all files owned by `uid` and `gid`. `None` where `bindfs` is missing or does not work: then the files have
+/// Shows `folder` at `at` with all files owned by `uid` and `gid`, and with these modes: without them, files have modes of their own, which
+/// can be changed, as WSL keeps them in the files' metadata. `None` where `bindfs` is missing or does not work: then the files have
 /// their own owners.
-fn show(folder: &Path, at: &Path, uid: u32, gid: u32, modes: &str) -> Result<Option<Child>> {
+fn show(folder: &Path, at: &Path, uid: u32, gid: u32, modes: Option<&str>) -> Result<Option<Child>> {
     fs::create_dir_all(at)?;
     let mut command = Command::new("bindfs");
     command.args(["-f", &format!("--force-user={uid}"), &format!("--force-group={gid}")]);
-    command.arg(format!("--perms={modes}")).args(["--chmod-ignore", "--chown-ignore", "--chgrp-ignore"]);
+    command.args(["--chown-ignore", "--chgrp-ignore"]);
+    if let Some(modes) = modes {
+        command.arg(format!("--perms={modes}")).arg("--chmod-ignore");
+    }
     command.args(["-o", "allow_other"]).arg(folder).arg(at);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else { return Ok(None) };
