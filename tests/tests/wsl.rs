@@ -55,9 +55,8 @@ impl Person {
     }
 
     fn environment(&self) -> Vec<(String, String)> {
-        let folders = ["config", "data", "state", "cache"].map(|name| {
-            (format!("XDG_{}_HOME", name.to_uppercase()), self.path(name).display().to_string())
-        });
+        let folders = ["config", "data", "state", "cache"]
+            .map(|name| (format!("XDG_{}_HOME", name.to_uppercase()), self.path(name).display().to_string()));
         folders.into_iter().chain([("HOME".to_owned(), self.path("home").display().to_string())]).collect()
     }
 
@@ -84,7 +83,8 @@ impl Person {
     fn distributions(&self) -> Vec<(String, String)> {
         let ours = self.path("data/codchi/wsl");
         let listed = engine::ask_client(&["--list", "--verbose"]);
-        let rows = listed.lines().map(|line| line.trim_start_matches('*').split_whitespace().collect::<Vec<_>>());
+        let rows =
+            listed.lines().map(|line| line.trim_start_matches('*').split_whitespace().collect::<Vec<_>>());
         rows.filter(|row| row.len() == 3 && ours.join(row[0]).exists())
             .map(|row| (row[0].to_owned(), row[1].to_owned()))
             .collect()
@@ -122,14 +122,18 @@ fn a_machine_is_made_from_the_editor_and_changed_and_deleted() {
         let command = json!({ "command": name, "arguments": [argument] });
         editor.request("workspace/executeCommand", &command).unwrap()
     };
-    let made = ask("codchi.machine.create", json!({ "module": person.path("project/codchi.nix"), "name": "hello" }));
+    let made =
+        ask("codchi.machine.create", json!({ "module": person.path("project/codchi.nix"), "name": "hello" }));
     assert_eq!(made["name"], "hello", "{made}");
     assert_eq!(ask("codchi.machine.open", json!({ "name": "hello" }))["remote"], "wsl+codchi-hello");
     editor.shutdown();
 
     assert_eq!(person.inside("printf %s \"$CODCHI_API_TOKEN\""), SECRET);
     let seen = person.inside("id -un; hostname; cat /etc/flavour ~/initialised; pwd");
-    assert_eq!(seen.lines().collect::<Vec<_>>(), ["codchi", "hello", "oneinitialised", "/home/codchi/project"]);
+    assert_eq!(
+        seen.lines().collect::<Vec<_>>(),
+        ["codchi", "hello", "oneinitialised", "/home/codchi/project"]
+    );
     person.inside("echo from inside >made");
     assert_eq!(fs::read_to_string(person.path("project/made")).unwrap(), "from inside\n");
     let states = person.distributions();
@@ -148,5 +152,9 @@ fn a_machine_is_made_from_the_editor_and_changed_and_deleted() {
 
     person.codchi(&["delete", "hello", "--yes"]);
     assert!(!person.distributions().iter().any(|(name, _)| name == "codchi-hello"));
-    assert_eq!(fs::read_to_string(person.path("project/made")).unwrap(), "from inside\n", "the project stays");
+    assert_eq!(
+        fs::read_to_string(person.path("project/made")).unwrap(),
+        "from inside\n",
+        "the project stays"
+    );
 }

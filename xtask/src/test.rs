@@ -155,7 +155,8 @@ fn lxd_tests() -> Result<Vec<String>> {
     for file in std::fs::read_dir(repository().join("tests/tests"))? {
         let file = file?.path();
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let is_test = file.extension().is_some_and(|extension| extension == "rs") || file.join("main.rs").exists();
+        let is_test =
+            file.extension().is_some_and(|extension| extension == "rs") || file.join("main.rs").exists();
         if is_test && name != WSL_ONLY {
             tests.push(name);
         }

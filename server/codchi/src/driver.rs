@@ -43,7 +43,8 @@ fn guest() -> PathBuf {
 #[async_trait]
 impl Driver for Lazy {
     fn kind(&self) -> DriverKind {
-        let is_wsl = cfg!(windows) || std::env::var_os("CODCHI_WSL_EXE").is_some_and(|value| !value.is_empty());
+        let is_wsl =
+            cfg!(windows) || std::env::var_os("CODCHI_WSL_EXE").is_some_and(|value| !value.is_empty());
         let usual = if is_wsl { DriverKind::Wsl } else { DriverKind::Lxd };
         self.found.get().map_or(self.wanted.unwrap_or(usual), |driver| driver.kind())
     }

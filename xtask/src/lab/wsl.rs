@@ -13,8 +13,11 @@ use std::process::Command;
 const COMPUTER: &str = "CODCHI_TEST_WSL";
 
 /// What it needs of this one: `bindfs` shows files of a drive as WSL does, as those of one user.
-const NEEDED: [apt::Program; 3] =
-    [apt::Program("bindfs", "bindfs"), apt::Program("unshare", "util-linux"), apt::Program("bsdtar", "libarchive-tools")];
+const NEEDED: [apt::Program; 3] = [
+    apt::Program("bindfs", "bindfs"),
+    apt::Program("unshare", "util-linux"),
+    apt::Program("bsdtar", "libarchive-tools"),
+];
 
 /// Makes the computer in `lab` unless it is there, and builds what runs on it; gives the environment in which codchi and its tests
 /// find it. Folders that they make for themselves are on its drive.
@@ -27,7 +30,8 @@ pub(crate) fn up(lab: &Path) -> Result<BTreeMap<&'static str, String>> {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
     fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777))?;
-    let mut build = cargo(["build", "--quiet", "--bin", "wsl", "--workspace", "--features", "codchi-tests/lab"]);
+    let mut build =
+        cargo(["build", "--quiet", "--bin", "wsl", "--workspace", "--features", "codchi-tests/lab"]);
     quietly(&mut build).context("building the wsl.exe of tests/wsl")?;
     let program = system.join("wsl.exe");
     fs::copy(package::target_folder().join("debug/wsl"), &program)?;

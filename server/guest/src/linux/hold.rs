@@ -9,13 +9,17 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use rustix::mount::{OpenTreeFlags, UnmountFlags, open_tree, unmount};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
+use uapi::c;
 
-/// The file that whoever stays holds the lock of; nothing is in it.
+/// The file that whoever stays holds the lock of; its process id is in it.
 const HELD: &str = "/codchi/held";
+/// How long the end of whoever stays is waited for.
+const LET_GO: Duration = Duration::from_secs(1);
 /// How long the first process may take to become the system's init. It waits itself for what it needs.
 const BOOT: Duration = Duration::from_secs(60);
 
@@ -87,11 +91,12 @@ fn about(path: &str) -> Result<About> {
 
 /// Stays until it is killed, unless somebody else stays already: one `wsl.exe` is enough.
 pub(crate) fn stay() {
-    let Ok(_held) =
-        File::create(HELD).and_then(|file| file.try_lock().map(|()| file).map_err(io::Error::other))
-    else {
+    let Ok(mut held) = File::options().create(true).truncate(false).write(true).open(HELD) else { return };
+    if held.try_lock().is_err() {
         return;
-    };
+    }
+    // Whoever stops the system finds it by this.
+    let _ = held.set_len(0).and_then(|()| write!(held, "{}", process::id()));
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         // Where it fails the stream stays what it was, and nothing is written to it.
         let _ = (dup2_stdin(&null), dup2_stdout(&null), dup2_stderr(&null));
@@ -99,5 +104,19 @@ pub(crate) fn stay() {
     // The terminal hangs up when that `wsl.exe` ends; then this one keeps nothing running any more, and ends, too.
     loop {
         thread::park();
+    }
+}
+
+/// Ends whoever stays, since the system is going down: it is nobody's child in there, and systemd would wait for its end in vain.
+pub(crate) fn let_go() {
+    let Ok(mut held) = File::open(HELD) else { return };
+    let end = Instant::now() + LET_GO;
+    let mut pid = String::new();
+    let of = held.read_to_string(&mut pid).ok().and_then(|_| pid.parse::<c::pid_t>().ok());
+    if let Some(pid) = of.filter(|_| held.try_lock().is_err()) {
+        let _ = uapi::kill(pid, c::SIGTERM);
+        while held.try_lock().is_err() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Ending a system.
 
 use super::instance::Kept;
-use super::{instance, lock};
+use super::{hold, instance, lock};
 use anyhow::{Context as _, Result, bail};
 use codchi_guest::{Shutdown, Target};
 use std::path::Path;
@@ -13,7 +13,10 @@ const SYSTEMD_POWEROFF: i32 = 34 + 4;
 /// Stops the system.
 pub(crate) fn stop(target: Target, how: Shutdown) -> Result<()> {
     match (target, how) {
-        (Target::Distribution, Shutdown::Ask) => ask(1),
+        (Target::Distribution, Shutdown::Ask) => {
+            hold::let_go();
+            ask(1)
+        }
         (Target::Distribution, Shutdown::Kill) => bail!("a distribution is ended by `wsl.exe --terminate`"),
         (Target::Instance, Shutdown::Kill) => Kept::lock()?.kill(),
         (Target::Instance, Shutdown::Ask) => {

@@ -160,6 +160,9 @@ struct Keeper<'a> {
 }
 
 /// Somebody who is connected, and the beginning of what they say next.
+/// How often it is looked whether systemd shuts down.
+const LOOK: Duration = Duration::from_millis(100);
+
 type Client = (UnixStream, Vec<u8>);
 
 impl<'a> Keeper<'a> {
@@ -256,13 +259,16 @@ impl<'a> Keeper<'a> {
                 vec![PollFd::new(listener, PollFlags::IN), PollFd::new(self.first.fd(), PollFlags::IN)];
             fds.extend(clients.iter().map(|(client, _)| PollFd::new(client, PollFlags::IN)));
             fds.extend(self.started.iter().map(|(handle, _)| PollFd::new(handle.fd(), PollFlags::IN)));
-            match rustix::event::poll(&mut fds, left.map(process::timespec).as_ref()) {
+            // No longer than that: see `wake_shutdown`.
+            let left = left.unwrap_or(LOOK).min(LOOK);
+            match rustix::event::poll(&mut fds, Some(&process::timespec(left))) {
                 Err(rustix::io::Errno::INTR) => continue,
                 other => other?,
             };
             let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
             drop(fds);
             self.reap();
+            self.wake_shutdown();
             if ready[1] {
                 return Ok(None);
             }
@@ -379,6 +385,17 @@ impl<'a> Keeper<'a> {
         process::is_ending(self.running.pid)
     }
 
+    /// systemd, when it shuts down, waits for the ends of all processes, and looks again at each SIGCHLD. On WSL all are its
+    /// descendants; here those of sessions are children of this process, so that it would hear nothing of them, twice for 10 s.
+    fn wake_shutdown(&self) {
+        let name = fs::read_to_string(format!("/proc/{}/comm", self.running.pid)).unwrap_or_default();
+        if name.starts_with("systemd-shutdow")
+            && let Some(pid) = rustix::process::Pid::from_raw(self.running.pid)
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::CHILD);
+        }
+    }
+
     /// Takes note of what has ended.
     fn reap(&mut self) {
         self.started.retain_mut(|(_, child)| matches!(child.try_wait(), Ok(None)));
@@ -389,6 +406,7 @@ impl<'a> Keeper<'a> {
         let until = Instant::now() + limit;
         while !self.first.has_ended(Duration::from_millis(5)) && Instant::now() < until {
             self.reap();
+            self.wake_shutdown();
         }
     }
 
