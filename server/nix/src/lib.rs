@@ -11,6 +11,7 @@ mod evaluate;
 mod failure;
 mod find;
 mod garbage;
+mod group;
 mod inspect;
 mod lock;
 mod log;

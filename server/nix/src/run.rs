@@ -168,9 +168,7 @@ impl Nix {
         } else if sibling.exists() {
             Command::new(sibling)
         } else {
-            let mut command = Command::new(&self.program);
-            command.arg0(name);
-            command
+            as_another(&self.program, name)
         };
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
@@ -224,6 +222,17 @@ impl Nix {
     ) -> Result<T, NixError> {
         parse(&self.quiet(command, what, cancel).await?, what)
     }
+}
+
+/// `program`, told that its name is `name`.
+fn as_another(program: &Path, name: &str) -> Command {
+    let mut command = Command::new(program);
+    #[cfg(unix)]
+    command.arg0(name);
+    // There is no Nix of Windows that could go by another name.
+    #[cfg(not(unix))]
+    command.arg(name);
+    command
 }
 
 /// What writes the lock file of the flake at `url`, and what to call it.
