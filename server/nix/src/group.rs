@@ -3,9 +3,18 @@
 use tokio::process::{Child, Command};
 
 #[cfg(unix)]
-pub(crate) use unix::{Group, without_window};
+pub(crate) use unix::Group;
 #[cfg(windows)]
-pub(crate) use windows::{Group, without_window};
+pub(crate) use windows::Group;
+
+/// Keeps Windows from opening a console's window for `command` where codchi has none itself, as below an editor. Elsewhere nothing has
+/// a window of its own.
+pub fn without_window(command: &mut Command) {
+    #[cfg(windows)]
+    command.creation_flags(windows::NO_WINDOW);
+    #[cfg(not(windows))]
+    let _ = command;
+}
 
 /// The most that a process may take.
 #[derive(Debug, Clone, Copy)]
@@ -24,9 +33,6 @@ mod unix {
 
     /// How willingly a process of the background lets others go first.
     const NICE: i32 = 10;
-
-    /// Nothing has a window of its own here.
-    pub(crate) fn without_window(_: &mut Command) {}
 
     /// A process group of its own.
     #[derive(Debug, Clone, Copy)]
@@ -86,14 +92,9 @@ mod windows {
     use super::{Child, Command, Most};
 
     /// `CREATE_NO_WINDOW`.
-    const NO_WINDOW: u32 = 0x0800_0000;
+    pub(super) const NO_WINDOW: u32 = 0x0800_0000;
     /// `BELOW_NORMAL_PRIORITY_CLASS`.
     const BELOW_NORMAL: u32 = 0x4000;
-
-    /// Keeps a console's window from being opened for `command` where codchi has none, as below an editor.
-    pub(crate) fn without_window(command: &mut Command) {
-        command.creation_flags(NO_WINDOW);
-    }
 
     /// A process without a window of its own.
     #[derive(Debug, Clone, Copy)]

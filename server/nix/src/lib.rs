@@ -30,6 +30,7 @@ pub use catalogue::{
 };
 pub use error::{FailedBuild, NixError, Position};
 pub use garbage::Root;
+pub use group::without_window;
 pub use inspect::{Depth, Inspect, InspectError, InspectedModule, Inspection, Limits, Reads};
 pub use lock::Lock;
 pub use log::{Activity, Progress};

@@ -338,12 +338,7 @@ async fn starting_configures_starts_and_delivers_in_this_order() {
     world.start().await.unwrap();
     assert_eq!(
         world.driver.calls(),
-        [
-            "reconfigure codchi-a",
-            "start codchi-a",
-            "exec codchi-a codchi-receive",
-            "exec codchi-a systemctl"
-        ]
+        ["reconfigure codchi-a", "start codchi-a", "exec codchi-a codchi-receive", "exec codchi-a systemctl"]
     );
     assert_eq!(world.driver.get(A).unwrap().init, "/nix/store/2/init");
     assert_eq!(world.state().journal().unwrap(), None);
