@@ -6,6 +6,7 @@
 
 mod ansi;
 mod catalogue;
+mod elsewhere;
 mod error;
 mod evaluate;
 mod failure;
@@ -28,6 +29,7 @@ mod url;
 pub use catalogue::{
     Declared, PackageNames, SURVEY_EXPRESSION, Survey, SurveyQuestion, SurveyedOption, read_options,
 };
+pub use elsewhere::inside;
 pub use error::{FailedBuild, NixError, Position};
 pub use garbage::Root;
 pub use group::without_window;

@@ -2,7 +2,7 @@
 
 use crate::process::{self, Listener};
 use crate::url::path_url;
-use crate::{CancellationToken, NixError, Progress, find};
+use crate::{CancellationToken, NixError, Progress, find, inside};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
@@ -137,7 +137,7 @@ impl Nix {
         // Without `--no-link`, old versions leave a `result` link in the current folder besides the profile.
         let mut command =
             self.command(&["build", "--json", "--no-link", "--no-write-lock-file", "--profile"]);
-        command.arg(profile).arg(installable);
+        command.arg(&*inside(profile)).arg(installable);
         let stdout = process::run(command, WHAT, &mut Listener { progress, log }, cancel).await?;
         let [result]: [Result; 1] = parse(&stdout, WHAT)?;
         Ok(Built { out: result.outputs.out, derivation: result.drv_path })

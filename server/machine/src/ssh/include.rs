@@ -88,7 +88,7 @@ fn target(path: &Path) -> Result<PathBuf, MachineError> {
     if !path.is_symlink() {
         return Ok(path.to_owned());
     }
-    path.canonicalize().map_err(|e| io_error("Following", path, e))
+    dunce::canonicalize(path).map_err(|e| io_error("Following", path, e))
 }
 
 fn mode(path: &Path) -> Result<u32, MachineError> {

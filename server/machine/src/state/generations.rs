@@ -46,7 +46,7 @@ pub(crate) struct Generation {
 impl Generation {
     /// A file of the built system, e.g. `init`.
     pub(crate) fn path(&self, relative: &str) -> String {
-        self.toplevel.join(relative).display().to_string()
+        codchi_nix::inside(&self.toplevel.join(relative)).display().to_string()
     }
 }
 
