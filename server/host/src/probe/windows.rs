@@ -142,7 +142,7 @@ mod tests {
         let system = root.path().join("Windows");
         let environment = [("PATH", &folder), ("SYSTEMROOT", &system)]
             .map(|(name, path)| (name.to_owned(), path.display().to_string()));
-        let host = Host { root: "".into(), environment: environment.into() };
+        let host = Host { environment: environment.into(), ..Host::this() };
         let of = |capability| Probe { host: &host, evidence: Vec::new() }.on_windows(capability);
         let there = |all: [Capability; 2]| all.map(|capability| of(capability).available);
         assert_eq!(there([Capability::Gpu, Capability::Tun]), [true, true]);
