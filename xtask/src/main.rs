@@ -12,6 +12,7 @@ mod lab;
 mod package;
 mod process;
 mod test;
+mod windows;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -39,6 +40,8 @@ enum Command {
     Bench(bench::Bench),
     /// Looks for an input that breaks the analysis, completion or the protocol.
     Fuzz(fuzz::Fuzz),
+    /// Builds the program of Windows and tests it in Wine.
+    Windows,
     /// Starts and stops the engines that tests and the demo use.
     #[command(subcommand)]
     Lab(lab::Command),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Package => package::run(),
         Command::Bench(bench) => bench.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
+        Command::Windows => windows::test(),
         Command::Lab(lab) => lab.run(),
     };
     match result {

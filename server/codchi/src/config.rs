@@ -121,7 +121,7 @@ impl Config {
 
 /// A path as a person writes it: `~/` is their home, and what is relative is there as well.
 fn at_home(path: &str) -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let home = std::env::home_dir().unwrap_or_default();
     home.join(path.strip_prefix("~/").unwrap_or(path))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::status::one;
 use crate::context::Context;
-use crate::error;
+use crate::{error, program};
 use codchi_driver::{Driver as _, ServerInfo};
 use codchi_host::{Availability, Capability, Host, HostSecret};
 use codchi_machine::{CapabilityStatus, HostSecretStatus, MachineError, MachineName, StoreKind, StoreStatus};
@@ -186,7 +186,11 @@ fn idmapped_mounts(info: &ServerInfo, root: &Path) -> Check {
     let found = if info.idmapped_mounts {
         Ok("The kernel and the engine can shift the owners of mounted folders".into())
     } else {
+        #[cfg(unix)]
         let uid = rustix::process::getuid().as_raw();
+        // Nobody has a number there, and WSL needs none.
+        #[cfg(not(unix))]
+        let uid = 0;
         let allowed =
             |file: &str| std::fs::read_to_string(root.join(file)).is_ok_and(|text| allows(&text, uid));
         if allowed("etc/subuid") && allowed("etc/subgid") {
@@ -234,7 +238,7 @@ fn vault(vault: &codchi_machine::Vault) -> Check {
 }
 
 fn ssh(home: &Path) -> Check {
-    let found = match program("ssh") {
+    let found = match program::find("ssh") {
         Some(path) => {
             let config = std::fs::read_to_string(home.join(".ssh/config")).unwrap_or_default();
             let included = config.lines().any(|line| {
@@ -249,19 +253,17 @@ fn ssh(home: &Path) -> Check {
         }
         None => Err((
             "There is no `ssh` on PATH".into(),
-            Some("Install the OpenSSH client (Debian, Ubuntu: `sudo apt install openssh-client`).".into()),
+            Some(
+                if cfg!(windows) {
+                    "Install the OpenSSH client (Settings, System, Optional features)."
+                } else {
+                    "Install the OpenSSH client (Debian, Ubuntu: `sudo apt install openssh-client`)."
+                }
+                .into(),
+            ),
         )),
     };
     Check::new("ssh", false, found)
-}
-
-/// A program on PATH.
-pub(crate) fn program(name: &str) -> Option<std::path::PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| {
-        use std::os::unix::fs::PermissionsExt as _;
-        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    })
 }
 
 /// What the host offers, and what of it a machine has that is `given` some.

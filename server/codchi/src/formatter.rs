@@ -4,11 +4,13 @@
 //! time to be done in, and is ended with whatever it started when nobody waits for it any more. What it gives is checked
 //! before it is used: a formatter changes the layout of a text, not what it says.
 
+mod group;
+
+use crate::program;
 use codchi_module::Document;
-use rustix::process::{Pid, Signal, kill_process_group};
+use group::Group;
 use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -96,7 +98,7 @@ impl Formatter {
     /// The program that the setting means, in the folders of `PATH`.
     pub(crate) fn find(setting: &Setting) -> Result<Self, Failure> {
         let path = std::env::var_os("PATH");
-        let home = std::env::var_os("HOME");
+        let home = std::env::home_dir().map(PathBuf::into_os_string);
         Self::find_in(setting, &folders(path.as_deref(), home.as_deref()))
     }
 
@@ -207,15 +209,15 @@ impl Formatter {
 
     async fn run(&self, text: &str, folder: Option<&Path>) -> std::io::Result<Output> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).process_group(0).kill_on_drop(true);
+        command.args(&self.arguments).kill_on_drop(true);
+        Group::start(&mut command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(folder) = folder.filter(|folder| folder.is_dir()) {
             command.current_dir(folder);
         }
         let mut child = command.spawn()?;
         // Dropped before the child: a group is ended while its leader is not yet waited for.
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let _group = Group(group);
+        let _group = Group::of(&child);
         let gone = || std::io::Error::other("it has no streams");
         let mut stdin = child.stdin.take().ok_or_else(gone)?;
         let (stdout, stderr) = (child.stdout.take().ok_or_else(gone)?, child.stderr.take().ok_or_else(gone)?);
@@ -241,18 +243,6 @@ struct Output {
 /// How much a formatted text may be; what comes after is not kept.
 fn most(text: &str) -> usize {
     8 * text.len() + (1 << 20)
-}
-
-/// A process group that ends with this.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It fails only where the group is gone already.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
 }
 
 /// Reads a stream to its end and gives the first `most` bytes.
@@ -296,15 +286,13 @@ fn folders(path: Option<&OsStr>, home: Option<&OsStr>) -> Vec<PathBuf> {
 
 /// The program of a name in these folders, or at its own absolute path.
 fn executable(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
-    let is_executable = |program: &PathBuf| {
-        program.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
-    };
+    let is_executable = |program: &PathBuf| program::is_executable(program);
     let path = Path::new(name);
     if path.is_absolute() {
         return Some(path.to_owned()).filter(is_executable);
     }
     let is_name = path.file_name() == Some(OsString::from(name).as_os_str());
-    folders.iter().filter(|_| is_name).map(|folder| folder.join(name)).find(is_executable)
+    folders.iter().filter(|_| is_name).flat_map(|folder| program::names(folder, name)).find(is_executable)
 }
 
 #[cfg(test)]

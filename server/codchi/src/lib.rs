@@ -21,6 +21,7 @@ mod log;
 mod lsp;
 mod names;
 mod pins;
+mod program;
 mod updates;
 
 use clap::Parser as _;
@@ -38,7 +39,10 @@ pub fn main() -> ExitCode {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let arguments = cli::Arguments::parse();
     let Some(paths) = Paths::from_environment() else {
-        return cli::fail(&anyhow::anyhow!("there is no home folder: $HOME is not set"));
+        return cli::fail(&anyhow::anyhow!(
+            "there is no home folder: {} is not set",
+            if cfg!(windows) { "%USERPROFILE%" } else { "$HOME" }
+        ));
     };
     // Files are parsed there, too. Where the threads are there already, they are as large as they can be.
     let _ = rayon::ThreadPoolBuilder::new().stack_size(STACK).build_global();

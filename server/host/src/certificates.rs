@@ -52,11 +52,13 @@ impl Host {
         files
     }
 
-    /// Reads the certificates of the system's bundle, of the files that the environment names, and of `more`. Only
+    /// Reads the certificates of the system's bundle (on Windows, of its certificate stores), of the files that the environment names, and of `more`. Only
     /// certificates are taken, whatever else there is in a file.
     #[must_use]
     pub fn certificates(&self, more: &[PathBuf]) -> Certificates {
         let mut all = Certificates::default();
+        #[cfg(windows)]
+        of_windows(&mut all);
         for path in self.certificate_files(more) {
             match read(&self.at(&path)) {
                 Ok(text) => {
@@ -71,6 +73,20 @@ impl Host {
             }
         }
         all
+    }
+}
+
+/// Adds those that Windows trusts for this person; the organisation's are among them.
+#[cfg(windows)]
+fn of_windows(all: &mut Certificates) {
+    // Intermediate authorities are left out: who serves a certificate serves those, too.
+    match schannel::cert_store::CertStore::open_current_user("ROOT") {
+        Ok(store) => {
+            all.blocks.extend(store.certs().filter_map(|one| one.to_pem().ok()).flat_map(|pem| blocks(&pem)));
+        }
+        Err(error) => {
+            all.problems.push(format!("The certificates that Windows trusts cannot be read: {error}."));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Probes read device nodes, sockets and files; they start no process and take a few milliseconds in all.
 
+#[cfg(unix)]
 mod agent;
 mod capability;
 mod certificates;

@@ -64,7 +64,7 @@ fn read(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
 /// The configuration as it holds in a machine: without codchi's own part, and with keys where they are there. And the names of
 /// keys that it names.
 fn for_machine(config: &str, home: &Path) -> (String, BTreeSet<String>) {
-    let home = home.display().to_string();
+    let home = slashed(&home.display().to_string());
     let mut text = String::with_capacity(config.len());
     let mut keys = BTreeSet::new();
     for line in config.split_inclusive('\n') {
@@ -75,7 +75,8 @@ fn for_machine(config: &str, home: &Path) -> (String, BTreeSet<String>) {
             continue;
         }
         if is("IdentityFile") || is("CertificateFile") {
-            let line = line.replace(&format!("{home}/.ssh/"), "~/.ssh/").replace("%d/.ssh/", "~/.ssh/");
+            let line =
+                slashed(line).replace(&format!("{home}/.ssh/"), "~/.ssh/").replace("%d/.ssh/", "~/.ssh/");
             let name = line.split_once("~/.ssh/").map(|(_, name)| name.trim().trim_end_matches('"'));
             // Those in folders below have no place in a machine.
             keys.extend(name.filter(|name| !name.is_empty() && !name.contains('/')).map(Into::into));
@@ -85,6 +86,11 @@ fn for_machine(config: &str, home: &Path) -> (String, BTreeSet<String>) {
         }
     }
     (text, keys)
+}
+
+/// A path as machines write it.
+fn slashed(text: &str) -> String {
+    if cfg!(windows) { text.replace('\\', "/") } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -250,7 +250,7 @@ impl Machines {
                 _ => return Err(MachineError::Cancelled),
             }
         }
-        project.canonicalize().map(Some).map_err(|e| io_error("Reading", &project, e))
+        dunce::canonicalize(&project).map(Some).map_err(|e| io_error("Reading", &project, e))
     }
 }
 

@@ -15,21 +15,35 @@ use crate::MachineError;
 /// Where a test wants one.
 #[cfg(debug_assertions)]
 pub(crate) fn point(name: &str) -> Result<(), MachineError> {
-    use rustix::process::{Signal, getpid, kill_process};
     let faults = std::env::var("CODCHI_FAULT").unwrap_or_default();
     for (action, of) in faults.split(',').filter_map(|fault| fault.split_once(':')) {
-        let sent = match action {
+        let is_done = match action {
             "list" => note(std::path::Path::new(of), name),
-            "kill" if of == name => kill_process(getpid(), Signal::KILL).is_ok(),
-            "stop" if of == name => kill_process(getpid(), Signal::STOP).is_ok(),
+            "kill" | "stop" if of == name => sent(action),
             "fail" if of == name => false,
             _ => true,
         };
-        if !sent {
+        if !is_done {
             return Err(MachineError::User { message: format!("told to fail at {name}"), hint: None });
         }
     }
     Ok(())
+}
+
+/// Sends this process the signal of that name.
+#[cfg(all(debug_assertions, unix))]
+fn sent(signal: &str) -> bool {
+    use rustix::process::{Signal, getpid, kill_process};
+    kill_process(getpid(), if signal == "kill" { Signal::KILL } else { Signal::STOP }).is_ok()
+}
+
+/// Windows stops no process; one that is killed leaves nothing undone.
+#[cfg(all(debug_assertions, not(unix)))]
+fn sent(signal: &str) -> bool {
+    if signal == "kill" {
+        std::process::abort();
+    }
+    false
 }
 
 #[cfg(debug_assertions)]

@@ -1,8 +1,7 @@
 //! Writing files so that a reader, or the next run after a crash, sees either the old or the new one.
 
-use crate::MachineError;
+use crate::{MachineError, access};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Replaces `path` by `contents` with permission bits `mode`: a temporary file beside it, synced, then renamed over
@@ -19,11 +18,11 @@ pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32) -> std::io::Resul
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     file.write_all(contents)?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    access::set_open(file.as_file(), mode)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     // The rename itself is durable only once the folder is.
-    std::fs::File::open(folder)?.sync_all()
+    access::sync_names(folder)
 }
 
 /// Makes the name that `path` has got in its folder durable.
@@ -32,8 +31,7 @@ pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32) -> std::io::Resul
 /// [`MachineError::Io`].
 pub(crate) fn sync_folder(path: &Path) -> Result<(), MachineError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| io_error("Writing", folder, source))
+    access::sync_names(folder).map_err(|source| io_error("Writing", folder, source))
 }
 
 /// Reads a file; `None` where there is none.
@@ -110,6 +108,7 @@ pub(crate) fn io_error(action: &'static str, path: &Path, source: std::io::Error
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_write_replaces_the_file_and_leaves_nothing_beside_it() {

@@ -17,7 +17,9 @@ pub(crate) async fn ask(
     input: &[u8],
     limit: Duration,
 ) -> Option<Zeroizing<Vec<u8>>> {
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    codchi_nix::without_window(&mut command);
+    let mut child = command
         .args(arguments)
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GH_PROMPT_DISABLED", "1")

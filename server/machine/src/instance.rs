@@ -9,7 +9,6 @@ use codchi_driver::{
     Device, Driver, DriverError, DriverKind, Instance, InstanceName, InstanceSpec, ServerInfo, Volume,
 };
 use codchi_host::Host;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The label that holds the machine's name.
@@ -86,7 +85,7 @@ impl Owner {
                 "Put it back where it was, or delete the machine and create it from where it is now.".into(),
             ),
         })?;
-        Ok(Self { uid: metadata.uid(), gid: metadata.gid() })
+        Ok(Self::from(&metadata))
     }
 
     /// Who owns the data folder `data`.
@@ -95,7 +94,19 @@ impl Owner {
     /// [`MachineError::Io`].
     pub(crate) fn of_data(data: &Path) -> Result<Self, MachineError> {
         let metadata = std::fs::metadata(data).map_err(|e| files::io_error("Reading", data, e))?;
-        Ok(Self { uid: metadata.uid(), gid: metadata.gid() })
+        Ok(Self::from(&metadata))
+    }
+
+    /// As the file system has it. On Windows it is the machine's user: WSL shows files of Windows as theirs.
+    fn from(metadata: &std::fs::Metadata) -> Self {
+        #[cfg(unix)]
+        let (uid, gid) = {
+            use std::os::unix::fs::MetadataExt as _;
+            (metadata.uid(), metadata.gid())
+        };
+        #[cfg(not(unix))]
+        let (uid, gid, _) = (FIRST_PERSON, FIRST_PERSON, metadata);
+        Self { uid, gid }
     }
 
     /// User and group.
@@ -275,12 +286,19 @@ pub(crate) fn explain_refusal(
 /// Whether the file system of `path` supports idmapped mounts. Those that are not listed may or may not.
 ///
 /// Source: `FS_ALLOW_IDMAP` in the kernel's sources; magic numbers from `statfs(2)`.
+#[cfg(unix)]
 pub(crate) fn can_be_shifted(path: &Path) -> bool {
     const EXT4: u64 = 0xef53;
     const XFS: u64 = 0x5846_5342;
     const BTRFS: u64 = 0x9123_683e;
     const F2FS: u64 = 0xf2f5_2010;
     rustix::fs::statfs(path).is_ok_and(|of| [EXT4, XFS, BTRFS, F2FS].contains(&of.f_type.cast_unsigned()))
+}
+
+/// None of Windows' does.
+#[cfg(not(unix))]
+pub(crate) fn can_be_shifted(_: &Path) -> bool {
+    false
 }
 
 /// Host paths that must be there for an instance to start: the Nix store, and the project folder.

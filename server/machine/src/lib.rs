@@ -9,6 +9,11 @@
 //! - A failed or cancelled operation is undone or can be resumed; the journal in the machine's folder says which.
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
+mod access;
+#[cfg(unix)]
+mod bridge;
+#[cfg(windows)]
+#[path = "bridge/windows.rs"]
 mod bridge;
 mod capabilities;
 mod copies;
@@ -28,6 +33,7 @@ mod host_secrets;
 mod host_tool;
 mod inputs;
 mod instance;
+mod links;
 mod locate;
 mod locked;
 mod log;

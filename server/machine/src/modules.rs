@@ -60,7 +60,8 @@ impl Machines {
         let project: Option<PathBuf> = request.project.clone().or_else(local);
         definition.project = project
             .map(|folder| {
-                folder.canonicalize().map_err(|e| files::io_error("Reading the project folder", &folder, e))
+                dunce::canonicalize(&folder)
+                    .map_err(|e| files::io_error("Reading the project folder", &folder, e))
             })
             .transpose()?;
         definition.checkout.clone_from(&request.checkout);

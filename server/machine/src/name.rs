@@ -48,8 +48,20 @@ impl MachineName {
         while name.ends_with('-') {
             name.pop();
         }
-        if name.is_empty() { Self("machine".into()) } else { Self(name) }
+        if name.is_empty() {
+            return Self("machine".into());
+        }
+        if cfg!(windows) && is_device(&name) {
+            name.push_str("-machine");
+        }
+        Self(name)
     }
+}
+
+/// Whether Windows takes `name` for a device wherever it is, so that no folder can have it.
+fn is_device(name: &str) -> bool {
+    let numbered = |device| name.strip_prefix(device).is_some_and(|number| number.len() == 1);
+    matches!(name, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
 impl FromStr for MachineName {

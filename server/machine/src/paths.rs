@@ -3,12 +3,13 @@
 use crate::MachineName;
 use std::path::PathBuf;
 
-/// Where things live on the host (XDG base directory specification).
+/// Where things live on the host (XDG base directory specification). On Windows all but `config` is below `%LOCALAPPDATA%\\codchi`: what
+/// machines are made of belongs to this computer, and is nothing to be carried to others with the person's profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     /// `$XDG_DATA_HOME/codchi`: machines, vault.
     pub data: PathBuf,
-    /// `$XDG_CONFIG_HOME/codchi`: `config.toml`.
+    /// `$XDG_CONFIG_HOME/codchi`, on Windows `%APPDATA%\codchi`: `config.toml`.
     pub config: PathBuf,
     /// `$XDG_STATE_HOME/codchi`: logs.
     pub state: PathBuf,
@@ -24,6 +25,18 @@ impl Paths {
     pub fn from_environment() -> Option<Self> {
         use etcetera::BaseStrategy as _;
         let base = etcetera::choose_base_strategy().ok()?;
+        #[cfg(windows)]
+        return {
+            let local = base.cache_dir().join("codchi");
+            Some(Self {
+                data: local.join("data"),
+                config: base.config_dir().join("codchi"),
+                state: local.join("state"),
+                cache: local.join("cache"),
+                home: base.home_dir().to_owned(),
+            })
+        };
+        #[cfg(not(windows))]
         Some(Self {
             data: base.data_dir().join("codchi"),
             config: base.config_dir().join("codchi"),

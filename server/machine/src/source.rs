@@ -80,7 +80,7 @@ impl ModuleSource {
     }
 
     fn local(path: &Path, output: Option<String>) -> Result<Self, String> {
-        let path = path.canonicalize().map_err(|error| match error.kind() {
+        let path = dunce::canonicalize(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
             _ => format!("it cannot be read ({error})"),
         })?;

@@ -9,9 +9,8 @@ mod include;
 mod keys;
 
 use crate::files::{io_error, make_folder, read_optional, remove_file, write_atomic};
-use crate::{MachineError, MachineName, Paths, Secret};
+use crate::{MachineError, MachineName, Paths, Secret, access};
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The keys that a machine's `sshd -i` needs.
@@ -113,8 +112,9 @@ fn lock(paths: &Paths) -> Result<File, MachineError> {
     make_folder(&folder)?;
     let path = folder.join("lock");
     let failed = |e| io_error("Locking", &path, e);
-    let file =
-        File::options().create(true).write(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+    let mut options = File::options();
+    options.create(true).write(true).truncate(false);
+    let file = access::with_mode(&mut options, 0o600).open(&path).map_err(failed)?;
     file.lock().map_err(failed)?;
     Ok(file)
 }

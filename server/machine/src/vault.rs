@@ -9,7 +9,7 @@ mod opened;
 mod status;
 mod unlock;
 
-use crate::{MachineName, Paths, Secret, files};
+use crate::{MachineName, Paths, Secret, access, files};
 use age::x25519::Identity;
 pub use backup::{Backup, Repaired};
 use error::io_error;
@@ -22,9 +22,8 @@ pub(crate) use opened::Opened;
 pub use status::{VaultState, VaultStatus};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -304,10 +303,10 @@ impl Vault {
             move |e| io_error("Writing", &path, e)
         };
         let folder = self.file.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
-        std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed(folder))?;
+        access::make_private(folder).map_err(failed(folder))?;
         let mut options = File::options();
-        let lock = options.create(true).write(true).truncate(false).mode(0o600).open(&self.lock);
+        options.create(true).write(true).truncate(false);
+        let lock = access::with_mode(&mut options, 0o600).open(&self.lock);
         let lock = lock.map_err(failed(&self.lock))?;
         lock.lock().map_err(failed(&self.lock))?;
         Ok(lock)

@@ -94,6 +94,11 @@ impl NixError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotInstalled if cfg!(windows) => Some(
+                "Nix is not made for Windows: machines have it in WSL. What only it could tell of a module is not known while \
+                 that is edited."
+                    .into(),
+            ),
             Self::NotInstalled => Some(
                 "Install Nix (https://nixos.org/download, or `sudo apt install nix-bin` on Debian and Ubuntu), open a \
                  new terminal and run `codchi doctor`."

@@ -129,12 +129,11 @@ fn folders(root: &Path) -> Vec<String> {
 
 /// Why a process failed, where that is about what it evaluated.
 fn failed(status: ExitStatus, error: NixError, memory: u64) -> Result<Failed, NixError> {
-    use std::os::unix::process::ExitStatusExt as _;
     match error {
         NixError::Failed { message, .. } if is_out_of_memory(&message) => {
             Err(NixError::TooMuchMemory { limit: Some(memory) })
         }
-        NixError::Failed { message, position, trace, .. } => match status.signal() {
+        NixError::Failed { message, position, trace, .. } => match signal_of(status) {
             None => Ok(Failed { message, position, trace }),
             // The kernel kills the largest process where memory runs out; an allocation that fails aborts.
             Some(9) => Err(NixError::TooMuchMemory { limit: None }),
@@ -143,6 +142,16 @@ fn failed(status: ExitStatus, error: NixError, memory: u64) -> Result<Failed, Ni
         },
         other => Err(other),
     }
+}
+
+/// The signal that ended the process.
+fn signal_of(status: ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    // What stands for a process that is elsewhere ends with 128 + N for it.
+    #[cfg(not(unix))]
+    let signal = status.code().map(|code| code - 128).filter(|number| (1..=64).contains(number));
+    signal
 }
 
 fn is_out_of_memory(message: &str) -> bool {

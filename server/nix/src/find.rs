@@ -1,5 +1,6 @@
 //! Where `nix` is on this computer, and which one it is.
 
+use crate::group::without_window;
 use crate::{NixError, Version};
 use std::ffi::OsStr;
 use std::io;
@@ -11,7 +12,8 @@ use tokio::process::Command;
 /// Where installers put it, for a process whose PATH does not have it (an editor started from a desktop).
 const PLACES: [&str; 2] = ["/nix/var/nix/profiles/default/bin", "/run/current-system/sw/bin"];
 
-/// The first executable `nix` in the folders of `path`, then in the places of installers.
+/// The first executable `nix` in the folders of `path`, then in the places of installers. None on Windows, where Nix runs in a
+/// distribution.
 pub(crate) fn find_in(path: Option<&OsStr>, home: Option<&OsStr>) -> Option<PathBuf> {
     let path = path.map(std::env::split_paths).into_iter().flatten();
     path.chain(home.map(|home| Path::new(home).join(".nix-profile/bin")))
@@ -21,9 +23,15 @@ pub(crate) fn find_in(path: Option<&OsStr>, home: Option<&OsStr>) -> Option<Path
         .find(|program| program.is_absolute() && is_executable(program))
 }
 
+#[cfg(unix)]
 fn is_executable(program: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     program.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(_: &Path) -> bool {
+    false
 }
 
 /// Asks a `nix`, which `command` starts, for its version; it answers in a few milliseconds, unless it lies on a disk that
@@ -36,6 +44,7 @@ async fn version_within(mut command: Command, limit: Duration) -> Result<Version
     let failed = |source| NixError::Process { command: "nix --version".into(), source };
     // Our own standard input is not for others to read: the editor speaks to us there.
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
+    without_window(&mut command);
     let output = match tokio::time::timeout(limit, command.output()).await {
         Ok(output) => output.map_err(failed)?,
         Err(_elapsed) => {

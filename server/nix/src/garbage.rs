@@ -1,7 +1,8 @@
 //! What keeps paths in the store, what nothing keeps, and collecting that.
 
+use crate::elsewhere::outside;
 use crate::process::{self, Listener};
-use crate::{CancellationToken, Closure, Nix, NixError};
+use crate::{CancellationToken, Closure, Nix, NixError, inside};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
@@ -136,7 +137,7 @@ impl Nix {
         cancel: &CancellationToken,
     ) -> Result<String, NixError> {
         let mut command: Command = self.sibling("nix-store");
-        command.args(arguments).args(paths);
+        command.args(arguments).args(paths.iter().map(|path| inside(path).into_owned()));
         let printed = self.quiet(command, what, cancel).await?;
         Ok(String::from_utf8_lossy(&printed).into_owned())
     }
@@ -152,7 +153,8 @@ fn resolved(link: &Path) -> PathBuf {
 fn root(line: &str) -> Option<Root> {
     let (by, path) = line.rsplit_once(" -> ")?;
     let path = Path::new(path.trim());
-    path.is_absolute().then(|| Root { by: by.into(), path: path.to_owned() })
+    // Of Nix: on Windows it begins with no drive, and is not called absolute.
+    path.has_root().then(|| Root { by: outside(by).into_owned(), path: path.to_owned() })
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
 
 mod ansi;
 mod catalogue;
+mod elsewhere;
 mod error;
 mod evaluate;
 mod failure;
 mod find;
 mod garbage;
+mod group;
 mod inspect;
 mod lock;
 mod log;
@@ -27,8 +29,10 @@ mod url;
 pub use catalogue::{
     Declared, PackageNames, SURVEY_EXPRESSION, Survey, SurveyQuestion, SurveyedOption, read_options,
 };
+pub use elsewhere::inside;
 pub use error::{FailedBuild, NixError, Position};
 pub use garbage::Root;
+pub use group::without_window;
 pub use inspect::{Depth, Inspect, InspectError, InspectedModule, Inspection, Limits, Reads};
 pub use lock::Lock;
 pub use log::{Activity, Progress};

@@ -1,6 +1,7 @@
 //! The internal-json log (`--log-format internal-json`), line by line, as counts a person can follow, lines for a log
 //! file, and the error that a failed run ends with.
 
+use crate::elsewhere::outside;
 use crate::failure::{Entry as Message, Failure};
 use crate::{ansi, store_name};
 use serde::Deserialize;
@@ -239,7 +240,7 @@ impl Log {
 fn evaluated_file(message: &str) -> Option<PathBuf> {
     let message = ansi::strip(message);
     let file = message.strip_prefix("evaluating file '")?.strip_suffix('\'')?;
-    Some(PathBuf::from(file)).filter(|file| file.is_absolute())
+    Some(outside(file).into_owned()).filter(|file| file.has_root())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Places in source files, however a version of Nix spells them.
 
 use crate::Position;
-use std::path::PathBuf;
+use crate::elsewhere::outside;
 
 impl Position {
     /// From the fields of a log entry. Some versions put `FILE:LINE:COLUMN` into `file`; sources that are no files
@@ -12,8 +12,8 @@ impl Position {
         {
             return Some(position);
         }
-        let file = PathBuf::from(file);
-        file.is_absolute().then_some(())?;
+        let file = outside(file).into_owned();
+        file.has_root().then_some(())?;
         Some(Self { file, line: line?, column: column.unwrap_or(1) })
     }
 
@@ -22,8 +22,8 @@ impl Position {
         let text = text.strip_suffix(':').unwrap_or(text);
         let (rest, column) = text.rsplit_once(':')?;
         let (file, line) = rest.rsplit_once(':')?;
-        let file = PathBuf::from(file);
-        file.is_absolute().then_some(())?;
+        let file = outside(file).into_owned();
+        file.has_root().then_some(())?;
         Some(Self { file, line: line.parse().ok()?, column: column.parse().ok()? })
     }
 

@@ -1,8 +1,8 @@
 //! One run of a `nix` process: its streams, its end, and that nothing of it outlives the caller's interest.
 
+use crate::group::{Group, Most};
 use crate::log::Log;
 use crate::{CancellationToken, NixError, Progress};
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process};
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -16,8 +16,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(3);
 /// How long the streams of a process that has ended may stay open, e.g. in a process that it left behind.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How willingly a process of the background lets others go first.
-const NICE: i32 = 10;
 /// A process that outlives us, because we were killed, ends after so many times its time on processors; it may use several
 /// of them at once.
 const PROCESSORS: u64 = 4;
@@ -80,15 +78,11 @@ pub(crate) async fn run_within(
     let failed = |source| NixError::Process { command: what.to_owned(), source };
     let stdin = if bounds.input.is_empty() { Stdio::null() } else { Stdio::piped() };
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true);
+    command.kill_on_drop(true);
     tracing::debug!(command = what, "running");
-    let mut process = Process::spawn(command).map_err(failed)?;
-    process.limit(Resource::Data, bounds.memory);
-    process.limit(Resource::Cpu, bounds.time.map(|(_, time)| (time.as_secs() + 1) * PROCESSORS));
-    if bounds.background {
-        // Where it cannot be, it is only less polite.
-        let _ = setpriority_process(process.group, NICE);
-    }
+    let time = bounds.time.map(|(_, time)| (time.as_secs() + 1) * PROCESSORS);
+    let most = Most { memory: bounds.memory, time };
+    let mut process = Process::spawn(command, most, bounds.background).map_err(failed)?;
 
     let mut log = Log::default();
     let most = bounds.output.unwrap_or(u64::MAX);
@@ -123,27 +117,18 @@ async fn expired(time: Option<(Instant, Duration)>) -> Duration {
     }
 }
 
-/// A child in a process group of its own; ended, builders and all, when dropped.
+/// A child with all that it starts; ended, builders and all, when dropped.
 struct Process {
     child: Option<Child>,
-    group: Option<Pid>,
+    group: Group,
 }
 
 impl Process {
-    fn spawn(mut command: Command) -> io::Result<Self> {
+    fn spawn(mut command: Command, most: Most, is_background: bool) -> io::Result<Self> {
+        Group::start(&mut command, is_background);
         let child = command.spawn()?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let group = Group::of(&child, most, is_background);
         Ok(Self { child: Some(child), group })
-    }
-
-    /// Bounds what the process takes. It may have taken some by now, but it cannot have read its input.
-    fn limit(&self, resource: Resource, most: Option<u64>) {
-        if let (Some(_), Some(pid)) = (most, self.group) {
-            let limit = Rlimit { current: most, maximum: most };
-            if let Err(error) = prlimit(Some(pid), resource, limit) {
-                tracing::debug!(%error, ?resource, "a process could not be limited");
-            }
-        }
     }
 
     /// Its status and output; `None` where it printed more than `most` bytes.
@@ -206,22 +191,22 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let Some(child) = self.child.take() else { return };
+        let Some(mut child) = self.child.take() else { return };
         // Without a runtime, the child's own `kill_on_drop` is what is left.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            signal(self.group, Signal::TERM);
+            self.group.ask(&mut child);
             runtime.spawn(end(child, self.group));
         }
     }
 }
 
 /// Asks politely, so that Nix stops its builders, which live in sessions of their own; then does not ask.
-async fn end(mut child: Child, group: Option<Pid>) {
-    signal(group, Signal::TERM);
+async fn end(mut child: Child, group: Group) {
+    group.ask(&mut child);
     tokio::select! {
         _ = child.wait() => {}
         () = sleep(GRACE) => {
-            signal(group, Signal::KILL);
+            group.kill(&mut child);
             let _ = child.wait().await;
         }
     }
@@ -243,13 +228,6 @@ async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) -> io::Result<()> {
         tracing::debug!(%error, "a process did not read its input");
     }
     Ok(())
-}
-
-fn signal(group: Option<Pid>, signal: Signal) {
-    if let Some(group) = group {
-        // It fails only where the group is gone already.
-        let _ = kill_process_group(group, signal);
-    }
 }
 
 /// Reads the log to its end, and tells `listener` what changes, not too often and never too late.

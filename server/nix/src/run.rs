@@ -2,7 +2,7 @@
 
 use crate::process::{self, Listener};
 use crate::url::path_url;
-use crate::{CancellationToken, NixError, Progress, find};
+use crate::{CancellationToken, NixError, Progress, find, inside};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
@@ -137,7 +137,7 @@ impl Nix {
         // Without `--no-link`, old versions leave a `result` link in the current folder besides the profile.
         let mut command =
             self.command(&["build", "--json", "--no-link", "--no-write-lock-file", "--profile"]);
-        command.arg(profile).arg(installable);
+        command.arg(&*inside(profile)).arg(installable);
         let stdout = process::run(command, WHAT, &mut Listener { progress, log }, cancel).await?;
         let [result]: [Result; 1] = parse(&stdout, WHAT)?;
         Ok(Built { out: result.outputs.out, derivation: result.drv_path })
@@ -168,9 +168,7 @@ impl Nix {
         } else if sibling.exists() {
             Command::new(sibling)
         } else {
-            let mut command = Command::new(&self.program);
-            command.arg0(name);
-            command
+            as_another(&self.program, name)
         };
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
@@ -224,6 +222,17 @@ impl Nix {
     ) -> Result<T, NixError> {
         parse(&self.quiet(command, what, cancel).await?, what)
     }
+}
+
+/// `program`, told that its name is `name`.
+fn as_another(program: &Path, name: &str) -> Command {
+    let mut command = Command::new(program);
+    #[cfg(unix)]
+    command.arg0(name);
+    // There is no Nix of Windows that could go by another name.
+    #[cfg(not(unix))]
+    command.arg(name);
+    command
 }
 
 /// What writes the lock file of the flake at `url`, and what to call it.

@@ -1,6 +1,6 @@
 //! What the store holds, and what a build would bring into it.
 
-use crate::{CancellationToken, Nix, NixError};
+use crate::{CancellationToken, Nix, NixError, inside};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ impl Nix {
     /// [`NixError::Failed`] where it is not in the store, and the others.
     pub async fn closure(&self, path: &Path, cancel: &CancellationToken) -> Result<Closure, NixError> {
         let mut command = self.command(&["path-info", "--recursive", "--json"]);
-        command.arg(path);
+        command.arg(&*inside(path));
         let value: Value = self.json(command, "nix path-info", cancel).await?;
         Ok(closure(&value))
     }
@@ -69,7 +69,7 @@ impl Nix {
         cancel: &CancellationToken,
     ) -> Result<(), NixError> {
         let mut command = self.command(&["build", "--no-write-lock-file", "--out-link"]);
-        command.arg(link).arg(installable);
+        command.arg(&*inside(link)).arg(installable);
         self.listen(command, "nix build", log, cancel).await
     }
 }

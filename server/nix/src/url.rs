@@ -1,7 +1,7 @@
 //! Flake URLs of local folders, and names in the store.
 
+use crate::inside;
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// The flake URL of a local folder, `path:/folder`, with everything escaped that means something in a URL. Add
@@ -9,7 +9,7 @@ use std::path::Path;
 /// escapes: it only finds folders whose names need none.
 #[must_use]
 pub fn path_url(folder: &Path) -> String {
-    folder.as_os_str().as_bytes().iter().fold("path:".to_owned(), |mut url, &byte| {
+    inside(folder).as_os_str().as_encoded_bytes().iter().fold("path:".to_owned(), |mut url, &byte| {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             url.push(char::from(byte));
         } else {

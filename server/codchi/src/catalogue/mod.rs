@@ -29,7 +29,6 @@ use known::{Base, Known};
 use questions::Asked;
 use std::collections::HashMap;
 use std::io::{self, Seek as _};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -136,7 +135,7 @@ impl Catalogues {
                 InspectedModule::Output { folder, output } => (folder, output.as_deref()),
             };
             parts.extend([
-                path.as_os_str().as_bytes(),
+                path.as_os_str().as_encoded_bytes(),
                 output.unwrap_or_default().as_bytes(),
                 text.as_bytes(),
             ]);

@@ -7,8 +7,7 @@ use codchi_ide::{CatalogueEntry, CatalogueOption, Place};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 /// Begins a table; another one with another format.
@@ -74,7 +73,7 @@ impl Table {
         let mut file = File::open(path)?;
         let (index, trailer) = checked(&mut file)?;
         let mut bytes = vec![0; usize::try_from(trailer - index).map_err(|_| damaged())?];
-        file.read_exact_at(&mut bytes, index)?;
+        read_exact_at(&file, &mut bytes, index)?;
         let mut input = Input(&bytes);
         let kinds = (0..input.number()?).map(|_| input.text().map(Box::from)).collect::<io::Result<_>>()?;
         let names = input.text()?.into();
@@ -104,7 +103,7 @@ impl Table {
             return Ok(None);
         };
         let mut bytes = vec![0; node.record_length as usize];
-        self.file.read_exact_at(&mut bytes, node.record.into())?;
+        read_exact_at(&self.file, &mut bytes, node.record.into())?;
         let record: Record = serde_json::from_slice(&bytes)?;
         let place = |(file, line, column)| Place { path: self.root.join::<PathBuf>(file), line, column };
         Ok(Some(CatalogueOption {
@@ -165,18 +164,38 @@ impl Table {
     }
 }
 
+/// Fills `bytes` with what is in `file` from `offset` on. Where the file is read next is not known then.
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset);
+    #[cfg(windows)]
+    {
+        let (mut rest, mut offset) = (bytes, offset);
+        while !rest.is_empty() {
+            let read = std::os::windows::fs::FileExt::seek_read(file, rest, offset)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            rest = &mut rest[read..];
+            offset += read as u64;
+        }
+        Ok(())
+    }
+}
+
 /// Where index and trailer of a table begin, once its hash was found to be right.
 fn checked(file: &mut File) -> io::Result<(u64, u64)> {
     let length = file.metadata()?.len();
     let trailer_at = length.checked_sub(TRAILER as u64).ok_or_else(damaged)?;
     let mut trailer = [0; TRAILER];
-    file.read_exact_at(&mut trailer, trailer_at)?;
+    read_exact_at(file, &mut trailer, trailer_at)?;
     let mut numbers = Input(&trailer);
     let (index, index_length) = (numbers.long()?, numbers.long()?);
     if index < MAGIC.len() as u64 || index.checked_add(index_length) != Some(trailer_at) {
         return Err(damaged());
     }
     let mut hash = Sha256::new();
+    file.rewind()?;
     let mut rest = file.take(trailer_at);
     let mut buffer = vec![0; 64 << 10];
     let mut is_first = true;

@@ -1,7 +1,8 @@
 //! `codchi exec`: a command in a machine, on the person's terminal or with pipes.
 
 use super::output;
-use super::terminal::{self, Restored};
+use super::signals::Signals;
+use super::terminal::{self, Resized, Restored};
 use crate::context::Context;
 use codchi_driver::{Process, Stdio};
 use codchi_machine::{ExecRequest, MachineError, MachineName};
@@ -9,7 +10,6 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a command in a machine learns about the person's terminal.
 const PASSED_ON: [&str; 3] = ["TERM", "COLORTERM", "LANG"];
@@ -66,7 +66,7 @@ fn environment() -> BTreeMap<String, String> {
 async fn on_terminal(process: Process, mut signals: Signals) -> anyhow::Result<u8> {
     let Process { stdin, stdout, control, exit, .. } = process;
     let _restored = Restored::raw();
-    let mut resized = signal(SignalKind::window_change())?;
+    let mut resized = Resized::new()?;
     // Ends with the process: nobody can interrupt a read of standard input.
     tokio::spawn(copy(tokio::io::stdin(), stdin));
     let mut shown = tokio::spawn(copy(stdout, tokio::io::stdout()));
@@ -74,7 +74,7 @@ async fn on_terminal(process: Process, mut signals: Signals) -> anyhow::Result<u
     let status = loop {
         tokio::select! {
             status = &mut exit => break status,
-            _ = resized.recv() => {
+            () = resized.next() => {
                 if let Some(size) = terminal::size() {
                     control.resize(size);
                 }
@@ -136,33 +136,6 @@ fn exit_code(code: i32) -> u8 {
 
 fn interrupted_by(signal: i32) -> u8 {
     exit_code(128 + signal)
-}
-
-/// The signals that ask a process to end.
-pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    /// Takes them over.
-    pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// The next one's number.
-    pub(super) async fn next(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
-            _ = self.hangup.recv() => SignalKind::hangup().as_raw_value(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -66,7 +66,6 @@ async fn print(path: &Path, follow: bool) -> anyhow::Result<()> {
 }
 
 fn same(a: &std::fs::File, b: &std::fs::File) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let id = |file: &std::fs::File| file.metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    let id = |file: &std::fs::File| file.try_clone().and_then(same_file::Handle::from_file).ok();
     id(a) == id(b)
 }

@@ -27,6 +27,7 @@ mod prompt;
 mod rename;
 mod rollback;
 mod secret;
+pub(crate) mod signals;
 mod ssh_proxy;
 pub(crate) mod status;
 mod store;

@@ -3,7 +3,7 @@
 use super::operation::{self, Talk};
 use super::output;
 use crate::context::Context;
-use crate::doctor::program;
+use crate::program;
 use anyhow::Context as _;
 use codchi_machine::{Attach, MachineName};
 use std::process::{Command, ExitCode, Stdio};
@@ -30,7 +30,7 @@ impl Open {
             return Ok(ExitCode::SUCCESS);
         }
         output::print(&ways(&attach))?;
-        if let (Some(remote), Some(code)) = (&attach.remote, program("code")) {
+        if let (Some(remote), Some(code)) = (&attach.remote, program::find("code")) {
             let status = Command::new(&code)
                 .args(["--remote", remote, &attach.folder])
                 .stdin(Stdio::null())

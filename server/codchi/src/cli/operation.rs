@@ -2,10 +2,10 @@
 
 use super::front::TerminalFront;
 use super::output;
+use super::signals::Signals;
 use crate::context::Context;
 use codchi_machine::{CancellationToken, MachineError, Machines};
 use std::process;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How an operation talks to the person.
 #[derive(clap::Args, Clone, Copy, Default)]
@@ -32,18 +32,17 @@ pub(crate) async fn run<T>(
 /// A token that the first Ctrl-C (or SIGTERM, SIGHUP) cancels. The second ends the process at once.
 pub(crate) fn cancelled_by_signals() -> anyhow::Result<CancellationToken> {
     let cancel = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        let (mut signal, cancel) = (signal(kind)?, cancel.clone());
-        tokio::spawn(async move {
-            while signal.recv().await.is_some() {
-                if cancel.is_cancelled() {
-                    super::terminal::restore();
-                    process::exit(i32::from(super::INTERRUPTED));
-                }
-                cancel.cancel();
-                let _ = output::error("Cancelled; undoing … (press Ctrl-C again to stop at once)");
+    let (mut signals, cancelled) = (Signals::new()?, cancel.clone());
+    tokio::spawn(async move {
+        loop {
+            signals.next().await;
+            if cancelled.is_cancelled() {
+                super::terminal::restore();
+                process::exit(i32::from(super::INTERRUPTED));
             }
-        });
-    }
+            cancelled.cancel();
+            let _ = output::error("Cancelled; undoing … (press Ctrl-C again to stop at once)");
+        }
+    });
     Ok(cancel)
 }

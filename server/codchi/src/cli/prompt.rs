@@ -97,8 +97,11 @@ fn line(prompt: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new(value.into_bytes()))
 }
 
+/// The key that ends what is typed into a terminal.
+const END: &str = if cfg!(windows) { "Ctrl-Z and Enter" } else { "Ctrl-D" };
+
 fn lines(prompt: &str) -> Option<Zeroizing<Vec<u8>>> {
-    eprintln!("{prompt} (not shown; end with Ctrl-D on a line of its own):");
+    eprintln!("{prompt} (not shown; end with {END} on a line of its own):");
     let _silent = Restored::silent();
     let mut value = Zeroizing::new(Vec::new());
     std::io::stdin().lock().read_to_end(&mut value).ok()?;

@@ -1,9 +1,10 @@
 //! `codchi store`: the store that machines share.
 
-use super::exec::{Signals, with_pipes};
+use super::exec::with_pipes;
 use super::operation::cancelled_by_signals;
 use super::output;
 use super::prompt::{self, Reply};
+use super::signals::Signals;
 use crate::context::Context;
 use codchi_machine::{Collected, MachineError, StoreKind, StoreStatus};
 use std::fmt::Write as _;

@@ -5,6 +5,10 @@
 
 mod found;
 mod job;
+#[cfg(unix)]
+mod mirror;
+#[cfg(windows)]
+#[path = "mirror/windows.rs"]
 mod mirror;
 
 pub(crate) use job::{Job, Texts};

@@ -28,23 +28,52 @@ struct Stamp {
 impl Stamp {
     /// Of the file at `path`; `None` where there is none.
     fn of(path: &Path) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt as _;
         let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
         Some(Self {
             length: metadata.len(),
             modified: metadata.modified().ok(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            inode: metadata.ino(),
+            changed: changed(&metadata),
+            inode: inode(&metadata),
         })
     }
+}
+
+/// When something of a file changed.
+#[cfg(unix)]
+fn changed(metadata: &std::fs::Metadata) -> (i64, i64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.ctime(), metadata.ctime_nsec())
+}
+
+/// Which file it is.
+#[cfg(unix)]
+fn inode(metadata: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+/// When it was made, which says that there is another one of its name.
+#[cfg(not(unix))]
+fn changed(metadata: &std::fs::Metadata) -> (i64, i64) {
+    let made = metadata.created().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    made.map_or((0, 0), |time| (time.as_secs().cast_signed(), time.subsec_nanos().into()))
+}
+
+/// Not known without opening it.
+#[cfg(not(unix))]
+fn inode(_: &std::fs::Metadata) -> u64 {
+    0
 }
 
 /// Reads a text; says why it is none. No more than the limit is read, whatever happens to the file meanwhile, and nothing
 /// is waited for: what gives its data when it likes is no file.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let mut options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
+    let file = options.read(true).open(path);
     let file = file.map_err(|error| error.to_string())?;
     if !file.metadata().map_err(|error| error.to_string())?.is_file() {
         return Err("it is no file".to_owned());

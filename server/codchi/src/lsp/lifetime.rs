@@ -1,13 +1,13 @@
 //! When a session ends, and why.
 
+mod parent;
+
 use super::framing;
+use crate::cli::signals::Signals;
 use futures_util::future::{Either, Ready, ready};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use tokio::net::unix::pipe::Receiver;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tower_lsp::jsonrpc::{Id, Request, Response};
@@ -61,37 +61,24 @@ impl Lifetime {
         }
     }
 
-    /// Ends the session at SIGTERM, SIGINT or SIGHUP.
+    /// Ends the session at SIGTERM, SIGINT or SIGHUP, and what means the same on Windows.
     pub(crate) fn watch_signals(&self) -> std::io::Result<()> {
-        for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
-            let (mut signal, lifetime) = (signal(kind)?, self.clone());
-            tokio::spawn(async move {
-                signal.recv().await;
-                lifetime.end(End::Signal);
-            });
-        }
+        let (mut signals, lifetime) = (Signals::new()?, self.clone());
+        tokio::spawn(async move {
+            signals.next().await;
+            lifetime.end(End::Signal);
+        });
         Ok(())
     }
 
     /// Ends the session when the process `pid` does. One that is not there from the start is not waited for: a client
     /// outside of this process's PID namespace has a number that means nothing here.
     pub(crate) fn watch_process(&self, pid: u32) {
-        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-        // Not a pipe, but waited for like one: readable means ended.
-        let process = pidfd_open(pid, PidfdFlags::NONBLOCK)
-            .map_err(std::io::Error::from)
-            .and_then(Receiver::from_owned_fd_unchecked);
-        let process = match process {
-            Ok(process) => process,
-            Err(error) => {
-                tracing::info!("the client's process {} cannot be watched: {error}", pid.as_raw_nonzero());
-                return;
-            }
-        };
         let lifetime = self.clone();
         tokio::spawn(async move {
-            if process.readable().await.is_ok() {
-                lifetime.end(End::ParentGone);
+            match parent::ended(pid).await {
+                Ok(()) => lifetime.end(End::ParentGone),
+                Err(error) => tracing::info!("the client's process {pid} cannot be watched: {error}"),
             }
         });
     }

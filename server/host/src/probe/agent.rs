@@ -1,6 +1,6 @@
 //! A running SSH agent.
 
-use super::look::Answer;
+use super::nodes::Answer;
 use super::{Availability, Probe};
 use std::path::Path;
 

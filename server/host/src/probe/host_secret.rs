@@ -1,21 +1,11 @@
 //! Host secrets: whether there is such a thing, and what; never a value.
 
-use super::distribution::Packages;
 use super::{Availability, Host, Probe};
 use crate::HostSecret;
 use std::path::PathBuf;
 
 /// What gives tokens.
 const TOKEN_TOOLS: [&str; 2] = ["gh", "glab"];
-
-const GIT: Packages = Packages {
-    what: "git",
-    debian: "apt install git",
-    ubuntu: "apt install git",
-    fedora: "dnf install git",
-    arch: "pacman -S git",
-    nixos: "programs.git.enable = true;",
-};
 
 impl Host {
     /// Whether there is such a thing on this computer, and what; `certificates` are the person's own files of certificates.
@@ -29,13 +19,6 @@ impl Host {
             HostSecret::GitCredentials => probe.git(),
             HostSecret::Tokens => probe.tokens(),
         }
-    }
-
-    /// Where a program is, by `$PATH`.
-    fn program(&self, name: &str) -> Option<PathBuf> {
-        let folders =
-            self.variable("PATH").unwrap_or_default().split(':').filter(|folder| !folder.is_empty());
-        folders.map(|folder| PathBuf::from(folder).join(name)).find(|path| self.at(path).is_file())
     }
 }
 
@@ -69,19 +52,6 @@ impl Probe<'_> {
             }
             1 => self.yes("There is one file of keys or configuration in ~/.ssh."),
             count => self.yes(format!("There are {count} files of keys and configuration in ~/.ssh.")),
-        }
-    }
-
-    fn git(mut self) -> Availability {
-        match self.host.program("git") {
-            Some(path) => {
-                self.saw(path.display().to_string());
-                self.yes("git is on this computer.")
-            }
-            None => {
-                let remedy = self.host.install(GIT);
-                self.no("There is no git on this computer.", remedy)
-            }
         }
     }
 

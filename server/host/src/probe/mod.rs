@@ -1,20 +1,36 @@
 //! One probe per capability. A probe looks at what an engine would hand into a machine, so it asks whether that is
 //! there, not whether this process may open it; only where the machine's user needs the rights of the host's, as for
 //! KVM, those are looked at too. Of sockets it asks whether somebody answers: one whose program has died stays in its folder.
+//!
+//! On Windows machines run in WSL, and it is WSL that hands in or does not: those probes are in `windows.rs`.
 
+#[cfg(unix)]
 mod agent;
+#[cfg(unix)]
 mod devices;
+#[cfg(unix)]
 mod distribution;
+#[cfg(unix)]
+mod git;
+#[cfg(unix)]
 mod graphics;
 mod host_secret;
 mod look;
+#[cfg(unix)]
 mod nesting;
+#[cfg(unix)]
+mod nodes;
+#[cfg(unix)]
 mod screen;
+mod session;
+#[cfg(unix)]
 mod sound;
+#[cfg(any(windows, test))]
+mod windows;
+#[cfg(unix)]
 mod xauthority;
 
-pub use screen::{Display, X11};
-pub use sound::Sound;
+pub use session::{Display, Sound, X11};
 
 use crate::Capability;
 use std::collections::BTreeMap;
@@ -38,7 +54,7 @@ pub struct Availability {
 /// Where to look: the real host, or a folder and an environment that stand for one.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// The root of the file system.
+    /// The root of the file system; nothing on Windows, where there is one per drive.
     pub root: PathBuf,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
@@ -51,25 +67,22 @@ impl Host {
         let text = |text: std::ffi::OsString| text.into_string().ok();
         // A variable that is no text is none that a probe reads.
         let environment = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
-        Self { root: "/".into(), environment: environment.collect() }
+        let root = if cfg!(windows) { "" } else { "/" };
+        // On Windows names of variables have no case, and `Path` is as good as `PATH`.
+        let name = |name: String| if cfg!(windows) { name.to_ascii_uppercase() } else { name };
+        let environment = environment.map(|(key, value)| (name(key), value));
+        Self { root: root.into(), environment: environment.collect() }
     }
 
     /// Probes one capability.
     #[must_use]
     pub fn probe(&self, capability: Capability) -> Availability {
         let probe = Probe { host: self, evidence: Vec::new() };
-        match capability {
-            Capability::Gpu => probe.gpu(),
-            Capability::Cuda => probe.cuda(),
-            Capability::Audio => probe.audio(),
-            Capability::Display => probe.display(),
-            Capability::Usb => probe.usb(),
-            Capability::SshAgent => probe.ssh_agent(),
-            Capability::Kvm => probe.kvm(),
-            Capability::Nesting => probe.nesting(),
-            Capability::Fuse => probe.module_device("/dev/fuse", "fuse"),
-            Capability::Tun => probe.module_device("/dev/net/tun", "tun"),
-        }
+        #[cfg(unix)]
+        let found = probe.on_linux(capability);
+        #[cfg(windows)]
+        let found = probe.on_windows(capability);
+        found
     }
 
     /// Probes all.
@@ -86,6 +99,22 @@ struct Probe<'h> {
 }
 
 impl Probe<'_> {
+    #[cfg(unix)]
+    fn on_linux(self, capability: Capability) -> Availability {
+        match capability {
+            Capability::Gpu => self.gpu(),
+            Capability::Cuda => self.cuda(),
+            Capability::Audio => self.audio(),
+            Capability::Display => self.display(),
+            Capability::Usb => self.usb(),
+            Capability::SshAgent => self.ssh_agent(),
+            Capability::Kvm => self.kvm(),
+            Capability::Nesting => self.nesting(),
+            Capability::Fuse => self.module_device("/dev/fuse", "fuse"),
+            Capability::Tun => self.module_device("/dev/net/tun", "tun"),
+        }
+    }
+
     /// Something that belongs into the answer.
     fn saw(&mut self, evidence: impl Into<String>) {
         self.evidence.push(evidence.into());
@@ -108,4 +137,5 @@ impl Probe<'_> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

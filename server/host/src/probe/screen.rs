@@ -1,30 +1,12 @@
 //! `display`: Wayland and X11.
 
-use super::look::Answer;
+use super::nodes::Answer;
 use super::xauthority;
-use super::{Availability, Host, Probe};
+use super::{Availability, Display, Host, Probe, X11};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 const REMEDY: &str = "Run codchi from a session on this computer's desktop.";
-
-/// The displays of the person's session at which somebody answers.
-#[derive(Debug, Default)]
-pub struct Display {
-    /// The socket of the Wayland compositor.
-    pub wayland: Option<PathBuf>,
-    /// The X server, which a Wayland session has, too.
-    pub x11: Option<X11>,
-}
-
-/// An X server on this computer.
-#[derive(Debug)]
-pub struct X11 {
-    /// Its socket.
-    pub socket: PathBuf,
-    /// The number in its name: 0 of `:0`.
-    pub number: u32,
-}
 
 impl Host {
     /// The displays of the person's session.

@@ -1,19 +1,10 @@
 //! `audio`: the sockets of PipeWire and PulseAudio.
 
 use super::distribution::{Family, configuration};
-use super::look::Answer;
-use super::{Availability, Host, Probe};
+use super::nodes::Answer;
+use super::{Availability, Host, Probe, Sound};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
-
-/// The sockets of the person's sound server at which somebody answers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sound {
-    /// That of PipeWire.
-    pub pipewire: Option<PathBuf>,
-    /// That of PulseAudio, or of PipeWire in its place.
-    pub pulse: Option<PathBuf>,
-}
 
 impl Host {
     /// The sound server's sockets, each where somebody answers at it.

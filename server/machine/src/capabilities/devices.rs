@@ -93,7 +93,6 @@ pub(crate) fn hand_in(spec: &mut InstanceSpec, parts: &Parts<'_>) {
 /// The host's socket `source` at `path` in the machine, for its user alone. The engine connects to it as the person who runs codchi,
 /// whom sound servers and displays let in.
 fn proxy(source: &Path, path: &str, (uid, gid): (u32, u32)) -> Device {
-    let person = (rustix::process::getuid(), rustix::process::getgid());
     let mut keys = vec![
         ("type", "proxy".to_owned()),
         ("bind", "instance".into()),
@@ -103,9 +102,20 @@ fn proxy(source: &Path, path: &str, (uid, gid): (u32, u32)) -> Device {
         ("gid", gid.to_string()),
         ("mode", "0600".into()),
     ];
-    if !person.0.is_root() {
-        keys.push(("security.uid", person.0.as_raw().to_string()));
-        keys.push(("security.gid", person.1.as_raw().to_string()));
+    if let Some((uid, gid)) = person() {
+        keys.push(("security.uid", uid.to_string()));
+        keys.push(("security.gid", gid.to_string()));
     }
     Device::Raw(keys.into_iter().map(|(key, value)| (key.into(), value)).collect())
+}
+
+/// The ids of the person who runs codchi; `None` for root, and on Windows, where no engine connects to sockets.
+fn person() -> Option<(u32, u32)> {
+    #[cfg(unix)]
+    return {
+        let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
+        (!user.is_root()).then(|| (user.as_raw(), group.as_raw()))
+    };
+    #[cfg(not(unix))]
+    None
 }

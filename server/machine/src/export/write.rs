@@ -4,7 +4,7 @@ use super::{DEFINITION, END, HEADER, Header, LOCK, LocalModule, MODULES, ROOT, S
 use crate::files::io_error;
 use crate::run::Run;
 use crate::state::{now, snapshot_root};
-use crate::{MachineError, Secret, passphrase};
+use crate::{MachineError, Secret, access, passphrase};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::BTreeMap;
@@ -94,9 +94,10 @@ pub(crate) fn write(
 }
 
 fn written(path: &Path, contents: &Contents, secrets: Option<Vec<u8>>, root: impl Read) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
     // A machine's files are its person's alone.
-    let file = File::options().create(true).truncate(true).read(true).write(true).mode(0o600).open(path)?;
+    let mut options = File::options();
+    options.create(true).truncate(true).read(true).write(true);
+    let file = access::with_mode(&mut options, 0o600).open(path)?;
     let mut archive = Builder::new(file);
     archive.follow_symlinks(false);
     append(&mut archive, HEADER, &serde_json::to_vec_pretty(&contents.header)?)?;

@@ -6,7 +6,6 @@ use crate::state::Lock;
 use crate::{MachineError, MachineName, Operation, Paths};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -132,11 +131,18 @@ fn is_older(path: &Path, age: Duration) -> bool {
 
 /// What there is on the disk at `path`, and below. Links are not followed.
 fn on_disk(path: &Path) -> u64 {
-    // Blocks of `st_blocks` are of this size whatever the file system's are.
-    let own = |metadata: &Metadata| metadata.blocks() * 512;
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return 0 };
     let inside = if metadata.is_dir() { entries_of(path).map(|path| on_disk(&path)).sum() } else { 0 };
     own(&metadata) + inside
+}
+
+/// What a file takes on the disk, without what is below a folder.
+fn own(metadata: &Metadata) -> u64 {
+    // Blocks of `st_blocks` are of this size whatever the file system's are.
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::blocks(metadata) * 512;
+    #[cfg(not(unix))]
+    metadata.len()
 }
 
 fn entries_of(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {

@@ -148,7 +148,7 @@ impl Run<'_> {
 
     /// Asks the running machine what a switch to `toplevel` would do; it then does nothing.
     async fn dry_activation(&self, toplevel: &Path) -> Option<units::UnitChanges> {
-        let program = toplevel.join("bin/switch-to-configuration").display().to_string();
+        let program = codchi_nix::inside(&toplevel.join("bin/switch-to-configuration")).display().to_string();
         let exec = Exec::root([program.as_str(), "dry-activate"]);
         let asked = self.machines.driver().run(&self.instance, &exec, &[]);
         let output = tokio::time::timeout(DRY_LIMIT, asked).await.ok()?.ok()?;

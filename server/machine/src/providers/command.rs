@@ -2,10 +2,11 @@
 //!
 //! It runs without a shell, without standard input, in a process group of its own, so that all it started ends with it.
 
-use crate::{CancellationToken, MachineName, Secret};
-use rustix::process::{Pid, Signal, kill_process_group};
+mod group;
+
+use crate::{CancellationToken, MachineName, Secret, access};
+use group::Group;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -56,7 +57,8 @@ impl Command<'_> {
             command.arg(filled.collect::<Vec<_>>().join(name));
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.current_dir(home).process_group(0).kill_on_drop(true);
+        command.current_dir(home).kill_on_drop(true);
+        Group::start(&mut command);
         let mut child = command.spawn().map_err(|e| told(format!("running `{}`: {e}", self.program)))?;
         let group = Group::of(&child);
         let result = tokio::select! {
@@ -69,8 +71,8 @@ impl Command<'_> {
         };
         if result.is_err() {
             drop(group);
-            // So that none of it is left: it was told to end at once.
-            let _ = child.wait().await;
+            // So that none of it is left: it was told to end at once. Where there are no groups, this tells it.
+            let _ = child.kill().await;
         } else {
             group.forget();
         }
@@ -153,45 +155,27 @@ async fn said(from: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&end).into_owned())
 }
 
-/// The processes of a program, which end when this is dropped.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
-    }
-
-    /// The program has ended: its number may be another's by now.
-    fn forget(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It may have ended.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
 /// The program as it is run: with a `/` in it a file, relative to the home folder, else one of `PATH`.
 fn program(program: &str, home: &Path) -> PathBuf {
-    match program.contains('/') {
+    match is_path(program) {
         true => home.join(program.strip_prefix("~/").unwrap_or(program)),
         false => program.into(),
     }
 }
 
+/// Whether a program is named by where it is.
+fn is_path(name: &str) -> bool {
+    name.contains('/') || cfg!(windows) && name.contains('\\')
+}
+
 /// Where a program is; `None` where there is none that can be run.
 pub(super) fn find(name: &str, home: &Path) -> Option<PathBuf> {
-    let can_run = |path: &PathBuf| {
-        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    };
-    if name.contains('/') {
+    let can_run = |path: &PathBuf| path.metadata().is_ok_and(|metadata| access::is_executable(&metadata));
+    if is_path(name) {
         return Some(program(name, home)).filter(can_run);
     }
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(can_run)
+    let of_name =
+        |folder: PathBuf| [folder.join(name), folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))];
+    std::env::split_paths(&path).flat_map(of_name).find(can_run)
 }

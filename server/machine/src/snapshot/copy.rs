@@ -2,14 +2,12 @@
 
 use super::listing::Kind;
 use crate::files::io_error;
-use crate::{CancellationToken, MachineError};
+use crate::{CancellationToken, MachineError, access, links};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 /// A hash of names, kinds, executable bits and bytes.
@@ -30,7 +28,7 @@ pub(super) fn copy(
     cancel: &CancellationToken,
 ) -> Result<Digest, MachineError> {
     let mut hash = Sha256::new();
-    set_mode(target, 0o755).map_err(|e| io_error("Writing", target, e))?;
+    access::set(target, 0o755).map_err(|e| io_error("Writing", target, e))?;
     for (path, kind) in entries {
         if cancel.is_cancelled() {
             return Err(MachineError::Cancelled);
@@ -43,8 +41,8 @@ pub(super) fn copy(
             Kind::Folder => std::fs::create_dir(&to).map_err(writing)?,
             Kind::Link => {
                 let link = std::fs::read_link(&from).map_err(reading)?;
-                part(&mut hash, link.as_os_str().as_bytes());
-                symlink(link, &to).map_err(writing)?;
+                part(&mut hash, link.as_os_str().as_encoded_bytes());
+                links::make(&link, &to).map_err(writing)?;
             }
             Kind::File { executable } => {
                 let mut file = File::open(&from).map_err(reading)?;
@@ -55,7 +53,7 @@ pub(super) fn copy(
                 if let Ok(modified) = file.metadata().and_then(|m| m.modified()) {
                     copy.set_modified(modified).map_err(writing)?;
                 }
-                set_mode(&to, if *executable { 0o755 } else { 0o644 }).map_err(writing)?;
+                access::set(&to, if *executable { 0o755 } else { 0o644 }).map_err(writing)?;
             }
         }
     }
@@ -72,7 +70,7 @@ pub(super) fn digest(folder: &Path) -> Option<Digest> {
         let path = folder.join(path);
         match kind {
             Kind::Folder => {}
-            Kind::Link => part(&mut hash, std::fs::read_link(path).ok()?.as_os_str().as_bytes()),
+            Kind::Link => part(&mut hash, std::fs::read_link(path).ok()?.as_os_str().as_encoded_bytes()),
             Kind::File { .. } => {
                 let contents = hash_file(&mut File::open(path).ok()?, &mut |_| Ok(())).ok()?;
                 part(&mut hash, &contents);
@@ -96,7 +94,7 @@ fn collect(folder: &Path, below: &Path, entries: &mut BTreeMap<PathBuf, Kind>) -
 }
 
 fn begin(hash: &mut Sha256, path: &Path, kind: Kind) {
-    part(hash, path.as_os_str().as_bytes());
+    part(hash, path.as_os_str().as_encoded_bytes());
     hash.update(match kind {
         Kind::Folder => b"d",
         Kind::Link => b"l",
@@ -126,8 +124,4 @@ fn hash_file(file: &mut File, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> 
             Err(e) => return Err(e),
         }
     }
-}
-
-fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    std::fs::set_permissions(path, Permissions::from_mode(mode))
 }

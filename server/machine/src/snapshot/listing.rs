@@ -1,11 +1,10 @@
 //! Which files of a folder belong to a snapshot.
 
 use crate::files::io_error;
-use crate::{CancellationToken, MachineError};
+use crate::{CancellationToken, MachineError, access};
 use ignore::{DirEntry, WalkBuilder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{FileType, Metadata};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The most that a module's folder may hold, in bytes and in files.
@@ -31,7 +30,8 @@ impl Kind {
         } else if kind.is_symlink() {
             Some(Self::Link)
         } else {
-            let executable = metadata.permissions().mode() & 0o111 != 0;
+            // On Windows no file says that it can be run; git keeps that for itself there.
+            let executable = !cfg!(windows) && access::is_executable(metadata);
             kind.is_file().then_some(Self::File { executable })
         }
     }

@@ -8,6 +8,10 @@ use url::Url;
 /// Why it is a URL that cannot be used, as a clause.
 pub(super) fn url(text: &str) -> Result<Option<String>, String> {
     let Some((scheme, rest)) = text.split_once(':') else { return Ok(None) };
+    // `C:\folder`.
+    if cfg!(windows) && scheme.len() == 1 {
+        return Ok(None);
+    }
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     if !rest.starts_with("//") && !is_shorthand(scheme) {

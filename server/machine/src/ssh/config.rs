@@ -18,7 +18,7 @@ pub(super) fn host_block(
 ) -> Result<String, MachineError> {
     let alias = machine.host_alias();
     let [program, identity, known_hosts] = [text(program)?, text(identity)?, text(known_hosts)?];
-    let (proxy, identity, known_hosts) = (shell_word(program), argument(identity), argument(known_hosts));
+    let (proxy, identity, known_hosts) = (shell_word(&program), argument(&identity), argument(&known_hosts));
     Ok(format!(
         "Host {alias}\n\
          \x20   HostName {alias}\n\
@@ -91,14 +91,18 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The rest of a line that goes to a shell, after ssh has replaced its tokens.
+/// The rest of a line that goes to a shell, after ssh has replaced its tokens. On Windows that is one of several (cmd, or the one of
+/// Git), which all read double quotes, and no path holds such.
 fn shell_word(path: &str) -> String {
-    format!("'{}'", path.replace('%', "%%").replace('\'', "'\\''"))
+    let path = path.replace('%', "%%");
+    if cfg!(windows) { format!("\"{path}\"") } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
-/// The path as text of one line.
-pub(super) fn text(path: &Path) -> Result<&str, MachineError> {
-    path.to_str().filter(|text| !text.contains(char::is_control)).ok_or_else(|| MachineError::User {
+/// The path as text of one line; with slashes also on Windows, where ssh takes a backslash for an escape.
+pub(super) fn text(path: &Path) -> Result<String, MachineError> {
+    let text = path.to_str().filter(|text| !text.contains(char::is_control));
+    let text = text.map(|text| if cfg!(windows) { text.replace('\\', "/") } else { text.to_owned() });
+    text.ok_or_else(|| MachineError::User {
         message: format!("{} cannot be named in an ssh config", path.display()),
         hint: Some("Move it to a path without line breaks and with valid UTF-8.".into()),
     })

@@ -2,9 +2,7 @@
 
 use super::config;
 use crate::files::{io_error, make_folder, read_optional, remove_file, write_atomic};
-use crate::{MachineError, Paths};
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
+use crate::{MachineError, Paths, access};
 use std::path::{Path, PathBuf};
 
 const BEGIN: &str = "# codchi: begin (removed with the last code machine)";
@@ -46,7 +44,7 @@ pub(super) fn add(paths: &Paths, ours: &Path) -> Result<(), MachineError> {
     if contains(text, ours, &paths.home) {
         return Ok(());
     }
-    let include = format!("Include {}", config::quoted(config::text(ours)?));
+    let include = format!("Include {}", config::quoted(&config::text(ours)?));
     let mut after = format!("{BEGIN}\n{include}\n{END}\n").into_bytes();
     // A block that names another file is one of ours from before the data folder moved.
     after.extend(config::without_marked(text, BEGIN, END));
@@ -90,12 +88,12 @@ fn target(path: &Path) -> Result<PathBuf, MachineError> {
     if !path.is_symlink() {
         return Ok(path.to_owned());
     }
-    path.canonicalize().map_err(|e| io_error("Following", path, e))
+    dunce::canonicalize(path).map_err(|e| io_error("Following", path, e))
 }
 
 fn mode(path: &Path) -> Result<u32, MachineError> {
     let metadata = path.metadata().map_err(|e| io_error("Reading", path, e))?;
-    Ok(metadata.permissions().mode() & 0o777)
+    Ok(access::mode(&metadata))
 }
 
 /// ssh refuses a folder that others may write to.
@@ -105,6 +103,5 @@ fn make_ssh_folder(config: &Path) -> Result<(), MachineError> {
         return Ok(());
     }
     make_folder(folder)?;
-    std::fs::set_permissions(folder, Permissions::from_mode(0o700))
-        .map_err(|e| io_error("Writing", folder, e))
+    access::set(folder, 0o700).map_err(|e| io_error("Writing", folder, e))
 }

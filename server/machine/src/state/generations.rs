@@ -1,7 +1,11 @@
 //! `generations.json`: a machine's built systems.
 
 use super::MachineFolder;
-use crate::files::{io_error, remove_file};
+#[cfg(unix)]
+use crate::files::io_error;
+use crate::files::remove_file;
+#[cfg(unix)]
+use crate::links;
 use crate::{Input, MachineError, Manifest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,7 +46,7 @@ pub(crate) struct Generation {
 impl Generation {
     /// A file of the built system, e.g. `init`.
     pub(crate) fn path(&self, relative: &str) -> String {
-        self.toplevel.join(relative).display().to_string()
+        codchi_nix::inside(&self.toplevel.join(relative)).display().to_string()
     }
 }
 
@@ -105,14 +109,25 @@ impl MachineFolder {
     }
 
     /// The number of the profile's newest build; 0 where there is none.
+    #[cfg(unix)]
     pub(crate) fn profile_number(&self) -> u32 {
         std::fs::read_link(self.profile()).ok().and_then(|link| link_number(&link)).unwrap_or(0)
+    }
+
+    /// The number of the profile's newest build; 0 where there is none. Windows cannot read the profile's link, which Nix has made
+    /// in a distribution (`links.rs`); but each build that makes something else has the highest number, and Nix takes the highest
+    /// one again for what it has made already.
+    #[cfg(not(unix))]
+    pub(crate) fn profile_number(&self) -> u32 {
+        let entries = std::fs::read_dir(self.root().join("profile")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| link_number(&entry.path())).max().unwrap_or(0)
     }
 
     /// Makes the profile that of the build `number`.
     ///
     /// # Errors
     /// [`MachineError::Io`].
+    #[cfg(unix)]
     pub(crate) fn point_profile(&self, number: u32) -> Result<(), MachineError> {
         if self.profile_number() == number {
             return Ok(());
@@ -120,9 +135,19 @@ impl MachineFolder {
         let profile = self.profile();
         let fresh = profile.with_file_name(".new-system");
         remove_file(&fresh)?;
-        std::os::unix::fs::symlink(format!("system-{number}-link"), &fresh)
+        links::make(Path::new(&format!("system-{number}-link")), &fresh)
             .and_then(|()| std::fs::rename(&fresh, &profile))
             .map_err(|e| io_error("Writing", &profile, e))
+    }
+
+    /// Nothing: on Windows the links' names alone count, and each of them keeps its build from being collected.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "it is as it is on Unix")]
+    pub(crate) fn point_profile(&self, _number: u32) -> Result<(), MachineError> {
+        Ok(())
     }
 
     /// Points the profile back at `current` (nowhere for `None`) and removes the links of builds that never became

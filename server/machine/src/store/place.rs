@@ -5,6 +5,7 @@ use crate::files::make_folder;
 use crate::instance::{Owner, can_be_shifted, close_guest_api};
 use crate::{MachineError, MachineName, Machines, Paths};
 use codchi_driver::{Device, DriverKind, Exec, InstanceName, InstanceSpec, ServerInfo, Stdio, Volume};
+use codchi_nix::inside;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -124,8 +125,10 @@ impl<'a> Place<'a> {
         };
         let mut spec = self.bare(READY);
         for (name, folder) in SHARED.map(|name| (name, data.join(name))) {
-            spec.devices
-                .insert(format!("data-{name}"), shared(folder.clone(), folder.display().to_string(), false));
+            spec.devices.insert(
+                format!("data-{name}"),
+                shared(folder.clone(), inside(&folder).display().to_string(), false),
+            );
         }
         spec.devices.extend([
             ("nix".into(), self.volume(volume, "/nix".into())),
@@ -205,7 +208,7 @@ pub(super) fn is_ready(labels: &BTreeMap<String, String>) -> bool {
 
 /// The environment of Nix in the store instance. Nothing of ours: it might hold a secret, and the engine sees it.
 fn environment(paths: &Paths) -> BTreeMap<String, String> {
-    let path = format!("{BIN}:{}", programs(paths).display());
+    let path = format!("{BIN}:{}", inside(&programs(paths)).display());
     let variables = [
         ("HOME", HOME),
         ("PATH", &path),

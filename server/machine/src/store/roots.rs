@@ -1,8 +1,8 @@
 //! What a machine has written down of what it uses of the store: links, each beside the place that it is for
 //! (`nix/modules/machine/store.nix` writes them).
 
-use crate::MachineError;
 use crate::files::{io_error, make_folder, remove_file};
+use crate::{MachineError, links};
 use std::path::Path;
 
 /// What the names of those begin with that are for processes.
@@ -30,7 +30,7 @@ pub(crate) fn copy_roots(from: &Path, to: &Path) -> Result<(), MachineError> {
     for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
         let Ok(target) = std::fs::read_link(entry.path()) else { continue };
         let link = to.join(entry.file_name());
-        std::os::unix::fs::symlink(target, &link).map_err(|e| io_error("Writing", &link, e))?;
+        links::make(&target, &link).map_err(|e| io_error("Writing", &link, e))?;
     }
     forget_running(to)
 }

@@ -9,11 +9,10 @@ pub(super) use archived::Archived;
 
 use super::Tell;
 use crate::files::{io_error, make_folder};
-use crate::{CancellationToken, MachineError, Machines};
+use crate::{CancellationToken, MachineError, Machines, access};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -55,7 +54,7 @@ pub(super) fn make_removable(folder: &Path) {
     for entry in ignore::WalkBuilder::new(folder).standard_filters(false).build().flatten() {
         if entry.file_type().is_some_and(|kind| kind.is_dir()) {
             // What cannot be made writable stays, and whoever removes it says so.
-            let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o755));
+            let _ = access::set(entry.path(), 0o755);
         }
     }
 }

@@ -9,7 +9,7 @@
 use super::error::io_error;
 use super::format::{VERSION, Values};
 use super::{Loaded, Vault, VaultError};
-use crate::{MachineError, files};
+use crate::{MachineError, access, files};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -148,7 +148,7 @@ impl Vault {
             .unwrap_or_else(|| with_suffix(file, "damaged"));
         let moved = std::fs::rename(file, &to).and_then(|()| {
             let folder = file.parent().unwrap_or(Path::new("/"));
-            std::fs::File::open(folder)?.sync_all()
+            access::sync_names(folder)
         });
         match moved {
             // A key was lost with its vault.

@@ -4,7 +4,7 @@
 use super::error::io_error;
 use super::keyring::{Keyring, Lookup};
 use super::{LockedBy, VaultError};
-use crate::{Secret, files, passphrase};
+use crate::{Secret, access, files, passphrase};
 use age::secrecy::ExposeSecret as _;
 use age::x25519::Identity;
 use std::io::{self, Write as _};
@@ -273,7 +273,7 @@ impl KeyStore {
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;
         file.persist_noclobber(&self.file).map_err(|e| e.error)?;
-        std::fs::File::open(folder)?.sync_all()
+        access::sync_names(folder)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

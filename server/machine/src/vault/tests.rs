@@ -2,6 +2,7 @@ mod backups;
 mod passphrase;
 
 use super::*;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 struct Lab {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::MachineError;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// Writes these contents as the vault, encrypted to its key.
 fn write_contents(lab: &Lab, json: &str) -> Vec<u8> {
