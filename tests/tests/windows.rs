@@ -27,7 +27,7 @@ fn prefix() -> &'static Path {
             let _ = std::fs::remove_dir_all(data);
         }
         // One at a time may make it.
-        assert!(wine(&prefix).arg("--version").status().unwrap().success());
+        assert!(wine(&prefix).arg("--version").output().unwrap().status.success());
         prefix
     })
 }
