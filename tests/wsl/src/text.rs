@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// What is said of a command line that is wrong. The real text is longer.
-pub(crate) const USAGE: &str = "Copyright (c) Microsoft Corporation. All rights reserved.\nFor privacy information about this product please visit https://aka.ms/privacy.\n\nUsage: wsl.exe [Argument] [Options...] [CommandLine]\n";
+pub(crate) const USAGE: &str = "Usage: wsl.exe [Argument] [Options...] [CommandLine]\n";
 
 /// Texts of one language, by the keys of WSL's `Resources.resw`; those of Windows itself by their codes.
 pub(crate) struct Texts {

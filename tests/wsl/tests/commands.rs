@@ -40,7 +40,7 @@ fn exit_codes_are_given_on() {
     assert_eq!(pc.sh("kill -15 $$").code, 15);
     assert_eq!(pc.sh("kill -9 $$").code, 9);
     // `wsl.exe` takes these two for what its own `/init` says with them.
-    pc.sh("exit 67").fails_with("User not found.\r\nError code: Wsl/WSL_E_USER_NOT_FOUND");
+    pc.sh("exit 67").fails_with("No such user.\r\nError code: Wsl/WSL_E_USER_NOT_FOUND");
     pc.sh("exit 87").fails_with("Wsl/WSL_E_TTY_LIMIT");
     let missing = pc.wsl(&["-d", "one", "-e", "nowhere"]);
     assert_eq!(missing.code, 1);

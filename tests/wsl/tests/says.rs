@@ -25,10 +25,10 @@ fn text_is_utf16_unless_told_otherwise() {
 #[test]
 fn languages_change_the_text_and_the_label_but_no_token() {
     for (locale, text, label) in [
-        ("en-US", "There is no distribution", "Error code: "),
-        ("de-DE", "Es ist keine Distribution", "Fehlercode: "),
-        ("ja-JP", "指定された名前の", "エラー コード: "),
-        ("zh-CN", "不存在具有所提供名称", "错误代码: "),
+        ("en-US", "No distribution has", "Error code: "),
+        ("de-DE", "Keine Distribution heißt", "Fehlercode: "),
+        ("ja-JP", "その名前の", "エラー コード: "),
+        ("zh-CN", "没有叫这个名字", "错误代码: "),
     ] {
         let pc = Pc::with(&format!(r#"{{"locale": "{locale}"}}"#));
         let said = pc.wsl(&["-d", "nothing", "--exec", "true"]);
@@ -44,13 +44,13 @@ fn lists_have_their_formats() {
         let said = pc.wsl(empty);
         assert_eq!(said.code, 255);
         assert!(
-            said.out.contains("has no installed distributions") && !said.out.contains("Error code"),
+            said.out.contains("No distribution is installed") && !said.out.contains("Error code"),
             "{said:?}"
         );
     }
     assert_eq!(pc.wsl(&["-l", "-q"]).succeeds(), "");
     assert_eq!(pc.wsl(&["-l", "-q", "--running"]).succeeds(), "");
-    assert_eq!(pc.wsl(&["-l", "--running"]).out, "There are no running distributions.\r\n");
+    assert_eq!(pc.wsl(&["-l", "--running"]).out, "No distribution runs.\r\n");
 
     pc.import("one", "");
     pc.import("another-name", "");
@@ -63,14 +63,14 @@ fn lists_have_their_formats() {
     assert_eq!(pc.wsl(&["-l", "-q"]).succeeds(), "one\r\nanother-name\r\n");
     assert_eq!(
         pc.wsl(&["-l"]).succeeds(),
-        "Windows Subsystem for Linux Distributions:\r\none (Default)\r\nanother-name\r\n"
+        "The distributions:\r\none (Default)\r\nanother-name\r\n"
     );
     pc.wsl(&["--set-default", "ANOTHER-name"]).succeeds();
     assert!(pc.wsl(&["-l", "-q"]).succeeds().starts_with("another-name\r\n"));
     assert!(
         pc.wsl(&["--status"])
             .succeeds()
-            .starts_with("Default Distribution: another-name\r\nDefault Version: 2\r\n")
+            .starts_with("Default distribution: another-name\r\nDefault version: 2\r\n")
     );
     assert_eq!(pc.wsl(&["-lqv"]).code, 255);
     assert!(pc.wsl(&["-l", "-qv"]).out.contains("Usage: wsl.exe"));
@@ -83,14 +83,14 @@ fn wrong_command_lines_are_told() {
     let unknown = pc.wsl(&["--nonsense"]);
     assert_eq!(
         unknown.out,
-        "Invalid command line argument: --nonsense\r\nPlease use 'wsl.exe --help' to get a list of supported arguments.\r\n"
+        "Nobody knows the argument --nonsense\r\n'wsl.exe --help' lists those that there are.\r\n"
     );
     assert_eq!(unknown.code, 255);
-    assert_eq!(pc.wsl(&["--terminate"]).out, "Argument --terminate is missing a required parameter.\r\n");
+    assert_eq!(pc.wsl(&["--terminate"]).out, "Something has to follow the argument --terminate.\r\n");
     pc.wsl(&["--import", "x"]).fails_with("Wsl/E_INVALIDARG");
     pc.wsl(&["-l", "--strange"]).fails_with("Wsl/E_INVALIDARG");
     pc.wsl(&["--exec"]).fails_with("Wsl/E_INVALIDARG");
-    pc.wsl(&["--exec", "true"]).fails_with("has no installed distributions");
+    pc.wsl(&["--exec", "true"]).fails_with("No distribution is installed");
     pc.wsl(&["--unregister", "x"]).fails_with("Wsl/Service/WSL_E_DISTRO_NOT_FOUND");
 }
 

@@ -61,7 +61,7 @@ fn a_boot_that_does_not_get_there_is_waited_for_in_vain() {
     assert_eq!(said.code, 0, "it goes on in any case");
     // Once for the boot and once for the user's session.
     assert!(since.elapsed() > Duration::from_millis(2900), "{:?}", since.elapsed());
-    assert!(said.err.contains("Failed to start the systemd user session for 'root'"), "{said:?}");
+    assert!(said.err.contains("no session for 'root'"), "{said:?}");
     let since = Instant::now();
     pc.wsl(&["-d", "a", "--exec", "true"]).succeeds();
     assert!(since.elapsed() < Duration::from_millis(1000), "only the first time");
