@@ -158,3 +158,97 @@ fn a_machine_is_made_from_the_editor_and_changed_and_deleted() {
         "the project stays"
     );
 }
+
+/// A computer of a test's own, on which WSL is as `config` says, in the words of tests/wsl/README.md.
+struct Computer {
+    folder: TempDir,
+}
+
+impl Computer {
+    fn new(config: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let system = folder.path().join("c/Windows/System32");
+        fs::create_dir_all(&system).unwrap();
+        fs::create_dir_all(folder.path().join("c/home")).unwrap();
+        fs::copy(std::env::var_os("CODCHI_WSL_EXE").unwrap(), system.join("wsl.exe")).unwrap();
+        fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        Self { folder }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("CODCHI_TEST_WSL", self.folder.path()).env("CODCHI_WSL_DRIVES", self.folder.path());
+        command.env("CODCHI_WSL_EXE", self.folder.path().join("c/Windows/System32/wsl.exe"));
+        command
+            .env("HOME", self.folder.path().join("c/home"))
+            .env("XDG_DATA_HOME", self.folder.path().join("c/data"));
+        command
+    }
+
+    /// What the driver's line of `codchi doctor` says, and the line with what to do.
+    fn doctor(&self) -> String {
+        let output = self.command(codchi().to_str().unwrap()).arg("doctor").output().unwrap();
+        let text = text(&output.stdout);
+        let mut lines = text.lines().skip_while(|line| !line.contains(" driver "));
+        let (Some(told), Some(remedy)) = (lines.next(), lines.next()) else { panic!("no driver in {text}") };
+        format!("{told}\n{remedy}")
+    }
+}
+
+impl Drop for Computer {
+    fn drop(&mut self) {
+        let program = self.folder.path().join("c/Windows/System32/wsl.exe");
+        let _ = self.command(program.to_str().unwrap()).arg("--codchi-test-down").output();
+    }
+}
+
+#[test]
+fn a_wsl_that_cannot_run_machines_is_told_with_what_to_do() {
+    let cases = [
+        (json!({ "version": "inbox" }), ["does not know its version", "wsl --update"]),
+        (json!({ "version": "0.58.3.0", "locale": "de-DE" }), ["version 0.58.3, and 0.67.6", "wsl --update"]),
+        (json!({ "optionalComponent": false }), ["optional component", "wsl --install --no-distribution"]),
+        (json!({ "faults": { "list": { "garbage": true } } }), ["list", ""]),
+    ];
+    for (config, said) in cases {
+        let told = Computer::new(&config).doctor();
+        assert!(told.starts_with('✗') && said.iter().all(|said| told.contains(said)), "{config}: {told}");
+    }
+    let told = Computer::new(&json!({ "locale": "ja-JP" })).doctor();
+    assert!(told.contains("WSL 2.6.1"), "another language is no trouble: {told}");
+}
+
+/// What a command that fails says.
+fn failed(output: &Output) -> String {
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+#[test]
+fn what_wsl_cannot_make_leaves_nothing() {
+    let create = |computer: &Computer| {
+        let project = computer.folder.path().join("c/project");
+        fs::create_dir_all(&project).unwrap();
+        fs::write(project.join("codchi.nix"), "{ }").unwrap();
+        let config = computer.folder.path().join("c/config/codchi");
+        fs::create_dir_all(&config).unwrap();
+        let nix = std::env::var("CODCHI_TEST_STORE_NIX").unwrap();
+        fs::write(config.join("config.toml"), format!("store-nix = \"{nix}\"\n[ssh]\nconfig = false\n"))
+            .unwrap();
+        let mut command = computer.command(codchi().to_str().unwrap());
+        command.env("XDG_CONFIG_HOME", computer.folder.path().join("c/config")).current_dir(&project);
+        command.args(["create", ".", "--name", "x"]).output().unwrap()
+    };
+    for (config, said) in [
+        (json!({ "faults": { "import": { "diskFull": true } } }), "the disk is full"),
+        (json!({ "virtualization": false }), "virtualization is off"),
+    ] {
+        let computer = Computer::new(&config);
+        let told = failed(&create(&computer));
+        assert!(told.contains(said), "{config}: {told}");
+        let left = fs::read_dir(computer.folder.path().join("c/data/codchi/machines"));
+        assert!(left.map_or(0, Iterator::count) == 0, "{config}: a machine is left");
+        let log = fs::read_to_string(computer.folder.path().join("shutdown.log")).unwrap_or_default();
+        assert_eq!(log, "", "WSL is never shut down");
+    }
+}

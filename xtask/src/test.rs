@@ -20,6 +20,8 @@ const INCUS_TESTS: [&str; 6] = ["boot", "contract", "generations", "lxd", "main_
 const WSL_TESTS: [&str; 2] = ["contract", WSL_ONLY];
 /// The one that runs there only.
 const WSL_ONLY: &str = "wsl";
+/// The one that `cargo xtask windows` runs.
+const WINDOWS_ONLY: &str = "windows";
 /// What of the contract does not run on LXD: copies that are broken off on a busy disk sometimes stop all of LXD 5.0.2.
 const NOT_ON_LXD: &str = "broken_off::";
 
@@ -157,7 +159,7 @@ fn lxd_tests() -> Result<Vec<String>> {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let is_test =
             file.extension().is_some_and(|extension| extension == "rs") || file.join("main.rs").exists();
-        if is_test && name != WSL_ONLY {
+        if is_test && ![WSL_ONLY, WINDOWS_ONLY].contains(&&*name) {
             tests.push(name);
         }
     }

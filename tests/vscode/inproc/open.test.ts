@@ -58,7 +58,7 @@ describe("open", () => {
   }
 
   it("opens a distribution of WSL through its extension, and offers that where there is none", async () => {
-    setMachines([machine("windows", { driver: "wsl" })]);
+    await setMachines([machine("windows", { driver: "wsl" })]);
     const open = async () => vscode.commands.executeCommand("codchi.openMachine", "windows");
     const folder = ["vscode.openFolder", "vscode-remote://wsl+codchi-windows/home/codchi/sample", { forceNewWindow: true }];
     assert.deepEqual(await recording(["ms-vscode-remote.remote-wsl"], open), [folder]);

@@ -35,9 +35,8 @@ fn a_disk_gets_full() {
     pc.wsl(&["--export", "one", r"C:\one.tar"]).succeeds();
     pc.configure(r#"{"faults": {"import": {"diskFull": true, "times": 1}}}"#);
     let import = || pc.wsl(&["--import", "two", r"C:\two", r"C:\one.tar"]);
-    import().fails_with(
-        "The disk has no room left. \r\nError code: Wsl/Service/RegisterDistro/ERROR_DISK_FULL",
-    );
+    import()
+        .fails_with("The disk has no room left. \r\nError code: Wsl/Service/RegisterDistro/ERROR_DISK_FULL");
     assert!(!pc.path("c/two").exists());
     assert_eq!(fs::read_dir(pc.path("disks")).unwrap().count(), 1);
     import().succeeds();

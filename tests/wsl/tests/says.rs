@@ -61,10 +61,7 @@ fn lists_have_their_formats() {
     );
     assert_eq!(pc.wsl(&["--list", "--verbose"]).succeeds(), verbose);
     assert_eq!(pc.wsl(&["-l", "-q"]).succeeds(), "one\r\nanother-name\r\n");
-    assert_eq!(
-        pc.wsl(&["-l"]).succeeds(),
-        "The distributions:\r\none (Default)\r\nanother-name\r\n"
-    );
+    assert_eq!(pc.wsl(&["-l"]).succeeds(), "The distributions:\r\none (Default)\r\nanother-name\r\n");
     pc.wsl(&["--set-default", "ANOTHER-name"]).succeeds();
     assert!(pc.wsl(&["-l", "-q"]).succeeds().starts_with("another-name\r\n"));
     assert!(

@@ -110,7 +110,13 @@ impl Wsl {
     async fn list(&self) -> Result<Vec<Listed>, DriverError> {
         const ACTION: &str = "listing the distributions";
         match self.program.say(["--list", "--verbose"], QUICK).await {
-            Ok(text) => Ok(text::rows(&text)),
+            Ok(text) => match text::rows(&text) {
+                // Where there is none it fails; and what cannot be read is no sign that distributions are gone.
+                none if none.is_empty() => {
+                    Err(CallError::Unexpected("that is no list".into()).while_doing(ACTION))
+                }
+                rows => Ok(rows),
+            },
             // It fails where there is none at all; that list is empty then.
             Err(error @ CallError::Failed(_)) if error.token().is_none() => {
                 match self.program.say(["--list", "--quiet"], QUICK).await {

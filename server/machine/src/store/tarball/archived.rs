@@ -118,6 +118,9 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_mode(0o555);
             header.set_size(text.len() as u64);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(1);
             made.append_data(&mut header, path, text.as_bytes()).unwrap();
         }
         let tarball = folder.path().join("nix.tar");
