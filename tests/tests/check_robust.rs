@@ -74,6 +74,8 @@ fn a_file_that_changes_while_it_is_read_is_read_at_some_moment() {
     let path = home.write("w/codchi.nix", "{ codchi.gpu.enable = true; }");
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also where this fails: the scope waits for the other thread.
+        let _over = SetWhenDropped(&is_over);
         scope.spawn(|| {
             let mut number = 0_usize;
             while !is_over.load(Ordering::Relaxed) {
@@ -89,8 +91,15 @@ fn a_file_that_changes_while_it_is_read_is_read_at_some_moment() {
             let (code, stdout, stderr) = check(&home, &["w"], Stdio::null());
             assert!((0..=2).contains(&code) && stderr.lines().count() <= 1, "{stdout}{stderr}");
         }
-        is_over.store(true, Ordering::Relaxed);
     });
+}
+
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
