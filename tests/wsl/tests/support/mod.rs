@@ -109,7 +109,7 @@ impl Pc {
         let archive = fs::File::open(archive(conf)).unwrap();
         let said =
             self.wsl_with(archive.into(), &["--import", name, &format!(r"C:\{name}"), "-", "--version", "2"]);
-        assert_eq!(said.out, "The operation completed successfully. \r\n", "{said:?}");
+        assert_eq!(said.out, "It was done. \r\n", "{said:?}");
     }
 
     pub fn running(&self) -> Vec<String> {
