@@ -56,7 +56,7 @@ in
       }));
     };
     inherit variables;
-    binsh = mkOption { type = types.path; default = "${pkgs.debian}/usr/bin/bash"; description = "What /bin/sh is."; };
+    binsh = mkOption { type = types.nullOr types.path; default = null; description = "Accepted: /bin/sh is Debian's."; };
     sessionVariables = variables;
     systemPackages = mkOption { type = types.listOf types.package; default = [ ]; description = "Packages on everybody's PATH."; };
     pathsToLink = mkOption { type = types.listOf types.str; default = [ ]; description = "Accepted: everything is linked."; };
