@@ -5,7 +5,6 @@ mod apt;
 mod bench;
 mod demo;
 mod fuzz;
-#[allow(dead_code, reason = "the tests of WSL will use it")]
 mod guest;
 mod install;
 mod lab;

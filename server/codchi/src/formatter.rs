@@ -4,11 +4,9 @@
 //! time to be done in, and is ended with whatever it started when nobody waits for it any more. What it gives is checked
 //! before it is used: a formatter changes the layout of a text, not what it says.
 
-mod group;
-
 use crate::program;
+use codchi_machine::ProcessGroup;
 use codchi_module::Document;
-use group::Group;
 use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -210,14 +208,14 @@ impl Formatter {
     async fn run(&self, text: &str, folder: Option<&Path>) -> std::io::Result<Output> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).kill_on_drop(true);
-        Group::start(&mut command);
+        ProcessGroup::start(&mut command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(folder) = folder.filter(|folder| folder.is_dir()) {
             command.current_dir(folder);
         }
         let mut child = command.spawn()?;
         // Dropped before the child: a group is ended while its leader is not yet waited for.
-        let _group = Group::of(&child);
+        let _group = ProcessGroup::of(&child);
         let gone = || std::io::Error::other("it has no streams");
         let mut stdin = child.stdin.take().ok_or_else(gone)?;
         let (stdout, stderr) = (child.stdout.take().ok_or_else(gone)?, child.stderr.take().ok_or_else(gone)?);

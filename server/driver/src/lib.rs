@@ -16,17 +16,16 @@ mod find;
 mod lxd;
 mod outlive;
 mod relocate;
-mod skeleton;
 mod streams;
 mod types;
 mod wsl;
 
+pub use codchi_guest::FOLDERS;
 pub use error::DriverError;
 pub use find::connect;
 #[cfg(unix)]
 pub use lxd::Lxd;
 pub use relocate::relocate;
-pub use skeleton::FOLDERS;
 pub use types::{
     Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Image,
     Instance, InstanceName, InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState,

@@ -15,9 +15,11 @@
 //! What it knows is in [`FOLDER`] and, of an instance that runs beside a volume, in `/run`; each with the start that it is about, so that
 //! nothing outlives that. It enters the mount namespace of process 1 before it does anything: WSL may start programs in another one.
 
+mod folders;
 pub mod frame;
 mod request;
 
+pub use folders::FOLDERS;
 pub use frame::Kind;
 pub use request::{
     Boot, BootMount, Entry, ExecRequest, InstanceState, PutRequest, Request, Shutdown, Size, Target,

@@ -55,8 +55,6 @@ pub enum Request {
     Instance,
     /// Kills it and removes its root file system, but nothing that is mounted there. Done with `null`; none there is no error.
     DeleteInstance,
-    /// How many bytes [`VOLUME`](crate::VOLUME) takes. Done with a number.
-    Usage,
     /// The root file system of the running distribution as a tar archive, sent as output: with owners, modes, links and extended attributes (as
     /// `SCHILY.xattr.` extensions), without what is mounted in it, without sockets, and without [`FOLDER`](crate::FOLDER). A file that changes meanwhile
     /// is as it is found; one that vanishes is left out. Done with `null`.

@@ -50,6 +50,7 @@ mod paths;
 mod permissions;
 mod plan;
 mod preview;
+mod process_group;
 mod providers;
 mod remembered;
 mod run;
@@ -85,6 +86,7 @@ pub use paths::Paths;
 pub use permissions::Offer;
 pub use plan::{Operation, Step};
 pub use preview::{PackageChange, PackageChanges, Preview, UnitChanges};
+pub use process_group::ProcessGroup;
 pub use providers::{Provider, ProviderAnswer, ProviderKind, ProviderStatus, Providers};
 pub use secret::Secret;
 pub use secrets::{

@@ -4,7 +4,7 @@
 //! The bytes depend on nothing but the architecture, so the image's fingerprint is known before it is imported, and two
 //! processes that import it at once import the same one.
 
-use crate::skeleton::FOLDERS;
+use codchi_guest::FOLDERS;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::io;

@@ -32,7 +32,7 @@ impl Ours<'_> {
     /// An archive of empty folders and what is ours.
     pub(super) fn skeleton(&self, into: &mut Sink<impl Write>) -> io::Result<()> {
         whole(into, |to| {
-            for (folder, mode) in crate::skeleton::FOLDERS {
+            for (folder, mode) in codchi_guest::FOLDERS {
                 append(to, &format!("{folder}/"), EntryType::Directory, mode, b"")?;
             }
             self.append(to)?;

@@ -14,7 +14,6 @@ mod put;
 mod serve;
 mod started;
 mod stop;
-mod usage;
 mod wire;
 
 use std::env;

@@ -2,7 +2,7 @@
 
 use super::instance::{self, Kept};
 use super::wire::{Contents, Incoming, Outgoing};
-use super::{apply, enter, exec, hold, pack, put, stop, usage};
+use super::{apply, enter, exec, hold, pack, put, stop};
 use anyhow::{Context as _, Result};
 use codchi_guest::frame::LIMIT;
 use codchi_guest::{Kind, Request, VERSION};
@@ -71,7 +71,6 @@ fn answer(request: Request, mut incoming: Incoming, out: &Arc<Outgoing>) -> Resu
             Kept::lock()?.delete()?;
             Value::Null
         }
-        Request::Usage => usage::volume()?.into(),
         Request::Pack => {
             pack::root(out)?;
             Value::Null

@@ -2,10 +2,8 @@
 //!
 //! It runs without a shell, without standard input, in a process group of its own, so that all it started ends with it.
 
-mod group;
-
+use crate::ProcessGroup;
 use crate::{CancellationToken, MachineName, Secret, access};
-use group::Group;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -58,9 +56,9 @@ impl Command<'_> {
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.current_dir(home).kill_on_drop(true);
-        Group::start(&mut command);
+        ProcessGroup::start(&mut command);
         let mut child = command.spawn().map_err(|e| told(format!("running `{}`: {e}", self.program)))?;
-        let group = Group::of(&child);
+        let group = ProcessGroup::of(&child);
         let result = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(Failure::Cancelled),

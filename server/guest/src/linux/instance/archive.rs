@@ -1,33 +1,13 @@
 //! The instance's root file system, from a tar archive or from nothing.
 
 use anyhow::{Context as _, Result, bail};
+use codchi_guest::FOLDERS;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 use tar::{Archive, EntryType};
-
-/// What a root file system begins with where nothing else is said, with modes.
-const FOLDERS: [(&str, u32); 17] = [
-    ("bin", 0o755),
-    ("dev", 0o755),
-    ("etc", 0o755),
-    ("home", 0o755),
-    ("mnt", 0o755),
-    ("nix", 0o755),
-    ("opt", 0o755),
-    ("proc", 0o555),
-    ("root", 0o700),
-    ("run", 0o755),
-    ("sbin", 0o755),
-    ("srv", 0o755),
-    ("sys", 0o555),
-    ("tmp", 0o1777),
-    ("usr", 0o755),
-    ("var", 0o755),
-    ("var/tmp", 0o1777),
-];
 
 /// Lays down what is in `archive` as the new folder `into`; empty folders where it has no byte.
 pub(super) fn unpack(archive: impl Read, into: &Path) -> Result<()> {

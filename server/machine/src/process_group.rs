@@ -7,31 +7,31 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 /// The processes of a program, which end when this is dropped. On Windows there is only the program itself, which ends as its
 /// `Child` says.
-pub(super) struct Group {
+pub struct ProcessGroup {
     #[cfg(unix)]
     group: Option<Pid>,
 }
 
 #[cfg(unix)]
-impl Group {
+impl ProcessGroup {
     /// Has `command` start one.
-    pub(super) fn start(command: &mut Command) {
+    pub fn start(command: &mut Command) {
         command.process_group(0);
     }
 
     /// That of `child`.
-    pub(super) fn of(child: &Child) -> Self {
+    pub fn of(child: &Child) -> Self {
         Self { group: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) }
     }
 
     /// The program has ended: its number may be another's by now.
-    pub(super) fn forget(mut self) {
+    pub fn forget(mut self) {
         self.group = None;
     }
 }
 
 #[cfg(unix)]
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(group) = self.group {
             // It may have ended.
@@ -41,17 +41,17 @@ impl Drop for Group {
 }
 
 #[cfg(not(unix))]
-impl Group {
+impl ProcessGroup {
     /// Has `command` start without a window.
-    pub(super) fn start(command: &mut Command) {
+    pub fn start(command: &mut Command) {
         codchi_nix::without_window(command);
     }
 
     /// That of `child`.
-    pub(super) fn of(_child: &Child) -> Self {
+    pub fn of(_child: &Child) -> Self {
         Self {}
     }
 
     /// The program has ended.
-    pub(super) fn forget(self) {}
+    pub fn forget(self) {}
 }
