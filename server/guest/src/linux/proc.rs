@@ -116,6 +116,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
     #[test]
     fn a_mounts_path_may_hold_anything() {
@@ -139,10 +140,12 @@ mod tests {
         let first = identity(child.id()).unwrap();
         assert!(first.is_some());
         assert_eq!(first, identity(child.id()).unwrap());
-        assert_ne!(first, identity(std::process::id()).unwrap());
+        // This process may have started in the same tick of the clock; the first one has not.
+        assert_ne!(first, identity(1).unwrap());
         child.kill().unwrap();
         // Before it is waited for it is a zombie.
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        let pid = Pid::from_child(&child);
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
         assert_eq!(identity(child.id()).unwrap(), None);
         child.wait().unwrap();
         assert_eq!(identity(child.id()).unwrap(), None);
