@@ -10,6 +10,7 @@ mod install;
 mod lab;
 mod package;
 mod process;
+mod suites;
 mod test;
 mod windows;
 

@@ -2,6 +2,7 @@
 
 use crate::lab::{self, Kind, Lab, code_server};
 use crate::process::{cargo, each_line, quietly};
+use crate::suites;
 use crate::{Done, apt, demo, package, repository, say};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ const WSL_TESTS: [&str; 2] = ["contract", WSL_ONLY];
 const WSL_ONLY: &str = "wsl";
 /// The one that `cargo xtask windows` runs.
 const WINDOWS_ONLY: &str = "windows";
+/// Alone, since it kills the engine that is everybody's.
+const ALONE: &str = "engine_killed";
 /// What of the contract does not run on LXD: copies that are broken off on a busy disk sometimes stop all of LXD 5.0.2.
 const NOT_ON_LXD: &str = "broken_off::";
 
@@ -40,13 +43,21 @@ pub(crate) struct Test {
 enum Suite {
     /// Kills and fails each operation at each of its steps; prints what came of it.
     Faults,
+    /// All that needs LXD, and the editor.
+    Lxd,
+    /// What is tested on Incus, too.
+    Incus,
+    /// What is tested on WSL, too, and only there.
+    Wsl,
+    /// The program of Windows.
+    Windows,
 }
 
 impl Test {
     pub(crate) fn run(self) -> Done {
         let mut tally = Tally::default();
-        if let Some(Suite::Faults) = self.suite {
-            tally.stage("Faults", faults);
+        if let Some(suite) = self.suite {
+            suite.run(&mut tally);
         } else if self.fast {
             static_stages(&mut tally);
             tally.stage("Rust tests", |tally| {
@@ -68,15 +79,27 @@ impl Test {
                     Err(_) => tally.failure("Preparing engines", &anyhow::anyhow!("it panicked")),
                 }
             });
-            tally.stage("Real engines", real_engines);
-            tally.stage("Incus", |tally| again(tally, Kind::Incus, &INCUS_TESTS));
-            tally.stage("WSL", |tally| again(tally, Kind::Wsl, &WSL_TESTS));
+            for suite in [Suite::Lxd, Suite::Incus, Suite::Wsl, Suite::Windows] {
+                suite.run(&mut tally);
+            }
         }
         println!("{} passed, {} failed", tally.passed, tally.failed);
         if tally.failed > 0 {
             bail!("failed: {}", tally.failures.join(", "));
         }
         Ok(())
+    }
+}
+
+impl Suite {
+    fn run(self, tally: &mut Tally) {
+        match self {
+            Self::Faults => tally.stage("Faults", faults),
+            Self::Lxd => tally.stage("Real engines", real_engines),
+            Self::Incus => tally.stage("Incus", |tally| again(tally, Kind::Incus, &INCUS_TESTS)),
+            Self::Wsl => tally.stage("WSL", |tally| again(tally, Kind::Wsl, &WSL_TESTS)),
+            Self::Windows => tally.stage("Windows", windows::stage),
+        }
     }
 }
 
@@ -132,8 +155,9 @@ fn real_engines(tally: &mut Tally) -> Result<()> {
     environment.insert("CODCHI_BIN", binary.display().to_string());
     tally.stage("Rust tests with LXD", |tally| {
         let tests = lxd_tests()?;
-        let arguments: Vec<&str> = tests.iter().flat_map(|test| ["--test", test]).collect();
-        tally.cargo_test(&[&arguments[..], &["--", "--skip", NOT_ON_LXD]].concat(), &environment)
+        let tests: Vec<&str> = tests.iter().map(String::as_str).collect();
+        tally.side_by_side(&tests, &["--skip", NOT_ON_LXD], &environment)?;
+        tally.side_by_side(&[ALONE], &[], &environment)
     });
     tally.stage("VS Code", |tally| vscode(tally, &binary, &environment));
     tally.check("demo --headless", || demo::headless(&binary, &environment));
@@ -151,7 +175,7 @@ fn built() -> Result<PathBuf> {
     Ok(package::target_folder().join("debug/codchi"))
 }
 
-/// The names of the tests that run on LXD.
+/// The names of the tests that run on LXD, but for the one that is alone.
 fn lxd_tests() -> Result<Vec<String>> {
     let mut tests = Vec::new();
     for file in std::fs::read_dir(repository().join("tests/tests"))? {
@@ -159,7 +183,7 @@ fn lxd_tests() -> Result<Vec<String>> {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let is_test =
             file.extension().is_some_and(|extension| extension == "rs") || file.join("main.rs").exists();
-        if is_test && ![WSL_ONLY, WINDOWS_ONLY].contains(&&*name) {
+        if is_test && ![WSL_ONLY, WINDOWS_ONLY, ALONE].contains(&&*name) {
             tests.push(name);
         }
     }
@@ -181,8 +205,7 @@ fn again(tally: &mut Tally, kind: Kind, tests: &[&str]) -> Result<()> {
     let lab = Lab::new(kind);
     let mut environment = lab.up()?;
     environment.insert("CODCHI_BIN", package::target_folder().join("debug/codchi").display().to_string());
-    let arguments: Vec<&str> = tests.iter().flat_map(|test| ["--test", test]).collect();
-    tally.cargo_test(&arguments, &environment)?;
+    tally.side_by_side(tests, &[], &environment)?;
     tally.check("nothing is left behind", || lab.down());
     Ok(())
 }
@@ -258,10 +281,27 @@ impl Tally {
         self.counted(command.args(WHOLE).args(arguments).envs(environment))
     }
 
+    /// Runs these tests of `tests/tests`, each with these arguments.
+    fn side_by_side(
+        &mut self,
+        tests: &[&str],
+        arguments: &[&str],
+        environment: &BTreeMap<&'static str, String>,
+    ) -> Result<()> {
+        let names = tests.iter().flat_map(|test| ["--test", test]);
+        let suites = suites::build(&WHOLE.into_iter().chain(names).collect::<Vec<_>>())?;
+        self.count(|line| suites::run(suites, arguments, environment, line))
+    }
+
     /// Runs a test runner and adds what it counts.
     fn counted(&mut self, command: &mut Command) -> Result<()> {
+        self.count(|line| each_line(command, line))
+    }
+
+    /// Adds what the lines of `run` count, which gives whether all succeeded.
+    fn count(&mut self, run: impl FnOnce(&mut (dyn FnMut(&str) + Send)) -> Result<bool>) -> Result<()> {
         let (mut passed, mut failed) = (0, 0);
-        let succeeded = each_line(command, |line| {
+        let succeeded = run(&mut |line| {
             if let Some((p, f)) = counts(line) {
                 passed += p;
                 failed += f;

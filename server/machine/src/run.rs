@@ -16,6 +16,7 @@ use crate::{
 };
 use codchi_driver::InstanceName;
 use codchi_nix::Nix;
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -108,7 +109,13 @@ impl<'a> Run<'a> {
     }
 
     /// Executes the operation's plan; undoes what was done where a step fails or the operation is cancelled.
-    pub(crate) async fn execute(mut self) -> Result<(), MachineError> {
+    ///
+    /// Boxed, so that what uses this crate is not compiled with all that it is made of.
+    pub(crate) fn execute(self) -> BoxFuture<'a, Result<(), MachineError>> {
+        Box::pin(self.executed())
+    }
+
+    async fn executed(mut self) -> Result<(), MachineError> {
         let plan = self.journal.operation.plan();
         self.report.began(&self.name, self.journal.operation, plan.clone());
         self.report.changed();
