@@ -9,7 +9,7 @@ use codchi_tests::engine::{self, Kind};
 use codchi_tests::lsp::Client;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
@@ -216,6 +216,30 @@ fn a_wsl_that_cannot_run_machines_is_told_with_what_to_do() {
     }
     let told = Computer::new(&json!({ "locale": "ja-JP" })).doctor();
     assert!(told.contains("WSL 2.6.1"), "another language is no trouble: {told}");
+}
+
+#[test]
+fn a_data_folder_that_is_on_no_drive_is_told_before_anything_is_made() {
+    let computer = Computer::new(&json!({}));
+    let elsewhere = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let home = tempfile::tempdir_in(elsewhere).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = computer.command(codchi().to_str().unwrap());
+        for name in ["DATA", "STATE", "CONFIG", "CACHE"] {
+            command.env(format!("XDG_{name}_HOME"), home.path().join(name));
+        }
+        command.current_dir(computer.folder.path().join("c/home")).args(arguments).output().unwrap()
+    };
+    fs::write(computer.folder.path().join("c/home/codchi.nix"), "{ }").unwrap();
+    let told = failed(&run(&["create", ".", "--name", "x"]));
+    assert!(told.contains("is on no drive of Windows") && told.contains("data = \"/mnt/c/"), "{told}");
+    assert!(!home.path().join("DATA/codchi/machines/x").exists());
+    // What it says to do helps.
+    fs::create_dir_all(home.path().join("CONFIG/codchi")).unwrap();
+    let data = computer.folder.path().join("c/data");
+    fs::write(home.path().join("CONFIG/codchi/config.toml"), format!("data = {data:?}")).unwrap();
+    let doctor = text(&run(&["doctor"]).stdout);
+    assert!(doctor.contains("✓ driver"), "{doctor}");
 }
 
 /// What a command that fails says.

@@ -2,6 +2,7 @@
 
 use crate::apt::{self, Program};
 use crate::lab::{self, Kind, Lab, code_server};
+use crate::package::Programs;
 use crate::process::{output, quietly};
 use crate::{Done, package, repository, say};
 use anyhow::{Context as _, Result, bail};
@@ -196,7 +197,7 @@ fn step(name: &str, command: &mut Command, input: Option<&str>) -> Result<String
 fn in_browser(binary: &Path, environment: &Environment, port: u16) -> Result<()> {
     apt::programs(&[Program("git", "git")])?;
     let code_server = code_server::install(&lab::cache())?;
-    let vsix = package::vsix(binary, &repository().join("target/package"))?;
+    let vsix = package::vsix(&Programs::here(binary.to_owned(), None), &repository().join("target/package"))?;
     let home = Home::new(environment)?;
     let user = home.folder.path().join("vscode");
     fs::create_dir_all(user.join("User"))?;

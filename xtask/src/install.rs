@@ -1,7 +1,8 @@
 //! Installs codchi for the person at this machine.
 
+use crate::package::Programs;
 use crate::process::{quietly, which};
-use crate::{Done, package, repository, say};
+use crate::{Done, guest, package, repository, say};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::PathBuf;
@@ -23,15 +24,20 @@ const EDITORS: [&str; 5] = ["code", "codium", "code-server", "code-insiders", "c
 impl Install {
     pub(crate) fn run(self) -> Done {
         let binary = package::binary(true)?;
-        let vsix = package::vsix(&binary, &repository().join("target/package"))?;
+        // In a distribution of WSL it makes machines that are beside that one.
+        let guest = guest::build()?;
+        let programs = Programs::here(binary.clone(), Some(guest.clone()));
+        let vsix = package::vsix(&programs, &repository().join("target/package"))?;
         fs::create_dir_all(&self.bin)?;
-        let command = self.bin.join("codchi");
-        // A running `codchi` keeps its file: it cannot be written over, but it can be replaced.
-        let new = self.bin.join(".codchi.new");
-        fs::copy(&binary, &new)
-            .and_then(|_| fs::rename(&new, &command))
-            .with_context(|| format!("installing {}", command.display()))?;
-        say(format!("Installed {}", command.display()));
+        for program in [&guest, &binary] {
+            let command = self.bin.join(program.file_name().unwrap_or_default());
+            // A running one keeps its file: it cannot be written over, but it can be replaced.
+            let new = self.bin.join(".codchi.new");
+            fs::copy(program, &new)
+                .and_then(|_| fs::rename(&new, &command))
+                .with_context(|| format!("installing {}", command.display()))?;
+            say(format!("Installed {}", command.display()));
+        }
         if which("codchi").is_none() {
             say(format!(
                 "{} is not on PATH; the extension brings its own copy, a terminal needs it",

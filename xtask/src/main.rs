@@ -34,8 +34,8 @@ enum Command {
     Test(test::Test),
     /// Builds everything and installs the extension into the VS Code, VSCodium or code-server of this machine.
     Install(install::Install),
-    /// Builds the release binary and the extension's .vsix into target/package.
-    Package,
+    /// Builds the release programs and the extension's .vsix into target/package.
+    Package(package::Package),
     /// Prints the numbers that the README promises.
     Bench(bench::Bench),
     /// Looks for an input that breaks the analysis, completion or the protocol.
@@ -52,10 +52,10 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Test(test) => test.run(),
         Command::Install(install) => install.run(),
-        Command::Package => package::run(),
+        Command::Package(package) => package.run(),
         Command::Bench(bench) => bench.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
-        Command::Windows => windows::test(),
+        Command::Windows => windows::test(process::run),
         Command::Lab(lab) => lab.run(),
     };
     match result {

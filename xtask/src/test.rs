@@ -1,9 +1,10 @@
 //! `cargo xtask test`: everything that must hold, each stage with its time, and one sum at the end.
 
 use crate::lab::{self, Kind, Lab, code_server};
+use crate::package::Programs;
 use crate::process::{cargo, each_line, quietly};
 use crate::suites;
-use crate::{Done, apt, demo, package, repository, say};
+use crate::{Done, apt, demo, package, repository, say, windows};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -98,7 +99,7 @@ impl Suite {
             Self::Lxd => tally.stage("Real engines", real_engines),
             Self::Incus => tally.stage("Incus", |tally| again(tally, Kind::Incus, &INCUS_TESTS)),
             Self::Wsl => tally.stage("WSL", |tally| again(tally, Kind::Wsl, &WSL_TESTS)),
-            Self::Windows => tally.stage("Windows", windows::stage),
+            Self::Windows => tally.stage("Windows", |tally| windows::test(|test| tally.counted(test))),
         }
     }
 }
@@ -116,6 +117,7 @@ fn prepare() -> Result<()> {
         apt::Program("Xvfb", "xvfb"),
     ])?;
     code_server::install(&lab::cache())?;
+    windows::prepare()?;
     lab::incus::prepare(&lab::cache())?;
     lab::prepare_nix().map(drop)
 }
@@ -213,7 +215,7 @@ fn again(tally: &mut Tally, kind: Kind, tests: &[&str]) -> Result<()> {
 /// The tests of `tests/vscode`, against the extension as it is packed.
 fn vscode(tally: &mut Tally, binary: &Path, environment: &BTreeMap<&'static str, String>) -> Result<()> {
     let code_server = code_server::install(&lab::cache())?;
-    let vsix = package::vsix(binary, &repository().join("target/package"))?;
+    let vsix = package::vsix(&Programs::here(binary.to_owned(), None), &repository().join("target/package"))?;
     let folder = package::dependencies("tests/vscode")?;
     for test in ["inproc.mjs", "editing.mjs", "options.mjs", "person.mjs"] {
         tally.stage(test, |tally| {

@@ -1,7 +1,8 @@
-//! `cargo xtask windows`: the program of Windows, tested in Wine.
+//! The program of Windows: built here, packed, and tested in Wine.
 
+use crate::package::{self, Programs};
 use crate::process::{cargo, output, quietly, run, which};
-use crate::{Done, apt, repository, say};
+use crate::{Done, apt, guest, repository, say};
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,46 +11,106 @@ use std::process::Command;
 const TARGET: &str = "x86_64-pc-windows-gnu";
 const COMPILER: &str = "x86_64-w64-mingw32-gcc";
 
-/// Builds codchi for Windows and runs it in Wine.
-pub(crate) fn test() -> Done {
-    apt::programs(&[apt::Program(COMPILER, "gcc-mingw-w64-x86-64")])?;
-    if !["wine64", "wine"].iter().any(|name| which(name).is_some()) {
-        apt::packages(&["wine64"])?;
-    }
-    standard_library()?;
-    let program = build()?;
+/// Builds codchi for Windows, packs it and runs the program of the package in Wine. The tests are given as a command.
+pub(crate) fn test(run: impl FnOnce(&mut Command) -> Done) -> Done {
+    prepare()?;
+    let program = unpacked(&build(false)?)?;
     say("Testing codchi.exe in Wine");
-    let mut test = cargo(["test", "--quiet", "--package", "codchi-tests", "--features", "windows"]);
+    // With the features of all other tests, so that libraries are not compiled again.
+    let features = "codchi-tests/lab,codchi-tests/windows";
+    let mut test = cargo(["test", "--quiet", "--workspace", "--features", features]);
     run(test.args(["--test", "windows"]).env("CODCHI_WINDOWS_EXE", program)).context("testing codchi.exe")
 }
 
-/// Makes sure that the compiler in use has the standard library of Windows.
-fn standard_library() -> Done {
-    let folder = output(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
-    if Path::new(folder.trim()).is_dir() {
-        return Ok(());
+/// Installs what building and testing need.
+pub(crate) fn prepare() -> Done {
+    apt::programs(&[apt::Program("unzip", "unzip")])?;
+    if !["wine64", "wine"].iter().any(|name| which(name).is_some()) {
+        apt::packages(&["wine64"])?;
     }
-    if which("rustup").is_none() {
-        bail!("this Rust has no standard library for {TARGET}, and there is no rustup to fetch it with");
-    }
-    say(format!("Fetching Rust's standard library for {TARGET} (rustup)"));
-    quietly(Command::new("rustup").args(["target", "add", TARGET]).current_dir(repository()))
-        .with_context(|| format!("fetching the standard library for {TARGET}"))
+    Toolchain::prepared().map(drop)
 }
 
-/// Builds `codchi.exe` and what it needs in Wine, beside each other; gives its path.
-fn build() -> Result<PathBuf> {
-    say("Building codchi.exe (debug)");
-    let folder =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
-    let mut build = cargo(["build", "--quiet", "--package", "codchi", "--target", TARGET]);
+/// What compiles for Windows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Toolchain {
+    /// That in use, with the standard library of Windows.
+    Own,
+    /// Debian's, which compiles that library, too.
+    Debian,
+}
+
+impl Toolchain {
+    /// Makes sure that one is there.
+    fn prepared() -> Result<Self> {
+        apt::programs(&[apt::Program(COMPILER, "gcc-mingw-w64-x86-64")])?;
+        let folder = output(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
+        if Path::new(folder.trim()).is_dir() {
+            return Ok(Self::Own);
+        }
+        if which("rustup").is_some() {
+            say(format!("Fetching Rust's standard library for {TARGET} (rustup)"));
+            match quietly(Command::new("rustup").args(["target", "add", TARGET]).current_dir(repository())) {
+                Ok(()) => return Ok(Self::Own),
+                Err(error) => say(format!("It cannot be fetched, so Debian's Rust compiles it: {error:#}")),
+            }
+        }
+        apt::packages(&["rustc-web", "cargo-web", "rust-web-src"])?;
+        Ok(Self::Debian)
+    }
+
+    /// cargo, with these arguments first.
+    fn cargo(self, arguments: &[&str]) -> Command {
+        if self == Self::Own {
+            return cargo(arguments);
+        }
+        let mut command = Command::new("/usr/bin/cargo");
+        command.current_dir(repository()).args(arguments).arg("-Zbuild-std=std,panic_unwind");
+        // Those of rustup would be asked for another version.
+        command.env("RUSTC", "/usr/bin/rustc").env("RUSTDOC", "/usr/bin/rustdoc").env("RUSTC_BOOTSTRAP", "1");
+        command
+    }
+}
+
+/// Builds `codchi.exe`; gives its path.
+pub(crate) fn build(release: bool) -> Result<PathBuf> {
+    let profile = if release { "release" } else { "debug" };
+    say(format!("Building codchi.exe ({profile})"));
+    let toolchain = Toolchain::prepared()?;
+    // Another compiler's libraries are of no use.
+    let folder = package::target_folder().join(if toolchain == Toolchain::Debian { "debian" } else { "" });
+    let mut build = toolchain.cargo(&["build", "--quiet", "--package", "codchi", "--target", TARGET]);
     // Without what only a debugger reads it is half as large, and sooner linked.
-    run(build.arg("--target-dir").arg(&folder).args(["--config", "profile.dev.debug=false"]))
-        .context("building codchi.exe")?;
-    let folder = folder.join(TARGET).join("debug");
+    build.arg("--target-dir").arg(&folder).args(["--config", "profile.dev.debug=false"]);
+    if release {
+        build.arg("--release");
+    }
+    run(&mut build).context("building codchi.exe")?;
+    Ok(folder.join(TARGET).join(profile).join("codchi.exe"))
+}
+
+/// Packs this `codchi.exe`, unpacks it as VS Code does and puts what Wine lacks beside it; gives its path then.
+fn unpacked(codchi: &Path) -> Result<PathBuf> {
+    let folder = repository().join("target/package/win32-x64-debug");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let platform = "win32-x64".to_owned();
+    let programs = Programs { platform, codchi: codchi.to_owned(), guest: Some(guest::build()?) };
+    let vsix = package::vsix(&programs, &folder)?;
+    quietly(Command::new("unzip").arg("-q").arg(&vsix).arg("-d").arg(&folder))
+        .context("unpacking the extension")?;
+    let manifest = std::fs::read_to_string(folder.join("extension.vsixmanifest"))?;
+    if !manifest.contains("TargetPlatform=\"win32-x64\"") {
+        bail!("{} does not say that it is for Windows", vsix.display());
+    }
+    let bin = folder.join("extension/bin");
+    if !bin.join("codchi-guest").is_file() {
+        bail!("{} has no codchi-guest", vsix.display());
+    }
+    let library = bin.join("bcryptprimitives.dll");
     let source = repository().join("xtask/src/windows/random.c");
-    let library = folder.join("bcryptprimitives.dll");
     quietly(Command::new(COMPILER).arg("-shared").arg("-o").args([&library, &source]).arg("-ladvapi32"))
         .context("building what Wine lacks")?;
-    Ok(folder.join("codchi.exe"))
+    Ok(bin.join("codchi.exe"))
 }

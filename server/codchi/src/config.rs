@@ -29,6 +29,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
+    /// The folder with machines and the vault, in the place of that of [`Paths`].
+    pub(crate) data: Option<String>,
     /// The flake URL of the nixpkgs that machines share.
     pub(crate) nixpkgs: Option<String>,
     /// The sources of modules that every new machine gets.
@@ -117,6 +119,12 @@ impl Config {
             providers: self.secret_providers.clone(),
         }
     }
+
+    /// `paths` as they are configured.
+    pub(crate) fn paths(&self, paths: Paths) -> Paths {
+        let data = self.data.as_deref().filter(|path| !path.is_empty()).map(at_home);
+        Paths { data: data.unwrap_or(paths.data), ..paths }
+    }
 }
 
 /// A path as a person writes it: `~/` is their home, and what is relative is there as well.
@@ -144,6 +152,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::load(&paths(folder.path())).unwrap();
         assert_eq!((config.driver, config.ssh.config), (None, None));
+    }
+
+    #[test]
+    fn the_data_folder_may_be_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = |text: &str| {
+            std::fs::write(folder.path().join("config.toml"), text).unwrap();
+            Config::load(&paths(folder.path())).unwrap().paths(paths(folder.path())).data
+        };
+        assert_eq!(there("data = \"/mnt/c/codchi\""), PathBuf::from("/mnt/c/codchi"));
+        assert_eq!(there(""), folder.path().join("data"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Context {
     /// Reads the configuration; connects to nothing.
     pub(crate) fn load(paths: Paths) -> Result<Self, ConfigError> {
         let config = Config::load(&paths)?;
-        Ok(Self::new(paths, config))
+        Ok(Self::new(config.paths(paths), config))
     }
 
     /// With a configuration that was read, or is the default.

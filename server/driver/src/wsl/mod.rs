@@ -277,6 +277,13 @@ impl Driver for Wsl {
     }
 
     async fn server(&self) -> Result<ServerInfo, DriverError> {
+        self.drives.on_windows(&self.options.folder).map_err(|why| DriverError::Unusable {
+            kind: DriverKind::Wsl,
+            reason: format!("machines need a folder on a drive of Windows, and {why}"),
+            remedy:
+                "Name one in codchi's config.toml, e.g. `data = \"/mnt/c/Users/ME/AppData/Local/codchi\"`."
+                    .into(),
+        })?;
         self.list().await?;
         Ok(ServerInfo {
             kind: DriverKind::Wsl,
