@@ -68,11 +68,14 @@ async function walk({ page, quick, quickInput }) {
 
   /** Moves the mouse over a word of the module, until something of this text is shown there. */
   const pointAt = async (word, told) => {
-    // What is shown of another word would be in the way.
-    await page.mouse.move(0, 0);
-    await page.locator(".monaco-resizable-hover .monaco-hover").waitFor({ state: "hidden" });
-    await page.locator(".view-line span", { hasText: new RegExp(`^"?${word}"?$`) }).first().hover();
-    await page.locator(".monaco-hover", { hasText: told }).first().waitFor();
+    await eventually(`${told} over ${word}`, async () => {
+      // What is shown of another word would be in the way; and a line moves when a lens comes above it.
+      await page.mouse.move(0, 0);
+      await page.locator(".monaco-resizable-hover .monaco-hover").waitFor({ state: "hidden", timeout: 2000 });
+      await page.locator(".view-line span", { hasText: new RegExp(`^"?${word}"?$`) }).first().hover({ timeout: 2000 });
+      await page.locator(".monaco-hover", { hasText: told }).first().waitFor({ timeout: 4000 });
+      return true;
+    });
   };
 
   await step("opens the module", async () => {

@@ -29,8 +29,16 @@ impl Lxd {
             // Incus says something else.
             return Err(taken());
         }
-        let renamed = self.transport.rename_instance(name, to).await;
-        renamed.map_err(|error| if error.is_conflict() { taken() } else { error.explain(ACTION, name) })
+        let Err(error) = self.transport.rename_instance(name, to).await else { return Ok(()) };
+        if error.is_conflict() {
+            return Err(taken());
+        }
+        // LXD puts its log folder in place after all else, and fails where a hook of the container has just written there. It has
+        // happened then (`Rename` in `lxd/instance/drivers/driver_lxc.go` of LXD 5.0).
+        let has_happened = error.is_about_logs()
+            && self.look(name, ACTION).await.is_ok_and(|old| old.is_none())
+            && self.look(to, ACTION).await.is_ok_and(|new| new.is_some());
+        if has_happened { Ok(()) } else { Err(error.explain(ACTION, name)) }
     }
 
     /// See [`crate::Driver::copy`].

@@ -112,6 +112,11 @@ impl ApiError {
             || message.contains("UNIQUE constraint failed"))
     }
 
+    /// Whether the engine could not move the folder that it logs of an instance in.
+    pub(super) fn is_about_logs(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("/logs/") && message.contains("file exists"))
+    }
+
     /// Whether the engine is busy with the same instance and may be asked again later.
     pub(super) fn is_busy(&self) -> bool {
         let busy = ["is busy running", "A matching non-reusable operation"];
