@@ -223,8 +223,8 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
     if !is_wsl {
         // WSL has no devices to hand in: what it offers is in every distribution.
         capabilities::hand_in(&mut spec, parts);
-        host_secrets::hand_in(&mut spec, parts)?;
     }
+    host_secrets::hand_in(&mut spec, parts)?;
     Ok(spec)
 }
 
@@ -347,7 +347,7 @@ mod tests {
             ..Generation::default()
         };
         let environment = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        let host = Host { root: project.path().into(), environment };
+        let host = Host { root: project.path().into(), environment, wsl: false };
         let (name, server) = ("a".parse().unwrap(), server(idmapped_mounts));
         let parts = Parts {
             name: &name,
@@ -396,7 +396,7 @@ mod tests {
         std::fs::create_dir_all(&paths.data).unwrap();
         let definition = Definition::new("7".into(), DriverKind::Lxd);
         let generation = Generation { toplevel: "/nix/store/system".into(), ..Generation::default() };
-        let host = Host { root: data.path().into(), environment: BTreeMap::new() };
+        let host = Host { root: data.path().into(), environment: BTreeMap::new(), wsl: false };
         let volume = Volume { pool: "fast".into(), used: None };
         for idmapped_mounts in [true, false] {
             let (name, server) = ("a".parse().unwrap(), server(idmapped_mounts));
