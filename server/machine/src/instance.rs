@@ -151,6 +151,18 @@ impl Owner {
     }
 }
 
+/// The machine's user, in a system that is built now.
+///
+/// # Errors
+/// [`MachineError::User`] where the project folder is gone.
+pub(crate) fn user(definition: &Definition) -> Result<User, MachineError> {
+    match &definition.project {
+        // WSL shows files of Windows as those of the machine's user, whoever that is.
+        Some(project) if definition.driver != DriverKind::Wsl => Ok(Owner::of(project)?.user()),
+        _ => Ok(User { uid: FIRST_PERSON, gid: FIRST_PERSON }),
+    }
+}
+
 /// Whether lines of `/etc/subuid` (`USER:FIRST:COUNT`) give `id` to root.
 fn covers(text: &str, id: u32) -> bool {
     text.lines().any(|line| {

@@ -70,15 +70,21 @@ fn agent_and_credentials_reach_a_machine_for_as_long_as_it_may_have_them() {
     let person = &world.person;
     let helper = person.path("helper.sh");
     program::script(&helper, &format!("[ \"$1\" != get ] || printf 'username=me\\npassword={PASSWORD}\\n'"));
-    // git gives a helper to a shell.
-    let config = format!("[credential]\n\thelper = \"'{}'\"\n", helper.display());
+    // git gives it to a shell: the path has a space in it.
+    let config = format!("[credential]\n\thelper = \"!'{}'\"\n", helper.display());
     fs::write(person.path("home/.gitconfig"), config).unwrap();
 
     world.done(&["create", ".", "--name", "hello", "--allow", "ssh-agent", "--allow", "git-credentials"]);
     // What a session of `wsl.exe` has is there as soon as the command that makes it returns.
     let inside = |script: &str| {
-        let login = ["-d", "codchi-hello", "--", "sh", "-lc", script];
-        engine::ask_client(&login)
+        engine::ask_client(&[
+            "-d",
+            "codchi-hello",
+            "--exec",
+            "/run/current-system/sw/bin/bash",
+            "-lc",
+            script,
+        ])
     };
     let seen = inside("stat -c '%U %a' $SSH_AUTH_SOCK; ssh-add -l");
     assert!(seen.starts_with("codchi 600\n") && seen.contains("the-key"), "{seen}");

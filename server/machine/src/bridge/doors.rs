@@ -5,7 +5,7 @@ use super::serve::Shared;
 use super::{Place, SERVED, agent, credentials};
 use crate::files::io_error;
 use crate::host_secrets::listens_at;
-use crate::instance::instance_name;
+use crate::instance::{self, instance_name};
 use crate::state::{Lock, MachineFolder, machine_names};
 use crate::{MachineError, MachineName};
 use codchi_driver::{DriverError, InstanceName, ListenAt};
@@ -68,13 +68,9 @@ impl Door {
             let at = if definition.driver.passes_sockets() {
                 At::Here(Place::of(paths).socket(&definition, secret)?)
             } else {
-                let generations = folder.generations()?;
-                let Some(built) = generations.current() else { continue };
+                let user = instance::user(&definition)?;
                 let path = listens_at(definition.driver, secret).to_owned();
-                At::Inside(
-                    instance_name(name)?,
-                    ListenAt { path, uid: built.uid, gid: built.gid, mode: 0o600 },
-                )
+                At::Inside(instance_name(name)?, ListenAt { path, uid: user.uid, gid: user.gid, mode: 0o600 })
             };
             doors.push(Self { key: (definition.id.clone(), secret), machine: name.clone(), at });
         }

@@ -38,7 +38,7 @@ fn a_machine_gets_what_is_asked_for_allowed_and_there() {
     let arguments = |driver, host: &Host| arguments(driver, &manifest, &none, host);
     assert_eq!(arguments(DriverKind::Lxd, &host), ["audio:/dev/codchi-pulse", "tun"]);
     // What WSL hands in itself has no socket of ours.
-    assert_eq!(arguments(DriverKind::Wsl, &host.clone().with_wsl(true)), ["fuse", "gpu", "tun"]);
+    assert_eq!(arguments(DriverKind::Wsl, &host.clone().with_wsl(true)), ["gpu", "fuse", "tun"]);
     let extra = extra(&manifest, &none, &host);
     let variables: Vec<_> =
         extra.variables.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
