@@ -12,7 +12,7 @@ use codchi_tests::program;
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 const PASSWORD: &str = "correct-horse";

@@ -10,6 +10,8 @@ mod agent;
 mod control;
 mod credentials;
 mod doors;
+#[cfg(windows)]
+mod pipe;
 mod serve;
 
 use crate::files::io_error;
@@ -234,4 +236,39 @@ async fn greet(place: &Place, machine: &MachineName) -> bool {
         Ok::<_, std::io::Error>(answer == GREETING.as_bytes())
     };
     tokio::time::timeout(UP_LIMIT, talk).await.is_ok_and(|answer| answer.unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+    use crate::test::Fake;
+    use std::sync::Arc;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_bridge_is_greeted_until_it_ends_and_there_is_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let machines =
+            Machines::new(crate::test::paths(folder.path()), Arc::new(Fake::default()), Options::default());
+        let (place, name) = (Place::of(machines.paths()), "a".parse().unwrap());
+        assert!(!greet(&place, &name).await, "there is none yet");
+        let (end, ended) = oneshot::channel::<()>();
+        let serving = machines.clone();
+        let bridge = tokio::spawn(async move { serving.serve_bridge(async { _ = ended.await }).await });
+        let begun = tokio::time::Instant::now();
+        while !greet(&place, &name).await {
+            assert!(begun.elapsed() < UP_LIMIT, "it does not come up");
+            tokio::time::sleep(RETRY).await;
+        }
+        // Many at once, as editors do that start machines.
+        let all = (0..20).map(|_| greet(&place, &name));
+        assert!(futures_util::future::join_all(all).await.into_iter().all(|answered| answered));
+        machines.serve_bridge(std::future::pending()).await.unwrap();
+        end.send(()).unwrap();
+        bridge.await.unwrap().unwrap();
+        assert!(!greet(&place, &name).await, "it is gone");
+        let left = std::fs::read_dir(&place.0).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["lock"]);
+    }
 }

@@ -1,6 +1,8 @@
 //! A machine's connections to the SSH agent: bytes are passed on, permission is looked at for each piece.
 
 use super::doors::Asker;
+#[cfg(windows)]
+use super::pipe::open;
 use codchi_host::Host;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,22 +50,6 @@ async fn connect(told: Option<&Path>) -> io::Result<Agent> {
 #[cfg(unix)]
 async fn open(path: &Path) -> io::Result<Agent> {
     Agent::connect(path).await
-}
-
-/// An agent of Windows lets in one after the other, and says so to who comes between.
-#[cfg(windows)]
-async fn open(path: &Path) -> io::Result<Agent> {
-    /// `ERROR_PIPE_BUSY`.
-    const BUSY: i32 = 231;
-    const TRIES: u32 = 100;
-    let mut tries = 0;
-    loop {
-        match tokio::net::windows::named_pipe::ClientOptions::new().open(path) {
-            Err(error) if error.raw_os_error() == Some(BUSY) && tries < TRIES => tries += 1,
-            opened => return opened,
-        }
-        tokio::time::sleep(super::RETRY).await;
-    }
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ mod of_windows {
     use crate::files::io_error;
     use sha2::{Digest as _, Sha256};
     use std::path::Path;
-    use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeClient, NamedPipeServer, ServerOptions};
+    use tokio::net::windows::named_pipe::{NamedPipeClient, NamedPipeServer, ServerOptions};
 
     pub(in crate::bridge) struct Control {
         name: String,
@@ -94,11 +94,11 @@ mod of_windows {
         format!(r"\\.\pipe\codchi-bridge-{digest}")
     }
 
-    /// A connection to the bridge that runs. It learns who this is, and can do nothing in their name.
+    /// A connection to the bridge that runs.
     ///
     /// # Errors
     /// Where none does.
     pub(in crate::bridge) async fn connect(place: &Place) -> io::Result<NamedPipeClient> {
-        ClientOptions::new().open(name(place))
+        crate::bridge::pipe::open(Path::new(&name(place))).await
     }
 }

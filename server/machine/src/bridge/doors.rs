@@ -11,7 +11,7 @@ use crate::{MachineError, MachineName};
 use codchi_driver::{DriverError, InstanceName, ListenAt};
 use codchi_host::HostSecret;
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,7 +163,7 @@ fn here(path: &Path) -> Result<BoxStream<'static, Box<dyn Asker>>, MachineError>
             }
         }
     };
-    Ok(stream::unfold(listener, next).boxed())
+    Ok(futures_util::stream::unfold(listener, next).boxed())
 }
 
 /// Nobody: no engine of Windows passes sockets in.
