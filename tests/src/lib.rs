@@ -7,6 +7,8 @@
 )]
 
 #[cfg(feature = "lab")]
+pub mod agent;
+#[cfg(feature = "lab")]
 pub mod apart;
 #[cfg(feature = "lab")]
 pub mod archive;

@@ -6,12 +6,13 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+use codchi_tests::agent::Agent;
 use codchi_tests::person::Person;
 use codchi_tests::program;
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 const PASSWORD: &str = "correct-horse";
@@ -24,23 +25,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// An agent with a key that goes by `comment`.
-fn agent(person: &Person, socket: &Path, comment: &str) -> Running {
-    let child =
-        Command::new("ssh-agent").arg("-D").arg("-a").arg(socket).stdout(Stdio::null()).spawn().unwrap();
-    let key = person.path(comment);
-    let made = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"])
-        .arg(&key)
-        .status()
-        .unwrap();
-    assert!(made.success());
-    wait(|| socket.exists(), "the agent's socket");
-    let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", socket).output().unwrap();
-    assert!(added.status.success(), "{added:?}");
-    Running(child)
 }
 
 fn wait(mut done: impl FnMut() -> bool, what: &str) {
@@ -188,7 +172,7 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     fs::write(person.project().join("codchi.nix"), module).unwrap();
     let world = World { person, socket: RefCell::new(socket) };
     let person = &world.person;
-    let first = agent(person, &world.socket.borrow(), "first-key");
+    let first = Agent::start(&world.socket.borrow(), "first-key");
 
     let folder = person.path("server");
     fs::create_dir(&folder).unwrap();
@@ -235,7 +219,7 @@ fn agent_credentials_and_certificates_are_asked_for_at_each_use_and_taken_away_a
     // Another agent at another socket, of which a process of codchi tells.
     drop(first);
     let second = person.path("agent-2");
-    let _second = agent(person, &second, "second-key");
+    let _second = Agent::start(&second, "second-key");
     world.socket.replace(second);
     let (listed, keys) = world.shell("NAME", "ssh-add -l");
     assert!(listed && keys.contains("second-key"), "{keys}");

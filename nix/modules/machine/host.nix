@@ -16,11 +16,16 @@ let
   trusted = "/run/codchi-trusted.crt";
 
   credential = pkgs.writeShellScriptBin "codchi-git-credential" ''
-    # codchi-git-credential get|store|erase: git's credential helper that asks the one of the host.
+    # codchi-git-credential [--socket SOCKET] get|store|erase: git's credential helper that asks the one of the host.
+    socket=/dev/codchi-git
+    if [ "''${1-}" = --socket ]; then
+      socket=$2
+      shift 2
+    fi
     case ''${1-} in get|store|erase) ;; *) exit 0 ;; esac
-    [ -S /dev/codchi-git ] || exit 0
+    [ -S "$socket" ] || exit 0
     # No configuration and no proxy of the machine's: the socket is what is asked.
-    reply=$(${pkgs.curl}/bin/curl -q --silent --noproxy '*' --max-time 150 --unix-socket /dev/codchi-git \
+    reply=$(${pkgs.curl}/bin/curl -q --silent --noproxy '*' --max-time 150 --unix-socket "$socket" \
       --header 'Content-Type: text/plain' --data-binary @- --write-out '\n%{http_code}' "http://codchi/$1") || {
       echo "codchi-git-credential: the host does not answer; run 'codchi start ${config.codchi.machine.name}' on it" >&2
       exit 0
@@ -61,7 +66,7 @@ in
       ln -sfn ${own} ${trusted}.new
     fi
     mv -fT ${trusted}.new ${trusted}
-    # The engine leaves a socket that nobody listens on any more.
+    # LXD and Incus leave a socket that nobody listens on any more. On WSL it is elsewhere, and goes by itself.
     [ -e /run/codchi/host/agent ] || rm -f /dev/codchi-agent
     [ -e /run/codchi/host/gitconfig ] || rm -f /dev/codchi-git
     ${pkgs.util-linux}/bin/setpriv --reuid=codchi --regid=${codchi.group} --init-groups ${links} \

@@ -98,7 +98,7 @@ pub(crate) async fn checks(
     // The vault and the probes read files and sockets.
     let rest = tokio::task::spawn_blocking(move || {
         let mut checks = vec![vault(machines.vault()), ssh(&home)];
-        let host = Host::this();
+        let host = machines.host();
         checks.extend(capabilities(&host, &given));
         checks.extend(host_secrets(&host, &machines.options().ca_certificates, &allowed));
         checks

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use codchi_driver::{
-    Driver, DriverError, DriverKind, Event, Exec, FileSpec, GivenAddress, Image, Instance, InstanceName,
-    InstanceSpec, Process, ServerInfo, Volume, WslOptions,
+    Connection, Driver, DriverError, DriverKind, Event, Exec, FileSpec, GivenAddress, Image, Instance,
+    InstanceName, InstanceSpec, ListenAt, Process, ServerInfo, Volume, WslOptions,
 };
 use futures_util::stream::BoxStream;
 use std::path::{Path, PathBuf};
@@ -130,6 +130,14 @@ impl Driver for Lazy {
 
     async fn exec(&self, name: &InstanceName, exec: &Exec) -> Result<Process, DriverError> {
         self.get().await?.exec(name, exec).await
+    }
+
+    async fn listen(
+        &self,
+        name: &InstanceName,
+        at: &ListenAt,
+    ) -> Result<Option<BoxStream<'static, Connection>>, DriverError> {
+        self.get().await?.listen(name, at).await
     }
 
     async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError> {

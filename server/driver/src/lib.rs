@@ -27,9 +27,9 @@ pub use find::connect;
 pub use lxd::Lxd;
 pub use relocate::relocate;
 pub use types::{
-    Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Image,
-    Instance, InstanceName, InstanceSpec, InvalidName, Output, Process, PtySize, Resizer, RunState,
-    ServerInfo, Stdio, User, Volume,
+    Connection, Device, DriverKind, Event, EventKind, Exec, ExitStatus, FileKind, FileSpec, GivenAddress,
+    Image, Instance, InstanceName, InstanceSpec, InvalidName, ListenAt, Output, Process, PtySize, Resizer,
+    RunState, ServerInfo, Stdio, User, Volume,
 };
 pub use wsl::{Wsl, WslOptions};
 
@@ -130,6 +130,18 @@ pub trait Driver: Send + Sync {
 
     /// Starts a command in a running instance.
     async fn exec(&self, name: &InstanceName, exec: &Exec) -> Result<Process, DriverError>;
+
+    /// Listens at a socket in a running instance: gives the connections that programs there make to it, from when this returns until the
+    /// instance stops, or the stream is dropped; then they all are closed, and the socket is gone. One that nobody reads holds up no other. A
+    /// socket, file or link that is there is replaced; parents must exist.
+    ///
+    /// `None` where the engine passes sockets of this computer in as devices ([`DriverKind::passes_sockets`]), which is how it is done
+    /// there.
+    async fn listen(
+        &self,
+        name: &InstanceName,
+        at: &ListenAt,
+    ) -> Result<Option<BoxStream<'static, Connection>>, DriverError>;
 
     /// A volume of ours; `None` where there is none of this name. A foreign one is [`DriverError::NameTaken`].
     async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError>;

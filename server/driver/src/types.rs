@@ -4,9 +4,13 @@ use crate::DriverError;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A kind of engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -18,6 +22,18 @@ pub enum DriverKind {
     Incus,
     /// Windows' Subsystem for Linux, version 2.
     Wsl,
+}
+
+impl DriverKind {
+    /// Whether an engine of this kind passes sockets of this computer into instances, as devices of the type `proxy`. Where it does not, whoever
+    /// answers [listens](crate::Driver::listen) in each instance.
+    #[must_use]
+    pub fn passes_sockets(self) -> bool {
+        match self {
+            Self::Lxd | Self::Incus => true,
+            Self::Wsl => false,
+        }
+    }
 }
 
 impl fmt::Display for DriverKind {
@@ -250,6 +266,62 @@ pub struct PtySize {
     pub columns: u16,
     /// Rows.
     pub rows: u16,
+}
+
+/// A socket inside to listen at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAt {
+    /// Absolute path inside.
+    pub path: String,
+    /// Owner inside.
+    pub uid: u32,
+    /// Group inside.
+    pub gid: u32,
+    /// Permission bits: who may write to it may connect.
+    pub mode: u32,
+}
+
+/// A connection that a program in an instance has made to a socket that this process [listens](crate::Driver::listen) at. Shutting it down tells
+/// the program that nothing more comes; dropping it closes it, once what was written has arrived.
+#[derive(Debug)]
+pub struct Connection {
+    stream: DuplexStream,
+    _dropped: DropGuard,
+}
+
+impl Connection {
+    /// One whose other end is that of `stream`; `dropped` is cancelled when it is dropped.
+    pub(crate) fn new(stream: DuplexStream, dropped: CancellationToken) -> Self {
+        Self { stream, _dropped: dropped.drop_guard() }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 /// A command to run inside.

@@ -13,12 +13,16 @@ pub enum Kind {
     Request = 1,
     /// A piece of the command's input, or of a file's contents.
     Input = 2,
-    /// The end of that. The end of the stream itself says that who asked is gone: then the command is killed.
+    /// The end of that, or of what goes on until then. The end of the stream itself says that who asked is gone: then the command is killed.
     InputEnd = 3,
     /// A signal for the command: its Linux number, 4 bytes, big-endian.
     Signal = 4,
     /// The terminal's new size: columns and rows, 2 bytes each, big-endian.
     Resize = 5,
+    /// What happens to a [connection] at this end.
+    ///
+    /// [connection]: crate::connection
+    ToConnection = 6,
 
     /// The first frame: the protocol's version, one byte.
     Hello = 16,
@@ -30,6 +34,12 @@ pub enum Kind {
     Done = 19,
     /// The request failed: why, as text.
     Failed = 20,
+    /// What was asked for has begun, and goes on until who asked is gone.
+    Begun = 21,
+    /// What happens to a [connection] at the program's end.
+    ///
+    /// [connection]: crate::connection
+    FromConnection = 22,
 }
 
 impl Kind {
@@ -42,11 +52,14 @@ impl Kind {
             Self::InputEnd,
             Self::Signal,
             Self::Resize,
+            Self::ToConnection,
             Self::Hello,
             Self::Output,
             Self::Errors,
             Self::Done,
             Self::Failed,
+            Self::Begun,
+            Self::FromConnection,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

@@ -7,7 +7,8 @@
 //!
 //! Both directions are frames ([`frame`]). The program first sends [`Kind::Hello`], by which its output is told from what
 //! `wsl.exe` itself says; it is sent one [`Request`], and answers with one [`Kind::Done`] or [`Kind::Failed`] as its last frame. A
-//! stream that ends without one is a connection that broke.
+//! stream that ends without one is a connection that broke. A program of an earlier codchi that does not know a request answers that it has
+//! failed, and why; only where frames themselves mean something else is there a new [`VERSION`].
 //!
 //! The same program is the distribution's `/sbin/init`: as process 1 it makes the mounts of [`Boot`] and becomes the
 //! system's own init. Where it cannot it says why in [`BOOT_ERROR`] and ends, and the distribution with it.
@@ -15,6 +16,7 @@
 //! What it knows is in [`FOLDER`] and, of an instance that runs beside a volume, in `/run`; each with the start that it is about, so that
 //! nothing outlives that. It enters the mount namespace of process 1 before it does anything: WSL may start programs in another one.
 
+pub mod connection;
 mod folders;
 pub mod frame;
 mod request;
@@ -22,7 +24,8 @@ mod request;
 pub use folders::FOLDERS;
 pub use frame::Kind;
 pub use request::{
-    Boot, BootMount, Entry, ExecRequest, InstanceState, PutRequest, Request, Shutdown, Size, Target,
+    Boot, BootMount, Entry, ExecRequest, InstanceState, ListenRequest, PutRequest, Request, Shutdown, Size,
+    Target,
 };
 
 /// The version of this protocol: the first byte of [`Kind::Hello`]. A distribution that was made by another version of codchi gets

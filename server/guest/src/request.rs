@@ -59,6 +59,14 @@ pub enum Request {
     /// `SCHILY.xattr.` extensions), without what is mounted in it, without sockets, and without [`FOLDER`](crate::FOLDER). A file that changes meanwhile
     /// is as it is found; one that vanishes is left out. Done with `null`.
     Pack,
+    /// Listens at a unix socket and passes on who connects to it, by [`ToConnection`] and [`FromConnection`]. [`Begun`] says that it listens. It goes on
+    /// until [`InputEnd`], or until who asked is gone, and then takes the socket away, unless something else has its name by then; done with `null`.
+    ///
+    /// [`ToConnection`]: crate::Kind::ToConnection
+    /// [`FromConnection`]: crate::Kind::FromConnection
+    /// [`Begun`]: crate::Kind::Begun
+    /// [`InputEnd`]: crate::Kind::InputEnd
+    Listen(ListenRequest),
 }
 
 /// Which system of a distribution.
@@ -97,6 +105,21 @@ pub struct Size {
     pub columns: u16,
     /// Rows.
     pub rows: u16,
+}
+
+/// A socket to listen at. Its parent must exist, and is not followed out of the root file system. A socket, file or link that is there is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenRequest {
+    /// Where.
+    pub target: Target,
+    /// Absolute path.
+    pub path: String,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits: who may write to it may connect.
+    pub mode: u32,
 }
 
 /// A file, folder or link. Its parent must exist, and is not followed out of the root file system. A file or link that is there is replaced, with

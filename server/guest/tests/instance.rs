@@ -289,3 +289,28 @@ fn why_an_instance_does_not_start_is_told() {
     assert_eq!(world.raw("grep -c codchi/instance /proc/1/mountinfo || :"), "0");
     start(&world, &boot([])).unwrap();
 }
+
+#[test]
+fn who_connects_inside_is_passed_on() {
+    let world = World::with_volume();
+    created(&world);
+    let listen = || {
+        world.open(&Request::Listen(codchi_guest::ListenRequest {
+            target: INSIDE,
+            path: "/out/there/socket".into(),
+            uid: 5,
+            gid: 6,
+            mode: 0o600,
+        }))
+    };
+    assert!(listen().end(b"").unwrap_err().contains("does not run"));
+    start(&world, &boot([])).unwrap();
+    world.sh_in(INSIDE, "mkdir -p /run/there; busybox ln -s /../../run /out");
+    let mut session = listen();
+    assert_eq!(session.receive(), Some((Kind::Begun, Vec::new())));
+    assert_eq!(world.sh_in(INSIDE, "stat -c '%F %u %g %a' /run/there/socket"), "socket 5 6 600");
+    assert_eq!(world.run(OUTSIDE, "ls /run/there").code, 1, "it is inside alone");
+    session.send(Kind::InputEnd, b"");
+    assert_eq!(session.receive(), Some((Kind::Done, b"null".to_vec())));
+    assert_eq!(world.sh_in(INSIDE, "ls /run/there"), "");
+}

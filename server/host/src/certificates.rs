@@ -147,7 +147,7 @@ mod tests {
         let environment = [("SSL_CERT_FILE", "/mine/proxy.pem"), ("NIX_SSL_CERT_FILE", "/nowhere")];
         let environment: BTreeMap<String, String> =
             environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let host = Host { root: root.path().into(), environment };
+        let host = Host { root: root.path().into(), environment, wsl: false };
         let more: Vec<PathBuf> =
             ["/mine/key.pem", "/mine/broken.pem", "/mine/gone.pem"].map(Into::into).into();
         let all = host.certificates(&more);

@@ -118,13 +118,14 @@ mod tests {
         let host = Host {
             root: root.path().into(),
             environment: [("HOME".to_owned(), "/home/me".to_owned())].into(),
+            wsl: false,
         };
         let files = host.ssh_files();
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["config", "id_ed25519", "id_ed25519.pub", "known_hosts2", "work"]);
         let config = String::from_utf8(files[0].contents.to_vec()).unwrap();
         assert_eq!(config, "Host git\n  IdentityFile ~/.ssh/work\n  identityfile=~/.ssh/keys/x\n");
-        let nobody = Host { root: PathBuf::from("/"), environment: BTreeMap::new() };
+        let nobody = Host { root: PathBuf::from("/"), environment: BTreeMap::new(), wsl: false };
         assert!(nobody.ssh_files().is_empty());
     }
 }

@@ -2,25 +2,27 @@
 //! credentials.
 //!
 //! There is one per data folder, started when a machine needs it ([`Machines::bridge_up`]), and gone by itself when none does
-//! ([`Machines::serve_bridge`]). Each machine has sockets of its own in a folder that only the person can enter; the engine
-//! passes them in as `proxy` devices, so which socket is asked says which machine asks. Permissions are read anew at each
-//! request.
+//! ([`Machines::serve_bridge`]). Each machine has sockets of its own, so which one is asked says which machine asks ([`doors`]): where the
+//! engine passes sockets in as `proxy` devices they are in a folder that only the person can enter, elsewhere (WSL) the driver listens at them in
+//! the machine while that runs. Permissions are read anew at each request.
 
 mod agent;
+mod control;
 mod credentials;
+mod doors;
+#[cfg(windows)]
+mod pipe;
 mod serve;
 
-use crate::files::{io_error, make_folder};
+use crate::files::io_error;
 use crate::state::{Definition, MachineFolder};
-use crate::{MachineError, MachineName, Machines, Paths};
+use crate::{MachineError, MachineName, Machines, Paths, access};
 use codchi_host::{Host, HostSecret};
 use sha2::{Digest as _, Sha256};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
 
 /// What is asked for at each use.
 pub(crate) const SERVED: [HostSecret; 2] = [HostSecret::SshAgent, HostSecret::GitCredentials];
@@ -36,7 +38,8 @@ const LONGEST: usize = 107;
 const GREETING: &str = "serving";
 
 /// The environment that a bridge needs: to find its files and the engine, and for helpers of git that ask on a desktop.
-const ENVIRONMENT: [&str; 16] = [
+#[cfg(unix)]
+const ENVIRONMENT: [&str; 22] = [
     "HOME",
     "PATH",
     "USER",
@@ -53,11 +56,58 @@ const ENVIRONMENT: [&str; 16] = [
     "SSL_CERT_FILE",
     "NIX_SSL_CERT_FILE",
     "CODCHI_LOG",
+    "CODCHI_WSL_EXE",
+    "CODCHI_WSL_DRIVES",
+    "CODCHI_GUEST",
+    // By these a distribution starts programs of Windows.
+    "WSL_INTEROP",
+    "WSL_DISTRO_NAME",
+    "WSLENV",
+];
+/// The same on Windows, where names have no case: what programs find their files and the system's by.
+#[cfg(windows)]
+const ENVIRONMENT: [&str; 32] = [
+    "ALLUSERSPROFILE",
+    "APPDATA",
+    "COMMONPROGRAMFILES",
+    "COMMONPROGRAMFILES(X86)",
+    "COMPUTERNAME",
+    "COMSPEC",
+    "HOME",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "LANG",
+    "LOCALAPPDATA",
+    "NUMBER_OF_PROCESSORS",
+    "PATH",
+    "PATHEXT",
+    "PROCESSOR_ARCHITECTURE",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "PROGRAMFILES(X86)",
+    "SSH_ASKPASS",
+    "SYSTEMDRIVE",
+    "SYSTEMROOT",
+    "TEMP",
+    "TMP",
+    "USERDOMAIN",
+    "USERNAME",
+    "USERPROFILE",
+    "WINDIR",
+    "WSLENV",
+    "CODCHI_GUEST",
+    "CODCHI_LOG",
+    "CODCHI_WSL_DRIVES",
+    "CODCHI_WSL_EXE",
 ];
 /// And all variables that begin so.
+#[cfg(unix)]
 const PREFIXES: [&str; 5] = ["XDG_", "LC_", "LXD_", "INCUS_", "GIT_CONFIG_"];
+/// And all variables that begin so.
+#[cfg(windows)]
+const PREFIXES: [&str; 4] = ["XDG_", "GCM_", "GIT_CONFIG_", "GIT_TRACE"];
 
-/// Where the bridge's sockets are.
+/// Where the bridge's lock and sockets are.
 #[derive(Debug, Clone)]
 pub(crate) struct Place(PathBuf);
 
@@ -90,7 +140,7 @@ impl Place {
         })
     }
 
-    /// Where a bridge that runs is greeted.
+    /// Where a bridge that runs is greeted; on Windows a name that is nowhere.
     fn control(&self) -> PathBuf {
         self.0.join("control")
     }
@@ -102,36 +152,36 @@ impl Place {
 
     /// Makes the folder, for nobody but the person.
     fn make(&self) -> Result<(), MachineError> {
-        make_folder(&self.0)?;
-        let private = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(&self.0, private).map_err(|e| io_error("Closing to others", &self.0, e))
+        access::make_private(&self.0).map_err(|e| io_error("Making", &self.0, e))
     }
 }
 
 impl Machines {
-    /// Makes sure that what a machine may ask of this computer is answered. A failure is told in the log: the machine works
-    /// without, and says itself what it misses.
+    /// Makes sure that what a machine, which runs, may ask of this computer is answered, and nothing else. A failure is told in the log: the
+    /// machine works without, and says itself what it misses.
     pub async fn bridge_up(&self, name: &MachineName) {
         let permissions = match MachineFolder::new(self.paths(), name).permissions() {
             Ok(permissions) => permissions,
             Err(error) => return tracing::warn!("{error}"),
         };
         if !SERVED.into_iter().any(|secret| permissions.host_secret(secret) == Some(true)) {
+            // One that runs for others serves this one no longer.
+            greet(&Place::of(self.paths()), name).await;
             return;
         }
-        if let Err(error) = self.greet_bridge().await {
+        if let Err(error) = self.greet_bridge(name).await {
             tracing::warn!("`{name}` cannot ask this computer for keys and credentials: {error}");
         }
     }
 
-    /// Greets the bridge, started where none runs. It then knows of all machines, and where this process's agent is.
-    async fn greet_bridge(&self) -> Result<(), MachineError> {
+    /// Greets the bridge, started where none runs. It then knows of all machines and serves this one, and where this process's agent is.
+    async fn greet_bridge(&self, name: &MachineName) -> Result<(), MachineError> {
         let place = Place::of(self.paths());
         place.make()?;
         let begun = tokio::time::Instant::now();
         let mut started = None;
         loop {
-            if greet(&place.control()).await {
+            if greet(&place, name).await {
                 return Ok(());
             }
             if begun.elapsed() > UP_LIMIT {
@@ -150,14 +200,18 @@ impl Machines {
         }
     }
 
-    /// Starts a bridge that outlives this process: it leaves its session by itself, and has none of its streams.
+    /// Starts a bridge that outlives this process: it leaves its session by itself, or on Windows has a console of its own that is not shown, and has
+    /// none of its streams.
     fn start_bridge(&self) -> Result<tokio::process::Child, MachineError> {
         let program = &self.options().program;
         let is_passed = |name: &str| {
-            ENVIRONMENT.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            let name = if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_owned() };
+            ENVIRONMENT.contains(&&*name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         };
         let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed));
-        tokio::process::Command::new(program)
+        let mut command = tokio::process::Command::new(program);
+        codchi_nix::without_window(&mut command);
+        command
             .arg("host-bridge")
             .env_clear()
             .envs(environment)
@@ -170,16 +224,51 @@ impl Machines {
     }
 }
 
-/// Tells a bridge where this process's agent is, and waits until it serves every machine; whether it does.
-async fn greet(control: &Path) -> bool {
+/// Tells a bridge where this process's agent is and which machine is about to ask, and waits until it serves that; whether it does.
+async fn greet(place: &Place, machine: &MachineName) -> bool {
     let talk = async {
-        let mut stream = UnixStream::connect(control).await?;
+        let mut stream = control::connect(place).await?;
         // The likeliest of those that this process knows.
         let agent = Host::this().agent_sockets().into_iter().next().unwrap_or_default();
-        stream.write_all(format!("{}\n", agent.display()).as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer == GREETING)
+        stream.write_all(format!("{}\n{machine}\n", agent.display()).as_bytes()).await?;
+        let mut answer = [0; GREETING.len()];
+        stream.read_exact(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer == GREETING.as_bytes())
     };
     tokio::time::timeout(UP_LIMIT, talk).await.is_ok_and(|answer| answer.unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+    use crate::test::Fake;
+    use std::sync::Arc;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_bridge_is_greeted_until_it_ends_and_there_is_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let machines =
+            Machines::new(crate::test::paths(folder.path()), Arc::new(Fake::default()), Options::default());
+        let (place, name) = (Place::of(machines.paths()), "a".parse().unwrap());
+        assert!(!greet(&place, &name).await, "there is none yet");
+        let (end, ended) = oneshot::channel::<()>();
+        let serving = machines.clone();
+        let bridge = tokio::spawn(async move { serving.serve_bridge(async { _ = ended.await }).await });
+        let begun = tokio::time::Instant::now();
+        while !greet(&place, &name).await {
+            assert!(begun.elapsed() < UP_LIMIT, "it does not come up");
+            tokio::time::sleep(RETRY).await;
+        }
+        // Many at once, as editors do that start machines.
+        let all = (0..20).map(|_| greet(&place, &name));
+        assert!(futures_util::future::join_all(all).await.into_iter().all(|answered| answered));
+        machines.serve_bridge(std::future::pending()).await.unwrap();
+        end.send(()).unwrap();
+        bridge.await.unwrap().unwrap();
+        assert!(!greet(&place, &name).await, "it is gone");
+        let left = std::fs::read_dir(&place.0).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["lock"]);
+    }
 }

@@ -249,7 +249,7 @@ mod tests {
         write("parts/default.nix", "{ }");
         write("motd", "hello");
         let source = ModuleSource { kind: SourceKind::Folder(module.clone()), output: None };
-        let host = Host { root: offers.clone(), environment: BTreeMap::new() };
+        let host = Host { root: offers.clone(), environment: BTreeMap::new(), wsl: false };
         let manifest = Manifest { required_capabilities: vec!["gpu".into()], ..Manifest::default() };
         let local_modules = digests(std::iter::once(&source));
         let generation = Generation { number: 3, manifest, local_modules, ..Generation::default() };
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_capability_that_came_or_was_denied_since_the_start_is_told() {
         let root = tempfile::tempdir().unwrap();
-        let host = Host { root: root.path().into(), environment: BTreeMap::new() };
+        let host = Host { root: root.path().into(), environment: BTreeMap::new(), wsl: false };
         let manifest = Manifest { optional_capabilities: vec!["fuse".into()], ..Manifest::default() };
         let told = |permissions: &Permissions, given: &Given| {
             let name = "a".parse().unwrap();

@@ -10,7 +10,7 @@ use crate::bridge::{Place, SERVED};
 use crate::instance::Parts;
 use crate::vault::Opened;
 use crate::{MachineError, MachineName, Manifest, Permissions};
-use codchi_driver::{Device, InstanceSpec};
+use codchi_driver::{Device, DriverKind, InstanceSpec};
 use codchi_host::{Availability, Capability, Host, HostSecret};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -50,24 +50,33 @@ fn names_agent(manifest: &Manifest) -> bool {
     asked.into_iter().any(|name| name == Capability::SshAgent.name())
 }
 
-/// Where a machine finds what it asks for at each use: in `/dev`, which the engine has mounted before the machine's first
-/// process, while a `/run` that it mounts itself would hide what was there before.
-pub(crate) fn listens_at(secret: HostSecret) -> &'static str {
-    if secret == HostSecret::SshAgent { "/dev/codchi-agent" } else { "/dev/codchi-git" }
+/// Where a machine of a driver finds what it asks for at each use. Where the engine passes a socket in, it is in `/dev`, which that has
+/// mounted before the machine's first process, while a `/run` that this mounts itself would hide what was there before. On WSL `/dev` is one
+/// file system for all distributions; there it is in `/var`, which is the machine's own, and where nothing is mounted while it boots either.
+pub(crate) fn listens_at(driver: DriverKind, secret: HostSecret) -> &'static str {
+    match (driver.passes_sockets(), secret == HostSecret::SshAgent) {
+        (true, true) => "/dev/codchi-agent",
+        (true, false) => "/dev/codchi-git",
+        (false, true) => "/var/codchi-agent",
+        (false, false) => "/var/codchi-git",
+    }
 }
 
-/// Adds to `spec` what host secrets become in an instance: the sockets of the [bridge](crate::bridge).
+/// Adds to `spec` what host secrets become in an instance: the sockets of the [bridge](crate::bridge), where the engine passes sockets in.
 ///
 /// # Errors
 /// Where no socket can be where it has to be.
 pub(crate) fn hand_in(spec: &mut InstanceSpec, parts: &Parts<'_>) -> Result<(), MachineError> {
+    if !parts.server.kind.passes_sockets() {
+        return Ok(());
+    }
     for secret in SERVED.into_iter().filter(|secret| parts.permissions.host_secret(*secret) == Some(true)) {
         let socket = Place::of(parts.paths).socket(parts.definition, secret)?;
         let keys = [
             ("type", "proxy".into()),
             ("bind", "instance".into()),
             ("connect", format!("unix:{}", socket.display())),
-            ("listen", format!("unix:{}", listens_at(secret))),
+            ("listen", format!("unix:{}", listens_at(parts.server.kind, secret))),
             ("uid", parts.generation.uid.to_string()),
             ("gid", parts.generation.gid.to_string()),
             ("mode", "0600".into()),

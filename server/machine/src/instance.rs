@@ -151,6 +151,18 @@ impl Owner {
     }
 }
 
+/// The machine's user, in a system that is built now.
+///
+/// # Errors
+/// [`MachineError::User`] where the project folder is gone.
+pub(crate) fn user(definition: &Definition) -> Result<User, MachineError> {
+    match &definition.project {
+        // WSL shows files of Windows as those of the machine's user, whoever that is.
+        Some(project) if definition.driver != DriverKind::Wsl => Ok(Owner::of(project)?.user()),
+        _ => Ok(User { uid: FIRST_PERSON, gid: FIRST_PERSON }),
+    }
+}
+
 /// Whether lines of `/etc/subuid` (`USER:FIRST:COUNT`) give `id` to root.
 fn covers(text: &str, id: u32) -> bool {
     text.lines().any(|line| {
@@ -223,8 +235,8 @@ pub(crate) fn spec(parts: &Parts<'_>) -> Result<InstanceSpec, MachineError> {
     if !is_wsl {
         // WSL has no devices to hand in: what it offers is in every distribution.
         capabilities::hand_in(&mut spec, parts);
-        host_secrets::hand_in(&mut spec, parts)?;
     }
+    host_secrets::hand_in(&mut spec, parts)?;
     Ok(spec)
 }
 
@@ -347,7 +359,7 @@ mod tests {
             ..Generation::default()
         };
         let environment = environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        let host = Host { root: project.path().into(), environment };
+        let host = Host { root: project.path().into(), environment, wsl: false };
         let (name, server) = ("a".parse().unwrap(), server(idmapped_mounts));
         let parts = Parts {
             name: &name,
@@ -396,7 +408,7 @@ mod tests {
         std::fs::create_dir_all(&paths.data).unwrap();
         let definition = Definition::new("7".into(), DriverKind::Lxd);
         let generation = Generation { toplevel: "/nix/store/system".into(), ..Generation::default() };
-        let host = Host { root: data.path().into(), environment: BTreeMap::new() };
+        let host = Host { root: data.path().into(), environment: BTreeMap::new(), wsl: false };
         let volume = Volume { pool: "fast".into(), used: None };
         for idmapped_mounts in [true, false] {
             let (name, server) = ("a".parse().unwrap(), server(idmapped_mounts));

@@ -10,10 +10,6 @@
 //! - A [`Secret`] cannot be printed, and reaches a machine only through the standard input of a command inside it.
 
 mod access;
-#[cfg(unix)]
-mod bridge;
-#[cfg(windows)]
-#[path = "bridge/windows.rs"]
 mod bridge;
 mod capabilities;
 mod copies;

@@ -7,7 +7,8 @@ use crate::{
     CancellationToken, Front, MachineError, MachineName, ModuleSource, NixpkgsChoice, Offer, Operation,
     Paths, Providers, Repository, StoreOptions, Vault,
 };
-use codchi_driver::{Driver, Stdio};
+use codchi_driver::{Driver, DriverKind, Stdio};
+use codchi_host::Host;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -119,6 +120,12 @@ impl Machines {
     #[must_use]
     pub fn driver(&self) -> &Arc<dyn Driver> {
         &self.driver
+    }
+
+    /// What this computer offers to machines of the driver; one that was not asked anything yet may be taken for another kind.
+    #[must_use]
+    pub fn host(&self) -> Host {
+        Host::this().with_wsl(self.driver.kind() == DriverKind::Wsl)
     }
 
     /// What the user's configuration says.

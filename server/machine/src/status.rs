@@ -117,7 +117,7 @@ impl Machines {
         let machines = self.clone();
         // Files are read, many where modules have changed.
         let work = tokio::task::spawn_blocking(move || {
-            let (vault, host) = (machines.vault().open(), Host::this());
+            let (vault, host) = (machines.vault().open(), machines.host());
             let at_hand = machines.options().providers.at_hand(&machines.paths().home);
             let found = Found::look(&host, &machines.options().ca_certificates);
             let status = |name| machines.status_of(name, &instances, &vault, &at_hand, &host, &found);

@@ -37,8 +37,12 @@ in
     debian = ''
       for folder in usr bin lib lib64; do
         [ -L /$folder ] || rmdir /$folder 2>/dev/null || true
-        ln -sfn ${pkgs.debian}/$folder /$folder
+        ln -sfnT ${pkgs.debian}/$folder /$folder 2>/dev/null || true
       done
+      # A folder that holds something already, as on WSL: NixOS has a shell there.
+      if [ ! -L /bin ]; then
+        ln -sfn ${toString (if config.environment.binsh == null then "${pkgs.debian}/bin/sh" else config.environment.binsh)} /bin/sh
+      fi
       mkdir -p /proc /sys /dev /run /etc /var/lib /var/log /var/cache /var/tmp /sbin /home /root /srv /mnt /opt /tmp
       chmod 1777 /tmp /var/tmp
       chmod 0700 /root

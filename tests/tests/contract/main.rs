@@ -13,6 +13,7 @@ mod copies;
 mod exec;
 mod files;
 mod life;
+mod listen;
 mod settings;
 mod volumes;
 

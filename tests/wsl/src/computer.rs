@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -95,13 +96,22 @@ impl Default for Config {
     }
 }
 
+/// The folder of the computer that this program is installed on.
+fn installed_on() -> Option<OsString> {
+    let program = std::env::current_exe().ok()?;
+    let installed = program.ends_with("c/Windows/System32/wsl.exe");
+    Some(program.ancestors().nth(4).filter(|_| installed)?.into())
+}
+
 impl Computer {
-    /// The one that `CODCHI_TEST_WSL` names.
+    /// The one that `CODCHI_TEST_WSL` names, or else the one that this program is installed on, as a copy at `c/Windows/System32/wsl.exe`: who
+    /// starts `wsl.exe` need not pass on what only tests know.
     ///
     /// # Errors
-    /// That it names none, or that `config.json` cannot be read.
+    /// That there is none, or that `config.json` cannot be read.
     pub(crate) fn of_this_process() -> Result<Self> {
         let folder = std::env::var_os(FOLDER).filter(|folder| !folder.is_empty());
+        let folder = folder.or_else(installed_on);
         let folder = folder.with_context(|| format!("{FOLDER} must name the folder of the computer"))?;
         let folder = fs::canonicalize(&folder).with_context(|| format!("{FOLDER}={}", folder.display()))?;
         let file = folder.join("config.json");

@@ -114,13 +114,16 @@ async fn look(shared: &Arc<Shared>, before: Option<&[MachineStatus]>) -> (World,
     let machines = shared.machines();
     let (vault, options) = (machines.vault().clone(), machines.options().clone());
     let home = machines.paths().home.clone();
-    let status = tokio::spawn(async move { machines.status().await });
-    let host = tokio::task::spawn_blocking(capabilities);
-    let certificates = options.ca_certificates.clone();
-    let host_secrets = tokio::task::spawn_blocking(move || host_secrets(&certificates));
     let may_have_more = options.providers.may_have_more();
+    let certificates = options.ca_certificates.clone();
     let secrets = tokio::task::spawn_blocking(move || set_names(&vault, &options, &home));
-    let (status, host, host_secrets, secrets) = tokio::join!(status, host, host_secrets, secrets);
+    let asked = machines.clone();
+    // What this computer offers depends on which driver it has, which is known once that was asked.
+    let status = tokio::spawn(async move { asked.status().await }).await;
+    let host = machines.host();
+    let offered =
+        tokio::task::spawn_blocking(move || (capabilities(&host), host_secrets(&host, &certificates)));
+    let (offered, secrets) = tokio::join!(offered, secrets);
     let machines = match status {
         Ok(Ok(machines)) => machines,
         Ok(Err(error)) => {
@@ -132,8 +135,9 @@ async fn look(shared: &Arc<Shared>, before: Option<&[MachineStatus]>) -> (World,
     let secrets = secrets.ok().and_then(|secrets: Result<_, VaultError>| {
         secrets.inspect_err(|error| tracing::warn!("{}", crate::error::report(error))).ok()
     });
-    let world = world(host.ok(), secrets.as_ref(), &machines);
-    (World { host_secrets: host_secrets.ok(), secrets_elsewhere: may_have_more, ..world }, machines)
+    let (host, host_secrets) = offered.ok().unzip();
+    let world = world(host, secrets.as_ref(), &machines);
+    (World { host_secrets, secrets_elsewhere: may_have_more, ..world }, machines)
 }
 
 /// The names of the secrets that have a value in the vault, or, for all machines, in the environment or a file that a provider
@@ -150,14 +154,13 @@ pub(crate) fn set_names(
 }
 
 /// What the host offers.
-pub(crate) fn capabilities() -> BTreeMap<String, Availability> {
-    let answers = Host::this().probe_all().into_iter();
+pub(crate) fn capabilities(host: &Host) -> BTreeMap<String, Availability> {
+    let answers = host.probe_all().into_iter();
     answers.map(|(name, answer)| (name.to_string(), availability(answer))).collect()
 }
 
 /// What there is of host secrets, by the options of `codchi.hostSecrets`.
-fn host_secrets(certificates: &[PathBuf]) -> BTreeMap<String, Availability> {
-    let host = Host::this();
+fn host_secrets(host: &Host, certificates: &[PathBuf]) -> BTreeMap<String, Availability> {
     let option = |secret| match secret {
         HostSecret::CaCertificates => "caCertificates",
         HostSecret::SshAgent => "sshAgent",

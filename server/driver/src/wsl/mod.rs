@@ -17,6 +17,7 @@ mod call;
 mod events;
 mod folder;
 mod hold;
+mod listen;
 mod make;
 mod paths;
 mod root;
@@ -26,8 +27,8 @@ mod volumes;
 
 use crate::outlive::outlive;
 use crate::types::{
-    DriverKind, Event, EventKind, Exec, FileKind, FileSpec, GivenAddress, Image, Instance, InstanceName,
-    InstanceSpec, Process, RunState, ServerInfo, Volume,
+    Connection, DriverKind, Event, EventKind, Exec, FileKind, FileSpec, GivenAddress, Image, Instance,
+    InstanceName, InstanceSpec, ListenAt, Process, RunState, ServerInfo, Volume,
 };
 use crate::{Driver, DriverError};
 use async_trait::async_trait;
@@ -169,6 +170,15 @@ impl Wsl {
             return Err(DriverError::StillRunning { name: name.to_string() });
         }
         Ok((found, kept))
+    }
+
+    /// Which system of its distribution an instance is, which must run.
+    async fn require_running(&self, name: &InstanceName) -> Result<Target, DriverError> {
+        let (found, _) = self.require(name).await?;
+        let target = if found.mark.volume { Target::Instance } else { Target::Distribution };
+        let is_running =
+            found.running && (target == Target::Distribution || self.beside(name, &found).await?.is_some());
+        if is_running { Ok(target) } else { Err(DriverError::NotRunning { name: name.to_string() }) }
     }
 
     /// What the program in the distribution does of `request`.
@@ -481,14 +491,19 @@ impl Driver for Wsl {
 
     async fn exec(&self, name: &InstanceName, exec: &Exec) -> Result<Process, DriverError> {
         const ACTION: &str = "running a command in";
-        let (found, _) = self.require(name).await?;
-        let target = if found.mark.volume { Target::Instance } else { Target::Distribution };
-        let is_running =
-            found.running && (target == Target::Distribution || self.beside(name, &found).await?.is_some());
-        if !is_running {
-            return Err(DriverError::NotRunning { name: name.to_string() });
-        }
+        let target = self.require_running(name).await?;
         self.program.execute(name, target, exec).await.map_err(|error| self.explain(error, ACTION, name))
+    }
+
+    async fn listen(
+        &self,
+        name: &InstanceName,
+        at: &ListenAt,
+    ) -> Result<Option<BoxStream<'static, Connection>>, DriverError> {
+        let target = self.require_running(name).await?;
+        let action = format!("listening at {} in", at.path);
+        let connections = self.program.listen(name, target, at).await;
+        connections.map(Some).map_err(|error| self.explain(error, &action, name))
     }
 
     async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError> {

@@ -26,8 +26,8 @@ const QUEUE: usize = 16;
 /// The program in a distribution, which has said that it is there.
 pub(super) struct Session {
     pub(super) child: Child,
-    stdin: ChildStdin,
-    stdout: ChildStdout,
+    pub(super) stdin: ChildStdin,
+    pub(super) stdout: ChildStdout,
 }
 
 /// One frame.
@@ -88,6 +88,20 @@ impl Session {
                 Some((Kind::Failed, bytes)) => return Ok(Err(String::from_utf8_lossy(&bytes).into_owned())),
                 Some(_) => {}
                 None => return Err(broken()),
+            }
+        }
+    }
+
+    /// Waits until what was asked for, which goes on, has begun.
+    pub(super) async fn begun(&mut self) -> Result<(), CallError> {
+        loop {
+            match receive(&mut self.stdout).await.map_err(CallError::Run)? {
+                Some((Kind::Begun, _)) => return Ok(()),
+                Some((Kind::Failed, bytes)) => {
+                    return Err(CallError::Failed(String::from_utf8_lossy(&bytes).into_owned()));
+                }
+                Some((Kind::Done, _)) | None => return Err(broken()),
+                Some(_) => {}
             }
         }
     }
@@ -153,7 +167,8 @@ async fn greeting(stdout: &mut ChildStdout) -> io::Result<Greeting> {
     })
 }
 
-async fn send(stdin: &mut ChildStdin, kind: Kind, bytes: &[u8]) -> io::Result<()> {
+/// Sends a frame.
+pub(super) async fn send(stdin: &mut ChildStdin, kind: Kind, bytes: &[u8]) -> io::Result<()> {
     // In one piece, so that nothing waits for the rest of a frame.
     let mut frame = head(kind, bytes.len()).to_vec();
     frame.extend_from_slice(bytes);
@@ -162,7 +177,7 @@ async fn send(stdin: &mut ChildStdin, kind: Kind, bytes: &[u8]) -> io::Result<()
 }
 
 /// The next frame; `None` at the end.
-async fn receive(stdout: &mut ChildStdout) -> io::Result<Option<Frame>> {
+pub(super) async fn receive(stdout: &mut ChildStdout) -> io::Result<Option<Frame>> {
     let mut begin = [0; HEAD];
     if stdout.read(&mut begin[..1]).await? == 0 {
         return Ok(None);

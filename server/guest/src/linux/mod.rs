@@ -6,6 +6,7 @@ mod enter;
 mod exec;
 mod hold;
 mod instance;
+mod listen;
 mod lock;
 mod mounts;
 mod pack;

@@ -2,7 +2,7 @@
 
 use super::instance::{self, Kept};
 use super::wire::{Contents, Incoming, Outgoing};
-use super::{apply, enter, exec, hold, pack, put, stop};
+use super::{apply, enter, exec, hold, listen, pack, put, stop};
 use anyhow::{Context as _, Result};
 use codchi_guest::frame::LIMIT;
 use codchi_guest::{Kind, Request, VERSION};
@@ -73,6 +73,10 @@ fn answer(request: Request, mut incoming: Incoming, out: &Arc<Outgoing>) -> Resu
         }
         Request::Pack => {
             pack::root(out)?;
+            Value::Null
+        }
+        Request::Listen(request) => {
+            listen::run(&request, incoming, out)?;
             Value::Null
         }
     })

@@ -1,5 +1,6 @@
 //! Frames on the standard streams.
 
+use anyhow::{Context as _, Result};
 use codchi_guest::Kind;
 use codchi_guest::frame::{HEAD, head, parse_head};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -7,6 +8,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Error, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
+use uapi::c;
 
 /// What comes.
 pub(crate) struct Incoming(BufReader<File>);
@@ -90,4 +92,12 @@ impl Outgoing {
         frame.extend_from_slice(bytes);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame)
     }
+}
+
+/// WSL gives each session a terminal, which hangs up when its `wsl.exe` is killed: a program that has
+/// something to end then must not end by that itself, and sees the end of its input. What `Command` starts has no signal blocked.
+pub(crate) fn outlive_hangup() -> Result<()> {
+    let mut signals = uapi::empty_sig_set()?;
+    uapi::sigaddset(&mut signals, c::SIGHUP)?;
+    uapi::pthread_sigmask(c::SIG_BLOCK, Some(&signals), None).context("blocking a signal")
 }

@@ -2,7 +2,8 @@
 //! there, not whether this process may open it; only where the machine's user needs the rights of the host's, as for
 //! KVM, those are looked at too. Of sockets it asks whether somebody answers: one whose program has died stays in its folder.
 //!
-//! On Windows machines run in WSL, and it is WSL that hands in or does not: those probes are in `windows.rs`.
+//! Where machines run in WSL, which may be asked from Windows or from one of its distributions, it is WSL that hands in or does not: those probes
+//! are in `wsl.rs`. What machines ask of this computer at each use, the SSH agent and git, is where codchi runs.
 
 #[cfg(unix)]
 mod agent;
@@ -27,6 +28,7 @@ mod session;
 mod sound;
 #[cfg(any(windows, test))]
 mod windows;
+mod wsl;
 #[cfg(unix)]
 mod xauthority;
 
@@ -58,10 +60,12 @@ pub struct Host {
     pub root: PathBuf,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
+    /// Whether machines run in WSL, which then hands in what they have.
+    pub wsl: bool,
 }
 
 impl Host {
-    /// This computer, with this process's environment.
+    /// This computer, with this process's environment. On Windows machines run in WSL, elsewhere in containers of this Linux.
     #[must_use]
     pub fn this() -> Self {
         let text = |text: std::ffi::OsString| text.into_string().ok();
@@ -71,7 +75,13 @@ impl Host {
         // On Windows names of variables have no case, and `Path` is as good as `PATH`.
         let name = |name: String| if cfg!(windows) { name.to_ascii_uppercase() } else { name };
         let environment = environment.map(|(key, value)| (name(key), value));
-        Self { root: root.into(), environment: environment.collect() }
+        Self { root: root.into(), environment: environment.collect(), wsl: cfg!(windows) }
+    }
+
+    /// The same computer, where machines run in WSL or not.
+    #[must_use]
+    pub fn with_wsl(self, wsl: bool) -> Self {
+        Self { wsl, ..self }
     }
 
     /// Probes one capability.
@@ -79,10 +89,10 @@ impl Host {
     pub fn probe(&self, capability: Capability) -> Availability {
         let probe = Probe { host: self, evidence: Vec::new() };
         #[cfg(unix)]
-        let found = probe.on_linux(capability);
-        #[cfg(windows)]
-        let found = probe.on_windows(capability);
-        found
+        if !self.wsl {
+            return probe.on_linux(capability);
+        }
+        probe.on_wsl(capability)
     }
 
     /// Probes all.

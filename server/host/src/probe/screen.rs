@@ -9,9 +9,12 @@ use zeroize::Zeroizing;
 const REMEDY: &str = "Run codchi from a session on this computer's desktop.";
 
 impl Host {
-    /// The displays of the person's session.
+    /// The displays of the person's session; none where WSL hands in its own.
     #[must_use]
     pub fn display(&self) -> Display {
+        if self.wsl {
+            return Display::default();
+        }
         let answers = |path: &Path| self.answer(path) == Answer::Listens;
         let x11 = self.variable("DISPLAY").and_then(local_x11);
         Display {

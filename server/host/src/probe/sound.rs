@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 impl Host {
-    /// The sound server's sockets, each where somebody answers at it.
+    /// The sound server's sockets, each where somebody answers at it; none where WSL hands in the sound.
     #[must_use]
     pub fn sound(&self) -> Sound {
+        if self.wsl {
+            return Sound::default();
+        }
         let answers = |path: PathBuf| (self.answer(&path) == Answer::Listens).then_some(path);
         Sound {
             pipewire: self.pipewire_socket().and_then(answers),
@@ -21,6 +24,9 @@ impl Host {
     /// secret.
     #[must_use]
     pub fn pulse_cookie(&self) -> Option<Zeroizing<Vec<u8>>> {
+        if self.wsl {
+            return None;
+        }
         let home = self.home().map(PathBuf::from);
         let config = self.variable("XDG_CONFIG_HOME").map(PathBuf::from);
         let config = config.or_else(|| Some(home.as_ref()?.join(".config")));

@@ -13,7 +13,7 @@ struct Lab {
 impl Lab {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let host = Host { root: folder.path().to_owned(), environment: BTreeMap::new() };
+        let host = Host { root: folder.path().to_owned(), environment: BTreeMap::new(), wsl: false };
         Self { folder, host, sockets: Vec::new() }
     }
 

@@ -1,103 +1,81 @@
-//! The probes of Windows, where machines are distributions of WSL 2. What WSL offers is in every distribution alike, so little is
-//! looked at here; the machine itself tries what it was given.
-//!
-//! Sources: <https://learn.microsoft.com/windows/wsl/tutorials/gui-apps>, <https://learn.microsoft.com/windows/wsl/connect-usb>,
-//! <https://learn.microsoft.com/windows/ai/directml/gpu-cuda-in-wsl>, <https://learn.microsoft.com/windows/wsl/wsl-config>.
+//! What machines ask of Windows at each use: the SSH agent and git.
 
 use super::{Availability, Host, Probe};
-use crate::Capability;
 use std::path::PathBuf;
 
-/// The pipe of Windows' own SSH agent.
+/// The pipe of Windows' own SSH agent, which is what its `ssh` asks where `SSH_AUTH_SOCK` names no other.
+///
+/// Source: <https://github.com/PowerShell/openssh-portable>.
 const AGENT: &str = r"\\.\pipe\openssh-ssh-agent";
+/// What pipes' names begin with.
+const PIPES: &str = r"\\.\pipe\";
 
 impl Host {
-    /// A library that a graphics driver of Windows gives to all distributions.
-    fn wsl_library(&self, name: &str) -> Option<PathBuf> {
-        let windows = PathBuf::from(self.variable("SYSTEMROOT")?);
-        Some(windows.join("System32").join("lxss").join("lib").join(name)).filter(|path| self.has(path))
+    /// Pipes at which an SSH agent may answer, the likeliest first: what `SSH_AUTH_SOCK` names, where that is a pipe and no socket of a Unix
+    /// on Windows, then that of Windows' own.
+    pub(super) fn agent_pipes(&self) -> Vec<PathBuf> {
+        let named = self.variable("SSH_AUTH_SOCK").map(|name| name.replace('/', r"\"));
+        let named = named.filter(|name| {
+            let begin = name.get(..PIPES.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(PIPES)) && !name.eq_ignore_ascii_case(AGENT)
+        });
+        named.into_iter().chain([AGENT.to_owned()]).map(PathBuf::from).collect()
     }
 }
 
 impl Probe<'_> {
-    /// What WSL offers to each distribution.
-    pub(super) fn on_windows(mut self, capability: Capability) -> Availability {
-        match capability {
-            Capability::Gpu => {
-                if let Some(library) = self.host.wsl_library("libdxcore.so") {
-                    self.saw(library.display().to_string());
-                }
-                self.yes("WSL passes the graphics cards of Windows on (/dev/dxg).")
+    /// An agent with a pipe.
+    pub(super) fn agent_of_windows(mut self) -> Availability {
+        let pipes = self.host.agent_pipes();
+        for pipe in &pipes {
+            if self.host.has(pipe) {
+                self.saw(pipe.display().to_string());
+                return self.yes(format!("{} is an SSH agent's pipe.", pipe.display()));
             }
-            Capability::Cuda => match self.host.wsl_library("libcuda.so.1") {
-                Some(library) => self.yes(format!("NVIDIA's driver has {} for WSL.", library.display())),
-                None => self.no(
-                    "NVIDIA's driver for Windows has no CUDA for WSL here: there is no libcuda.so.1 in System32\\lxss\\lib.",
-                    "Install NVIDIA's current driver for Windows, if there is an NVIDIA card; nothing is to be installed in WSL.",
-                ),
-            },
-            Capability::Audio => self.yes("WSL plays and records the sound of distributions (WSLg)."),
-            Capability::Display => self.yes("WSL shows the windows of distributions on the desktop (WSLg)."),
-            Capability::Usb => match self.host.program("usbipd") {
-                Some(program) => {
-                    self.saw(program.display().to_string());
-                    self.yes("usbipd attaches USB devices to WSL: `usbipd attach --wsl`.")
-                }
-                None => self.no(
-                    "There is no usbipd.exe on PATH, which hands USB devices to WSL.",
-                    "Install it with `winget install usbipd`, then attach a device with `usbipd attach --wsl`.",
-                ),
-            },
-            Capability::SshAgent => self.agent_of_windows(),
-            // Whether there is one depends on the processor, on Windows' version and on WSL's configuration.
-            Capability::Kvm => self.no(
-                "Whether distributions have /dev/kvm cannot be seen from Windows, so it does not count as there.",
-                "On Windows 11, WSL has nested virtualisation unless `nestedVirtualization` is off in .wslconfig. Move `kvm` \
-                 to `codchi.optionalCapabilities` if the project works without.",
+            self.saw(format!("{} is not there", pipe.display()));
+        }
+        self.no(
+            format!("There is no SSH agent: there is no pipe {AGENT}."),
+            "Start the service \"OpenSSH Authentication Agent\" in an administrator's PowerShell: \
+             `Get-Service ssh-agent | Set-Service -StartupType Automatic; Start-Service ssh-agent`. Then `ssh-add`.",
+        )
+    }
+
+    /// git for Windows, with the credential helper that it has.
+    #[cfg(windows)]
+    pub(super) fn git(mut self) -> Availability {
+        match self.host.program("git") {
+            Some(path) => {
+                self.saw(path.display().to_string());
+                self.yes("git is on this computer.")
+            }
+            None => self.no(
+                "There is no git.exe on PATH.",
+                "Install git for Windows with `winget install Git.Git`, then open a new terminal.",
             ),
-            Capability::Nesting => self.yes("Distributions of WSL can run containers."),
-            Capability::Fuse => self.yes("The kernel of WSL has /dev/fuse."),
-            Capability::Tun => self.yes("The kernel of WSL has /dev/net/tun."),
         }
     }
 
-    /// Windows' agent, which no machine reaches yet.
-    fn agent_of_windows(mut self) -> Availability {
-        if self.host.has(AGENT) {
-            self.saw(format!("{AGENT} is Windows' SSH agent"));
-        }
-        self.no(
-            "Machines in WSL cannot reach the SSH agent of Windows yet.",
-            "Let the machine have SSH keys instead (`ssh-keys`), or make a key in the machine with `ssh-keygen`.",
-        )
+    #[cfg(windows)]
+    pub(super) fn ssh_agent(self) -> Availability {
+        self.agent_of_windows()
     }
 }
 
 #[cfg(windows)]
 mod of_host {
-    use crate::{Availability, Display, Host, Sound, X11};
+    use crate::{Display, Host, Sound, X11};
+    use std::path::PathBuf;
     use zeroize::Zeroizing;
-
-    impl super::Probe<'_> {
-        /// An SSH agent.
-        pub(in crate::probe) fn ssh_agent(self) -> Availability {
-            self.agent_of_windows()
-        }
-
-        /// git, which no machine can ask yet.
-        pub(in crate::probe) fn git(mut self) -> Availability {
-            if let Some(path) = self.host.program("git") {
-                self.saw(path.display().to_string());
-            }
-            self.no(
-                "Machines in WSL cannot ask the git of Windows for credentials yet.",
-                "Log in from the machine (`gh auth login`), or let it have tokens (`tokens`) or SSH keys (`ssh-keys`).",
-            )
-        }
-    }
 
     /// Nothing of a session is handed in by codchi: WSL does that.
     impl Host {
+        /// Pipes at which an SSH agent may answer, the likeliest first. Whether one does answer, only asking tells.
+        #[must_use]
+        pub fn agent_sockets(&self) -> Vec<PathBuf> {
+            self.agent_pipes()
+        }
+
         /// No display is at a socket here.
         #[must_use]
         pub fn display(&self) -> Display {
@@ -131,31 +109,27 @@ mod of_host {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use std::fs;
 
     #[test]
-    fn what_wsl_offers_is_there_and_what_it_needs_of_windows_is_looked_at() {
+    fn an_agent_is_where_its_pipe_is() {
         let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("tools");
-        let system = root.path().join("Windows");
-        let environment = [("PATH", &folder), ("SYSTEMROOT", &system)]
-            .map(|(name, path)| (name.to_owned(), path.display().to_string()));
-        let host = Host { environment: environment.into(), ..Host::this() };
-        let of = |capability| Probe { host: &host, evidence: Vec::new() }.on_windows(capability);
-        let there = |all: [Capability; 2]| all.map(|capability| of(capability).available);
-        assert_eq!(there([Capability::Gpu, Capability::Tun]), [true, true]);
-        assert_eq!(there([Capability::Kvm, Capability::SshAgent]), [false, false]);
-        assert_eq!(there([Capability::Usb, Capability::Cuda]), [false, false]);
-        fs::create_dir_all(system.join("System32/lxss/lib")).unwrap();
-        fs::write(system.join("System32/lxss/lib/libcuda.so.1"), "").unwrap();
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join(format!("usbipd{}", std::env::consts::EXE_SUFFIX)), "").unwrap();
-        assert_eq!(there([Capability::Usb, Capability::Cuda]), [true, true]);
-        for capability in Capability::ALL {
-            let found = of(capability);
-            assert!(found.probed.ends_with('.') && found.available == found.remedy.is_none(), "{found:?}");
-        }
+        let mut host = Host { root: root.path().into(), environment: BTreeMap::new(), wsl: true };
+        let probed = |host: &Host| Probe { host, evidence: Vec::new() }.agent_of_windows();
+        let remedy = probed(&host).remedy.unwrap();
+        assert!(remedy.contains("Set-Service -StartupType Automatic; Start-Service ssh-agent"), "{remedy}");
+        // Here a pipe is a file whose name is all of this.
+        fs::write(root.path().join(AGENT), "").unwrap();
+        assert!(probed(&host).available);
+        // A socket of Git Bash is none of Windows', and a pipe goes before the usual one.
+        host.environment.insert("SSH_AUTH_SOCK".into(), "/tmp/ssh-x/agent.1".into());
+        assert_eq!(host.agent_pipes(), [PathBuf::from(AGENT)]);
+        host.environment.insert("SSH_AUTH_SOCK".into(), "//./pipe/other-agent".into());
+        assert_eq!(host.agent_pipes(), [PathBuf::from(r"\\.\pipe\other-agent"), PathBuf::from(AGENT)]);
+        assert_eq!(probed(&host).probed, format!("{AGENT} is an SSH agent's pipe."));
     }
 }

@@ -1,17 +1,24 @@
 //! A machine's connections to the SSH agent: bytes are passed on, permission is looked at for each piece.
 
+use super::doors::Asker;
+#[cfg(windows)]
+use super::pipe::open;
 use codchi_host::Host;
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
+
+#[cfg(unix)]
+use tokio::net::UnixStream as Agent;
+#[cfg(windows)]
+use tokio::net::windows::named_pipe::NamedPipeClient as Agent;
 
 /// Passes on what a machine and the agent say to each other until one of them ends or `may` says no. The agent is looked for
 /// anew: `told` is where it was last.
-pub(super) async fn pass(machine: UnixStream, told: Option<&Path>, may: impl Fn() -> bool) -> io::Result<()> {
+pub(super) async fn pass(machine: impl Asker, told: Option<&Path>, may: impl Fn() -> bool) -> io::Result<()> {
     let agent = connect(told).await?;
-    let (mut from_machine, mut to_machine) = machine.into_split();
-    let (mut from_agent, mut to_agent) = agent.into_split();
+    let (mut from_machine, mut to_machine) = tokio::io::split(machine);
+    let (mut from_agent, mut to_agent) = tokio::io::split(agent);
     let questions = async {
         let mut piece = zeroize::Zeroizing::new(vec![0; 16 << 10]);
         loop {
@@ -29,22 +36,28 @@ pub(super) async fn pass(machine: UnixStream, told: Option<&Path>, may: impl Fn(
 }
 
 /// A connection to the first agent that answers.
-async fn connect(told: Option<&Path>) -> io::Result<UnixStream> {
+async fn connect(told: Option<&Path>) -> io::Result<Agent> {
     // Of this process's own environment only the places where sessions have theirs.
     let known = Host::this().agent_sockets();
     for path in told.map(PathBuf::from).into_iter().chain(known) {
-        if let Ok(stream) = UnixStream::connect(&path).await {
-            return Ok(stream);
+        if let Ok(agent) = open(&path).await {
+            return Ok(agent);
         }
     }
     Err(io::Error::new(io::ErrorKind::NotFound, "no SSH agent answers on this computer"))
 }
 
+#[cfg(unix)]
+async fn open(path: &Path) -> io::Result<Agent> {
+    Agent::connect(path).await
+}
+
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use tokio::net::UnixListener;
+    use tokio::net::{UnixListener, UnixStream};
 
     #[tokio::test]
     async fn what_is_said_is_passed_on_until_it_is_no_longer_permitted() {

@@ -1,5 +1,6 @@
 //! git's credentials for a machine: HTTP on its socket, a request for each of `git credential`'s verbs, in git's own form.
 
+use super::doors::Asker;
 use crate::{MachineName, host_tool};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -8,7 +9,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
 /// How long a helper may take, which may ask the person on their desktop.
@@ -35,7 +35,7 @@ const KEYS: [&str; 13] = [
 ];
 
 /// Answers one connection of `machine`; `may` says whether it may ask.
-pub(super) async fn answer(stream: UnixStream, machine: MachineName, may: impl Fn() -> bool) {
+pub(super) async fn answer(stream: impl Asker, machine: MachineName, may: impl Fn() -> bool) {
     let service = hyper::service::service_fn(|request| {
         let permitted = may();
         let machine = machine.clone();

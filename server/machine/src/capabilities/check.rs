@@ -4,18 +4,26 @@ use super::devices::sockets;
 use super::{Given, used};
 use crate::host_secrets::listens_at;
 use crate::{MachineName, Manifest, Permissions};
+use codchi_driver::DriverKind;
 use codchi_host::{Capability, Host, HostSecret};
 
 /// The arguments of `codchi-capabilities`: the name of each capability that the machine gets, or `NAME:SOCKET` for each of its
 /// sockets in there.
-pub(crate) fn arguments(manifest: &Manifest, permissions: &Permissions, host: &Host) -> Vec<String> {
+pub(crate) fn arguments(
+    driver: DriverKind,
+    manifest: &Manifest,
+    permissions: &Permissions,
+    host: &Host,
+) -> Vec<String> {
     let mut all = Vec::new();
     for capability in used(manifest, permissions, host) {
         match capability {
             Capability::Audio | Capability::Display => {
                 all.extend(sockets(capability, host).iter().map(|(.., path)| format!("{capability}:{path}")));
             }
-            Capability::SshAgent => all.push(format!("{capability}:{}", listens_at(HostSecret::SshAgent))),
+            Capability::SshAgent => {
+                all.push(format!("{capability}:{}", listens_at(driver, HostSecret::SshAgent)))
+            }
             other => all.push(other.to_string()),
         }
     }

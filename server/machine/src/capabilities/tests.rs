@@ -1,4 +1,5 @@
 use super::*;
+use codchi_driver::DriverKind;
 use std::os::unix::net::UnixListener;
 
 fn manifest(required: &[&str], optional: &[&str]) -> Manifest {
@@ -16,7 +17,10 @@ fn host(root: &std::path::Path) -> (Host, UnixListener) {
     std::fs::create_dir_all(root.join("s/pulse")).unwrap();
     std::fs::write(root.join("dev/net/tun"), "").unwrap();
     let socket = UnixListener::bind(root.join("s/pulse/native")).unwrap();
-    (Host { root: root.into(), environment: [("XDG_RUNTIME_DIR".into(), "/s".into())].into() }, socket)
+    (
+        Host { root: root.into(), environment: [("XDG_RUNTIME_DIR".into(), "/s".into())].into(), wsl: false },
+        socket,
+    )
 }
 
 fn denied(capability: Capability) -> Permissions {
@@ -31,7 +35,10 @@ fn a_machine_gets_what_is_asked_for_allowed_and_there() {
     let none = Permissions::default();
     assert_eq!(used(&manifest, &none, &host), [Capability::Audio, Capability::Tun]);
     assert_eq!(used(&manifest, &denied(Capability::Audio), &host), [Capability::Tun]);
-    assert_eq!(arguments(&manifest, &none, &host), ["audio:/dev/codchi-pulse", "tun"]);
+    let arguments = |driver, host: &Host| arguments(driver, &manifest, &none, host);
+    assert_eq!(arguments(DriverKind::Lxd, &host), ["audio:/dev/codchi-pulse", "tun"]);
+    // What WSL hands in itself has no socket of ours.
+    assert_eq!(arguments(DriverKind::Wsl, &host.clone().with_wsl(true)), ["gpu", "fuse", "tun"]);
     let extra = extra(&manifest, &none, &host);
     let variables: Vec<_> =
         extra.variables.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();

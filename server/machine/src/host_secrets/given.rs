@@ -3,6 +3,7 @@
 use super::{digests, git, listens_at, tokens};
 use crate::delivery::{Extra, ExtraFile};
 use crate::{MachineError, MachineName, Permissions, Secret, Vault};
+use codchi_driver::DriverKind;
 use codchi_host::{Host, HostSecret};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,11 +32,12 @@ pub(crate) struct Given {
     pub(crate) problems: Vec<String>,
 }
 
-/// Gathers what the person lets `machine` have.
+/// Gathers what the person lets `machine`, of `driver`, have.
 ///
 /// # Errors
 /// Where the vault cannot be read.
 pub(crate) async fn gather(
+    driver: DriverKind,
     machine: &MachineName,
     permissions: &Permissions,
     vault: &Vault,
@@ -65,7 +67,7 @@ pub(crate) async fn gather(
         }
     }
     if has(HostSecret::SshAgent) {
-        let socket = listens_at(HostSecret::SshAgent);
+        let socket = listens_at(driver, HostSecret::SshAgent);
         variables.push(("SSH_AUTH_SOCK", socket));
         // Says that the socket is there to stay.
         file("agent".into(), "root", 0o444, Zeroizing::new(format!("{socket}\n").into_bytes()));
@@ -76,7 +78,12 @@ pub(crate) async fn gather(
         }
     }
     if has(HostSecret::GitCredentials) {
-        file("gitconfig".into(), "root", 0o444, Zeroizing::new(git::config().await.into_bytes()));
+        file(
+            "gitconfig".into(),
+            "root",
+            0o444,
+            Zeroizing::new(git::config(listens_at(driver, HostSecret::GitCredentials)).await.into_bytes()),
+        );
     }
     let mut all = BTreeMap::new();
     if has(HostSecret::Tokens) {

@@ -3,7 +3,7 @@
 use crate::run::{Outcome, Run};
 use crate::secrets::misfit;
 use crate::{Answer, MachineError, Origin, Question, Scope, SecretSpec, capabilities, remembered, ssh};
-use codchi_host::{Capability, Host};
+use codchi_host::Capability;
 
 /// How often a value that does not match its pattern is asked for again.
 const ATTEMPTS: u32 = 3;
@@ -25,7 +25,7 @@ impl Run<'_> {
         }
         let permissions = self.folder.permissions()?;
         let manifest = self.next.manifest.as_ref();
-        let lacking = manifest.map(|m| capabilities::lacking(m, &permissions, &Host::this()));
+        let lacking = manifest.map(|m| capabilities::lacking(m, &permissions, &self.machines.host()));
         match lacking.unwrap_or_default() {
             lacking if lacking.is_empty() => Ok(Outcome::Done),
             lacking => Err(capabilities::refusal(&self.name, lacking)),

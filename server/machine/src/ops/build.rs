@@ -2,14 +2,13 @@
 
 use crate::explain::localise;
 use crate::files::{make_folder, remove_folder, write_atomic};
-use crate::flake::{Flake, PIN, User};
-use crate::instance::Owner;
+use crate::flake::{Flake, PIN};
+use crate::instance;
 use crate::locked::{Locked, explain_lock, moved_pin};
 use crate::nixpkgs::Pin;
 use crate::run::{Outcome, Run};
 use crate::state::{Generation, Module, NixpkgsFrom};
 use crate::{MachineError, SourceKind, drift, inputs, our_nix, snapshot, store};
-use codchi_driver::DriverKind;
 use codchi_nix::{Nix, NixError, Progress, path_url};
 use std::sync::Arc;
 
@@ -25,11 +24,7 @@ impl Run<'_> {
             };
             self.machines.store_git(&nix, &tell, self.cancel).await?;
         }
-        let user = match &self.definition.project {
-            // WSL shows files of Windows as those of the machine's user, whoever that is.
-            Some(project) if self.definition.driver != DriverKind::Wsl => Owner::of(project)?.user(),
-            _ => User { uid: 1000, gid: 1000 },
-        };
+        let user = instance::user(&self.definition)?;
         let pin = Pin::new(self.machines.paths());
         if let Some(moved) = self.folder.flake_lock()?.and_then(|text| moved_pin(&text, pin.folder())) {
             self.folder.write_flake_lock(&moved)?;

@@ -6,7 +6,7 @@ use crate::run::{Outcome, Run};
 use crate::state::Runtime;
 use crate::{MachineError, Secret, delivery, host_secrets, ssh};
 use codchi_driver::Exec;
-use codchi_host::{Host, HostSecret};
+use codchi_host::HostSecret;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -72,8 +72,14 @@ impl Run<'_> {
         self.machines.bridge_up(&self.name).await;
         let (permissions, certificates) =
             (self.folder.permissions()?, &self.machines.options().ca_certificates);
-        let given =
-            host_secrets::gather(&self.name, &permissions, self.machines.vault(), certificates).await?;
+        let given = host_secrets::gather(
+            self.definition.driver,
+            &self.name,
+            &permissions,
+            self.machines.vault(),
+            certificates,
+        )
+        .await?;
         let host_secrets::Given { mut extra, digests: host, secrets: tokens, problems } = given;
         self.report.conceal(tokens);
         for problem in problems {
@@ -82,11 +88,11 @@ impl Run<'_> {
         let manifest = target.manifest.clone();
         let values = self.values(&manifest).await?;
         let (digests, provided) = (values.digests().clone(), values.provided());
-        let (paths, name) = (self.machines.paths().clone(), self.name.clone());
+        let (paths, name, here) = (self.machines.paths().clone(), self.name.clone(), self.machines.host());
         // Keys are files, and so is what says who may use a sound server or a display.
         let gathered = tokio::task::spawn_blocking(move || -> Result<_, MachineError> {
             let (values, keys) = (values.into_secrets(), ssh::keys(&paths, &name)?);
-            extra.extend(capabilities::extra(&manifest, &permissions, &Host::this()));
+            extra.extend(capabilities::extra(&manifest, &permissions, &here));
             let archive = delivery::archive(&manifest, &values, &keys, extra)?;
             Ok((values.into_values().collect::<Vec<Secret>>(), archive))
         });
@@ -123,7 +129,9 @@ impl Run<'_> {
     /// The capabilities that the machine has, and whether they work in it.
     async fn check_given(&self) -> Result<Given, MachineError> {
         let target = self.target()?;
-        let arguments = capabilities::arguments(&target.manifest, &self.folder.permissions()?, &Host::this());
+        let (driver, permissions) = (self.definition.driver, self.folder.permissions()?);
+        let arguments =
+            capabilities::arguments(driver, &target.manifest, &permissions, &self.machines.host());
         if arguments.is_empty() {
             return Ok(Given::new());
         }

@@ -7,7 +7,6 @@ use crate::run::{Outcome, Run};
 use crate::store::machine_roots;
 use crate::{MachineError, Operation, StoreKind};
 use codchi_driver::{Driver, DriverError, Exec, Instance, InstanceSpec, RunState, ServerInfo};
-use codchi_host::Host;
 use std::time::Duration;
 
 /// How long a machine may take to shut down before it is forced.
@@ -41,7 +40,7 @@ impl Run<'_> {
                 Some(self.machines.store_volume().await?)
             }
         };
-        let (host, permissions) = (Host::this(), self.folder.permissions()?);
+        let (host, permissions) = (self.machines.host(), self.folder.permissions()?);
         let parts = Parts {
             name: &self.name,
             definition: &self.definition,
@@ -91,7 +90,7 @@ impl Run<'_> {
     /// person has denied: then it stays off until they change their mind, or the module is changed.
     fn tell_what_is_lacking(&self, instance: &Instance) -> Result<(), MachineError> {
         let permissions = self.folder.permissions()?;
-        let lacking = capabilities::lacking(&self.target()?.manifest, &permissions, &Host::this());
+        let lacking = capabilities::lacking(&self.target()?.manifest, &permissions, &self.machines.host());
         if self.operation() != Operation::Start || lacking.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,8 @@
 //! What the tests of this crate share.
 
 mod fake;
+
+pub(crate) use fake::Fake;
 mod operations;
 
 use crate::{Answer, Event, Front, Paths, Question, SecretSpec};

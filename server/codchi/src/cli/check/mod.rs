@@ -94,7 +94,7 @@ impl Check {
                 Err(VaultError::Locked { .. }) => None,
                 names => Some(names.context("which secrets are set cannot be known")?),
             };
-            let capabilities = self.host.then(world::capabilities);
+            let capabilities = self.host.then(|| world::capabilities(&machines.host()));
             let secrets_elsewhere = options.providers.may_have_more();
             let world = world::world(capabilities, secrets.as_ref(), &status);
             let world = World { rules, secrets_elsewhere, ..world };

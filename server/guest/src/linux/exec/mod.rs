@@ -5,8 +5,7 @@ mod group;
 mod input;
 mod output;
 
-use super::started::Started;
-use super::wire::{Incoming, Outgoing};
+use super::wire::{self, Incoming, Outgoing};
 use super::{enter, instance};
 use anyhow::{Context as _, Result};
 use codchi_guest::{ExecRequest, Kind, Size, Target};
@@ -19,31 +18,18 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
 use std::thread;
-use uapi::c;
 
 /// Runs a command to its end; gives its exit code. What it prints has been sent when this returns.
 pub(crate) fn run(request: &ExecRequest, incoming: Incoming, out: &Arc<Outgoing>) -> Result<i32> {
-    outlive_hangup()?;
+    wire::outlive_hangup()?;
     let begun = match request.target {
         Target::Distribution => command::start(request),
-        Target::Instance => enter::within(&of_instance()?, |_| command::start(request)),
+        Target::Instance => enter::within(&instance::required()?, |_| command::start(request)),
     };
     match begun? {
         Begun::Not { code } => Ok(code),
         Begun::Running(running) => attend(running, incoming, out),
     }
-}
-
-/// WSL gives each session a terminal, which hangs up when its `wsl.exe` is killed: so long as it has to end its command, this
-/// program must not end by that. The command itself has no signal blocked, which is what `Command` makes of it.
-fn outlive_hangup() -> Result<()> {
-    let mut signals = uapi::empty_sig_set()?;
-    uapi::sigaddset(&mut signals, c::SIGHUP)?;
-    uapi::pthread_sigmask(c::SIG_BLOCK, Some(&signals), None).context("blocking a signal")
-}
-
-fn of_instance() -> Result<Started> {
-    instance::running()?.context("the instance does not run")
 }
 
 /// Passes streams on until the command has ended.

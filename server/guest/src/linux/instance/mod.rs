@@ -30,6 +30,11 @@ pub(crate) fn running() -> Result<Option<Started>> {
     Started::read(RECORD)
 }
 
+/// The same, which must be there.
+pub(crate) fn required() -> Result<Started> {
+    running()?.context("the instance does not run")
+}
+
 /// How it is.
 pub(crate) fn state() -> Result<InstanceState> {
     Ok(InstanceState {

@@ -4,6 +4,8 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+mod bridge;
+
 use codchi_tests::binary::codchi;
 use codchi_tests::engine::{self, Kind};
 use codchi_tests::lsp::Client;
@@ -30,6 +32,11 @@ struct Person {
 
 impl Person {
     fn new() -> Self {
+        Self::with_module(MODULE)
+    }
+
+    /// Whose project is this module.
+    fn with_module(module: &str) -> Self {
         // Below the drive, as `TMPDIR` says; with a name as people have.
         let folder = tempfile::Builder::new().prefix("Ana Muñoz ").tempdir().unwrap();
         let person = Self { folder };
@@ -46,7 +53,7 @@ impl Person {
             standin.display().to_string().replace(' ', "%20").replace('ñ', "%C3%B1")
         );
         fs::write(person.path("config/codchi/config.toml"), config).unwrap();
-        fs::write(person.path("project/codchi.nix"), MODULE).unwrap();
+        fs::write(person.path("project/codchi.nix"), module).unwrap();
         person
     }
 
@@ -60,10 +67,14 @@ impl Person {
         folders.into_iter().chain([("HOME".to_owned(), self.path("home").display().to_string())]).collect()
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(codchi());
         command.args(arguments).current_dir(self.path("project")).envs(self.environment());
-        command.output().unwrap()
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     /// What a command prints; it must succeed.
