@@ -28,8 +28,8 @@ pub use request::{
     Target,
 };
 
-/// The version of this protocol: the first byte of [`Kind::Hello`]. A distribution that was made by another version of codchi gets
-/// the program anew.
+/// The version of this protocol: the first byte of [`Kind::Hello`]. A distribution that another codchi has made gets this one's program
+/// when it is started.
 pub const VERSION: u8 = 1;
 
 /// The folder of a distribution that is ours.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 mod bridge;
+mod guest;
 
 use codchi_tests::binary::codchi;
 use codchi_tests::engine::{self, Kind};

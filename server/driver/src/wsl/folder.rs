@@ -35,6 +35,9 @@ pub(super) struct Mark {
     /// The instance; always there where there is no volume.
     #[serde(default)]
     pub(super) instance: Option<Kept>,
+    /// The digest of our program in it; see [`super::guest`].
+    #[serde(default)]
+    pub(super) guest: Option<String>,
 }
 
 /// What an instance was specified to be.

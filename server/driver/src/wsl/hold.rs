@@ -70,6 +70,7 @@ impl Wsl {
         const ACTION: &str = "starting";
         let _used = self.share_volumes(kept, &format!("{ACTION} instance {name}")).await?;
         if found.mark.volume {
+            self.renew_guest(name, found).await?;
             self.hold(name, true).await.map_err(|error| error.explain(ACTION, name))?;
             let was_running = self.beside(name, &Found { running: true, ..found.clone() }).await?.is_some();
             let boot = kept.boot.clone();
@@ -82,13 +83,17 @@ impl Wsl {
         if !found.running {
             found.folder.prepare(&kept.boot).map_err(|error| on_disk(ACTION, name, &error))?;
         }
-        // One that runs may have been started by hand, and end by itself soon.
-        if let Err(error) = self.hold(name, false).await {
+        let held = match self.renew_guest(name, found).await {
+            // One that runs may have been started by hand, and end by itself soon.
+            Ok(()) => self.hold(name, false).await.map_err(|error| self.explain(error, ACTION, name)),
+            failed => failed,
+        };
+        if let Err(error) = held {
             if !found.running {
                 // Half a system is none.
                 let _ = self.program.say(["--terminate", name.as_str()], QUICK).await;
             }
-            return Err(self.explain(error, ACTION, name));
+            return Err(error);
         }
         if !found.running {
             self.tell(name, EventKind::Started);

@@ -96,10 +96,13 @@ impl Wsl {
         }
         let folder = self.folder(&name);
         let is_volume = kept.is_none();
-        let mut mark = Mark { making: true, volume: is_volume, instance: kept };
+        let guest = self.guest(&format!("{action} instance {name}")).await?;
+        let mut mark =
+            Mark { making: true, volume: is_volume, instance: kept, guest: Some(guest.digest.clone()) };
         let begun = folder.remove().and_then(|()| folder.set_mark(&mark));
         begun.map_err(|error| on_disk(action, &name, &error))?;
-        let imported = self.import_root(action, &name, &folder, mark.instance.as_ref(), source).await;
+        let imported =
+            self.import_root(action, &name, &folder, mark.instance.as_ref(), guest.bytes, source).await;
         if let Err(error) = imported {
             if let Err(left) = folder.remove() {
                 tracing::warn!(%name, ?left, "a folder is left of a distribution that could not be made");
@@ -118,15 +121,13 @@ impl Wsl {
         name: &InstanceName,
         folder: &Folder,
         kept: Option<&Kept>,
+        guest: Vec<u8>,
         source: Source,
     ) -> Result<(), DriverError> {
         let engine =
             |message: String| DriverError::Engine { action: format!("{action} instance {name}"), message };
         let home = self.drives.inside(&folder.path).map_err(engine)?;
         let on_windows = self.drives.on_windows(&folder.path).map_err(engine)?;
-        let guest = std::fs::read(&self.options.guest).map_err(|error| {
-            engine(format!("{} belongs to codchi and cannot be read: {error}", self.options.guest.display()))
-        })?;
         let arguments = ["--import", name.as_str(), &on_windows, "-", "--version", "2"];
         let mut import = self.program.command(arguments);
         let mut import = import

@@ -16,6 +16,7 @@
 mod call;
 mod events;
 mod folder;
+mod guest;
 mod hold;
 mod listen;
 mod make;

@@ -41,9 +41,28 @@ impl Session {
 
     /// The same by a call that is made already.
     pub(super) async fn open_as(
-        mut command: tokio::process::Command,
+        command: tokio::process::Command,
         limit: Duration,
     ) -> Result<Self, CallError> {
+        match Self::greeted(command, limit).await? {
+            (session, VERSION) => Ok(session),
+            (_, other) => Err(CallError::Unexpected(format!(
+                "the distribution has the program of another codchi (it speaks {other}, not {VERSION}); it gets this one's when it is stopped \
+                 and started"
+            ))),
+        }
+    }
+
+    /// The same with a program of any version. What it is asked must mean the same to all.
+    pub(super) async fn open_whatever_it_speaks(
+        program: &Program,
+        name: &InstanceName,
+    ) -> Result<Self, CallError> {
+        Ok(Self::greeted(program.command(arguments(name)), FIRST_ANSWER).await?.0)
+    }
+
+    /// A session, and the version that its program speaks.
+    async fn greeted(mut command: tokio::process::Command, limit: Duration) -> Result<(Self, u8), CallError> {
         command.stdin(std::process::Stdio::piped());
         let mut child = command.spawn().map_err(CallError::Run)?;
         let (Some(stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -51,10 +70,7 @@ impl Session {
         };
         let hello = tokio::time::timeout(limit, greeting(&mut stdout));
         match hello.await.map_err(|_| CallError::Hangs(limit))?.map_err(CallError::Run)? {
-            Greeting::Version(VERSION) => Ok(Self { child, stdin, stdout }),
-            Greeting::Version(other) => Err(CallError::Unexpected(format!(
-                "the distribution was made by another version of codchi (it speaks {other}, not {VERSION})"
-            ))),
+            Greeting::Version(version) => Ok((Self { child, stdin, stdout }, version)),
             // What wsl.exe itself says.
             Greeting::Other(mut begin) => {
                 let mut output = call::ended(Self::with(child, stdout), limit).await?;
