@@ -228,12 +228,13 @@ fn what_was_said_last_arrives_and_then_it_is_over() {
 
 #[test]
 fn the_socket_is_whose_it_is_said_to_be_and_goes_with_who_asked() {
-    let listening = Listening::new();
+    let mut listening = Listening::new();
     let path = listening.path();
     let metadata = fs::symlink_metadata(&path).unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
     let mut stream = listening.connect();
+    listening.expect(1, Step::Opened);
     gone(listening.session);
     assert_eq!(fs::read_dir(listening.folder.path()).unwrap().count(), 0);
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);

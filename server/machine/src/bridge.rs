@@ -105,7 +105,7 @@ const ENVIRONMENT: [&str; 32] = [
 const PREFIXES: [&str; 5] = ["XDG_", "LC_", "LXD_", "INCUS_", "GIT_CONFIG_"];
 /// And all variables that begin so.
 #[cfg(windows)]
-const PREFIXES: [&str; 4] = ["XDG_", "GCM_", "GIT_CONFIG_", "GIT_TRACE"];
+const PREFIXES: [&str; 3] = ["XDG_", "GCM_", "GIT_CONFIG_"];
 
 /// Where the bridge's lock and sockets are.
 #[derive(Debug, Clone)]

@@ -61,7 +61,7 @@ impl Listening {
 /// Waits until nothing has this name.
 async fn gone(machine: &Machine) {
     let end = Instant::now() + 5 * SECOND;
-    while machine.sh("ls -A /opt").await != "" {
+    while !machine.sh("ls -A /opt").await.is_empty() {
         assert!(Instant::now() < end, "the socket is still there");
         sleep(SECOND / 10).await;
     }
