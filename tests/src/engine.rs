@@ -36,6 +36,18 @@ pub fn kind() -> Kind {
     }
 }
 
+/// Whether files of a project have owners: on Windows' drives all are everybody's.
+#[must_use]
+pub fn keeps_owners() -> bool {
+    kind() != Kind::Wsl
+}
+
+/// Whether this computer sees the store that machines live in, so that systems can be compared and files of modules be told from others.
+#[must_use]
+pub fn shows_store() -> bool {
+    kind() != Kind::Wsl
+}
+
 /// The driver for it.
 ///
 /// # Panics
@@ -51,7 +63,7 @@ pub async fn connect() -> Arc<dyn Driver> {
 /// Where it does not answer.
 pub async fn connect_in(distributions: PathBuf) -> Arc<dyn Driver> {
     let guest = std::env::var_os("CODCHI_GUEST").unwrap_or_default().into();
-    let wsl = WslOptions { folder: distributions, guest };
+    let wsl = WslOptions { folder: distributions, guest, patience: WslOptions::PATIENCE };
     codchi_driver::connect(None, wsl).await.expect("the engine that the environment names answers")
 }
 
@@ -60,9 +72,61 @@ fn distributions() -> PathBuf {
     drive().join("codchi-test")
 }
 
+/// The name of a distribution's disk.
+pub(crate) const DISK: &str = "ext4.vhdx";
+
 /// Drive C: of the computer that the `wsl.exe` of tests/wsl stands for.
-fn drive() -> PathBuf {
-    PathBuf::from(std::env::var_os("CODCHI_WSL_DRIVES").expect("the lab sets it")).join("c")
+pub(crate) fn drive() -> PathBuf {
+    computer().join("c")
+}
+
+/// That computer.
+fn computer() -> PathBuf {
+    std::env::var_os("CODCHI_WSL_DRIVES").expect("the lab sets it").into()
+}
+
+/// A path on drive C: as Windows writes it.
+///
+/// # Panics
+/// Where it is not there.
+pub(crate) fn on_windows(path: &Path) -> String {
+    format!("C:\\{}", on_drive(path).replace('/', "\\"))
+}
+
+/// The same as a distribution sees it.
+///
+/// # Panics
+/// Where it is not there.
+pub(crate) fn in_distributions(path: &Path) -> String {
+    format!("/mnt/c/{}", on_drive(path))
+}
+
+fn on_drive(path: &Path) -> String {
+    path.strip_prefix(drive()).expect("it is on drive C:").display().to_string()
+}
+
+/// The root file system of the distribution in `folder`: its disk is a line of text that names it.
+///
+/// # Panics
+/// Where there is none.
+pub(crate) fn disk(folder: &Path) -> PathBuf {
+    let text = fs::read_to_string(folder.join(DISK)).unwrap();
+    computer().join("disks").join(text.split_whitespace().next_back().expect("it names a disk"))
+}
+
+/// Unregisters WSL's distributions that lie in a folder of `distributions`, running or not; on other engines there are none.
+///
+/// # Panics
+/// Where one cannot be.
+pub fn forget_in(distributions: &Path) {
+    if kind() != Kind::Wsl {
+        return;
+    }
+    for name in ask_client(&["--list", "--quiet", "--all"]).lines().map(str::trim) {
+        if !name.is_empty() && distributions.join(name).exists() {
+            ask_client(&["--unregister", name]);
+        }
+    }
 }
 
 /// The engine's own client.

@@ -26,5 +26,7 @@ pub mod nix;
 pub mod person;
 pub mod program;
 #[cfg(feature = "lab")]
+pub mod store;
+#[cfg(feature = "lab")]
 pub mod user;
 pub mod workspace;

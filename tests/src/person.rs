@@ -3,7 +3,8 @@
 
 use crate::apart::apart;
 use crate::binary::codchi;
-use crate::engine;
+use crate::engine::{self, Kind};
+use crate::store;
 use codchi_driver::{Driver, Instance, InstanceName, RunState};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,10 +68,23 @@ impl Person {
         chown(person.project(), Some(1000), Some(1000)).unwrap();
         person.write_module("one");
         fs::write(person.path("passphrase"), "correct horse battery staple\n").unwrap();
-        let config = person.path(".config/codchi");
-        fs::create_dir_all(&config).unwrap();
-        fs::write(config.join("config.toml"), "[ssh]\nconfig = true\n").unwrap();
+        person.configure("[ssh]\nconfig = true\n");
+        if engine::kind() == Kind::Wsl {
+            let asked = person.command(&["store", "--json"]).output().unwrap();
+            let told: serde_json::Value = serde_json::from_slice(&asked.stdout).expect("WSL answers");
+            store::lay(&person.data(), told["instance"].as_str().unwrap());
+        }
         person
+    }
+
+    /// Writes `config.toml`: what the engine needs, then `more`.
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    pub fn configure(&self, more: &str) {
+        let config = self.path(".config/codchi");
+        fs::create_dir_all(&config).unwrap();
+        fs::write(config.join("config.toml"), format!("{}{more}", store::config())).unwrap();
     }
 
     /// A path below the home folder.
@@ -124,7 +138,7 @@ impl Person {
         }
         command
             .env("HOME", self.home.path())
-            .env("CODCHI_NIXPKGS", crate::user::nixpkgs())
+            .env("CODCHI_NIXPKGS", store::nixpkgs(&self.data()))
             .current_dir(self.home.path())
             .stdin(Stdio::null());
         command
@@ -242,11 +256,14 @@ impl Person {
         }
     }
 
-    /// The person's instances.
+    /// The person's machines' instances.
     fn instances(&self) -> Vec<Instance> {
         let wsl = self.data().join("wsl");
         let data = self.data().display().to_string();
-        let is_own = |instance: &Instance| instance.labels.get("user.codchi.data") == Some(&data);
+        let is_own = |instance: &Instance| {
+            instance.labels.get("user.codchi.data") == Some(&data)
+                && instance.labels.contains_key("user.codchi.machine")
+        };
         on_engine(wsl, async |driver| driver.instances().await.unwrap()).into_iter().filter(is_own).collect()
     }
 
@@ -313,6 +330,7 @@ impl Drop for Person {
                 let _ = driver.delete(&name).await;
             }
         });
+        engine::forget_in(&self.data().join("wsl"));
     }
 }
 

@@ -1,7 +1,8 @@
 //! A user of machines on a real engine: folders of their own, one project and one machine, which is gone when the test ends.
 
 use crate::apart::apart;
-use crate::engine;
+use crate::engine::{self, Kind};
+use crate::{binary, program, store};
 use codchi_driver::{Driver, InstanceName, Stdio};
 use codchi_machine::{CancellationToken, ExecRequest, MachineName, Machines, Options, Paths};
 use std::collections::BTreeMap;
@@ -28,7 +29,8 @@ pub struct User {
 
 impl User {
     /// With a machine whose name begins with `prefix`, a project in the folder `project` that a person owns, and what
-    /// `options` says, given the folder that all of this is in.
+    /// `options` says, given the folder that all of this is in; where that says no nixpkgs, the one that builds offline. Machines have a
+    /// store to live in.
     ///
     /// # Panics
     /// Where there is no engine.
@@ -44,15 +46,24 @@ impl User {
             fs::create_dir_all(made).unwrap();
         }
         let paths = Paths {
-            data: root.join("data"),
-            config: root.join("config"),
-            state: root.join("state"),
-            cache: root.join("cache"),
+            data: root.join("data/codchi"),
+            config: root.join("config/codchi"),
+            state: root.join("state/codchi"),
+            cache: root.join("cache/codchi"),
             home: root.join("home"),
         };
-        let options = Options { program: "/usr/bin/codchi".into(), ..options(root) };
-        let driver = engine::connect_in(root.join("data/wsl")).await;
+        let options = options(root);
+        let options = Options {
+            program: program_for(root),
+            nixpkgs: options.nixpkgs.or_else(|| Some(store::nixpkgs(&paths.data))),
+            store: store::options(),
+            ..options
+        };
+        let driver = engine::connect_in(paths.data.join("wsl")).await;
         let machines = Machines::new(paths, driver.clone(), options);
+        if engine::kind() == Kind::Wsl {
+            store::lay(&machines.paths().data, &machines.store_status().await.unwrap().instance);
+        }
         let user = Self { folder, project, name, driver, machines, cancel: CancellationToken::new() };
         user.own(1000);
         user
@@ -134,14 +145,20 @@ impl Drop for User {
     /// A test that failed must not leave its instance to the next run.
     fn drop(&mut self) {
         let _ = apart(async || self.driver.delete(&self.instance()).await);
+        engine::forget_in(&self.machines.paths().data.join("wsl"));
     }
 }
 
-/// The flake URL of the nixpkgs that builds offline.
-///
-/// # Panics
-/// Where it is not said.
-#[must_use]
-pub fn nixpkgs() -> String {
-    format!("path:{}", std::env::var("CODCHI_TEST_FLAKE_NIXPKGS").expect("`cargo xtask test` sets it"))
+/// `codchi` as a process of the person at `root`: what `machine` runs in a store's distribution goes through it.
+fn program_for(root: &Path) -> PathBuf {
+    if engine::kind() != Kind::Wsl {
+        return "/usr/bin/codchi".into();
+    }
+    let variables = store::variables(root).map(|(name, folder)| format!("{name}='{}'", folder.display()));
+    let (home, codchi) = (root.join("home"), binary::codchi());
+    let script =
+        format!("exec env HOME='{}' {} '{}' \"$@\"", home.display(), variables.join(" "), codchi.display());
+    let path = root.join("codchi");
+    program::script(&path, &script);
+    path
 }

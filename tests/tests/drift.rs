@@ -9,7 +9,7 @@ use codchi_machine::{
     Answer, CreateRequest, Drift, DriftKind, Event, Front, ModuleSource, Operation, Options, Question, Scope,
     Secret,
 };
-use codchi_tests::user::{User, nixpkgs};
+use codchi_tests::user::User;
 use std::fs;
 use std::process::Command;
 
@@ -76,11 +76,7 @@ impl std::ops::Deref for World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_behind_a_machines_back_is_told_and_mended_by_what_is_offered() {
-    let options = |_: &std::path::Path| Options {
-        nixpkgs: Some(nixpkgs()),
-        ssh_config: Some(false),
-        ..Options::default()
-    };
+    let options = |_: &std::path::Path| Options { ssh_config: Some(false), ..Options::default() };
     let world = World(User::new("d", "project", options).await);
     fs::write(world.project().join("codchi.nix"), MODULE).unwrap();
     let own = Scope::Machine(world.name.clone());

@@ -58,8 +58,7 @@ fn a_machine_lives_breaks_goes_back_and_moves() {
     let (tool, me) = (person.path("tool"), person.path("me.nix"));
     commit(&tool, "tool-1");
     fs::write(&me, module("me", "me")).unwrap();
-    let config = person.path(".config/codchi/config.toml");
-    fs::write(config, format!("personal-modules = [\"{}\"]\n[ssh]\nconfig = false\n", me.display())).unwrap();
+    person.configure(&format!("personal-modules = [\"{}\"]\n[ssh]\nconfig = false\n", me.display()));
     person.set_secret();
     let source = format!("git+file://{}?ref=main", tool.display());
     person.done(&["create", "--name", "NAME", "PROJECT", &source]);

@@ -10,7 +10,8 @@ use codchi_machine::{
     Answer, CreateRequest, Event, Front, InputChange, MachineError, MachineName, MachineState, ModuleSource,
     NixpkgsChoice, Options, Question, Update,
 };
-use codchi_tests::user::{User, nixpkgs};
+use codchi_tests::store;
+use codchi_tests::user::User;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,12 +49,12 @@ struct World {
 impl World {
     /// With these personal modules, which are names of repositories.
     async fn new(personal: &[&str]) -> Self {
-        Self::with_nixpkgs(personal, |_| nixpkgs()).await
+        Self::with_nixpkgs(personal, |_| None).await
     }
 
-    async fn with_nixpkgs(personal: &[&str], nixpkgs: impl FnOnce(&Path) -> String) -> Self {
+    async fn with_nixpkgs(personal: &[&str], nixpkgs: impl FnOnce(&Path) -> Option<String>) -> Self {
         let options = |root: &Path| Options {
-            nixpkgs: Some(nixpkgs(root)),
+            nixpkgs: nixpkgs(root),
             personal_modules: personal.iter().map(|repository| url(root, repository)).collect(),
             ssh_config: Some(false),
             ..Options::default()
@@ -285,12 +286,10 @@ async fn of_several_outputs_the_person_picks_one_and_only_where_there_is_no_defa
 }
 
 /// A nixpkgs that can be changed: a copy of the tests' own.
-fn copied_nixpkgs(root: &Path) -> String {
-    let original = std::env::var("CODCHI_TEST_FLAKE_NIXPKGS").expect("`cargo xtask test` sets it");
+fn copied_nixpkgs(root: &Path) -> Option<String> {
     let copy = root.join("nixpkgs");
-    let copied = Command::new("cp").arg("-r").args([original.as_ref(), copy.as_os_str()]).status().unwrap();
-    assert!(copied.success());
-    format!("path:{}", copy.display())
+    store::copy_nixpkgs(&copy);
+    Some(format!("path:{}", copy.display()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,7 +324,8 @@ async fn machines_share_a_nixpkgs_until_it_is_updated_or_follow_that_of_a_module
     assert_eq!(world.nixpkgs_hash(), first, "moving it changes no machine");
     // Also where the lock says that it lies elsewhere, as that of another computer.
     let lock = world.machines.paths().machine(&world.name).join("flake/flake.lock");
-    let (here, text) = (world.path("data").display().to_string(), fs::read_to_string(&lock).unwrap());
+    let (here, text) =
+        (world.machines.paths().data.display().to_string(), fs::read_to_string(&lock).unwrap());
     assert!(text.contains(&here));
     fs::write(&lock, text.replace(&here, "/elsewhere")).unwrap();
     world.rebuild().await;

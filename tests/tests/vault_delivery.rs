@@ -9,7 +9,7 @@ use codchi_machine::{
     Answer, CreateRequest, Event, Front, MachineState, ModuleSource, Options, Question, Scope, Secret, Vault,
 };
 use codchi_tests::program;
-use codchi_tests::user::{User, nixpkgs};
+use codchi_tests::user::User;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,7 +34,6 @@ async fn a_machine_gets_values_of_a_protected_vault_and_of_a_provider_and_nobody
         let provider =
             serde_json::json!([{ "kind": "command", "command": [root.join("ask"), "{name}", "{machine}"] }]);
         Options {
-            nixpkgs: Some(nixpkgs()),
             ssh_config: Some(false),
             providers: serde_json::from_value(provider).unwrap(),
             ..Options::default()

@@ -7,7 +7,9 @@
 //! store = "instance"                             # or "host", "auto" (the default): whose store new machines share
 //! store-nix = "~/nix-2.24.9-x86_64-linux.tar.xz" # path or URL of the Nix of the store instance; codchi's without it
 //! store-settings = "http-connections = 8"        # lines for its nix.conf
+//! data = "/mnt/c/Users/me/AppData/Local/codchi" # where machines and the vault lie; on WSL that must be on a drive
 //! driver = "incus"                               # or "lxd", "wsl"; without it the first that is there
+//! wsl-timeout = 180                              # seconds that wsl.exe may take for what is quick before it is said to hang; 60 without it
 //! ca-certificates = [ "~/proxy.pem" ]            # certificate authorities for machines, beside those of this computer
 //! [[secret-provider]]                            # asked for secrets that the vault does not have; see docs/secrets.md
 //! kind = "command"                               # or "environment", "dotenv"
@@ -20,10 +22,12 @@
 
 use crate::evaluation::Mode;
 use crate::levels;
-use codchi_driver::DriverKind;
+use codchi_driver::{DriverKind, WslOptions};
 use codchi_machine::{Options, Paths, Providers, StoreChoice, StoreOptions};
 use serde::Deserialize;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the user configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -38,6 +42,9 @@ pub(crate) struct Config {
     pub(crate) personal_modules: Vec<String>,
     /// What runs machines; the first that is there where it is not said.
     pub(crate) driver: Option<DriverKind>,
+    /// How many seconds `wsl.exe` may take for what is quick.
+    #[serde(rename = "wsl-timeout")]
+    pub(crate) wsl_timeout: Option<NonZeroU16>,
     /// Whose store new machines share.
     pub(crate) store: StoreChoice,
     /// Where the Nix of the store instance comes from.
@@ -101,6 +108,11 @@ impl Config {
             config.nixpkgs = Some(nixpkgs);
         }
         Ok(config)
+    }
+
+    /// How long `wsl.exe` may take for what is quick.
+    pub(crate) fn wsl_patience(&self) -> Duration {
+        self.wsl_timeout.map_or(WslOptions::PATIENCE, |seconds| Duration::from_secs(seconds.get().into()))
     }
 
     /// The same for `machine`.
@@ -183,6 +195,14 @@ mod tests {
         assert_eq!((store.choice, store.nix.as_deref()), (StoreChoice::Instance, Some("~/nix.tar")));
         assert_eq!(store.settings, "a = b");
         assert!(read("store = \"machine\"").is_err());
+    }
+
+    #[test]
+    fn how_long_wsl_may_take_is_a_number_of_seconds() {
+        let read = |text: &str| toml::from_str::<Config>(text).map(|config| config.wsl_patience());
+        assert_eq!(read("").unwrap(), WslOptions::PATIENCE);
+        assert_eq!(read("wsl-timeout = 5").unwrap(), Duration::from_secs(5));
+        assert!(read("wsl-timeout = 0").is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Context {
 
     /// With a configuration that was read, or is the default.
     pub(crate) fn new(paths: Paths, config: Config) -> Self {
-        let driver = Arc::new(Lazy::new(config.driver, &paths.data));
+        let driver = Arc::new(Lazy::new(config.driver, &paths.data, config.wsl_patience()));
         let vault = Vault::new(paths.clone());
         Self { paths, config, driver, vault }
     }

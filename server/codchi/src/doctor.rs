@@ -313,7 +313,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("dev/net")).unwrap();
         std::fs::write(root.path().join("dev/net/tun"), "").unwrap();
-        let host = Host { root: root.path().into(), environment: std::collections::BTreeMap::new(), wsl: false };
+        let host =
+            Host { root: root.path().into(), environment: std::collections::BTreeMap::new(), wsl: false };
         let given = |allowed, works| CapabilityStatus {
             name: Capability::Tun,
             required: false,

@@ -21,9 +21,9 @@ pub(crate) struct Lazy {
 }
 
 impl Lazy {
-    /// Looks for nothing yet. Distributions of WSL lie in the data folder `data`.
-    pub(crate) fn new(wanted: Option<DriverKind>, data: &Path) -> Self {
-        let wsl = WslOptions { folder: data.join("wsl"), guest: guest() };
+    /// Looks for nothing yet. Distributions of WSL lie in the data folder `data`; `patience` is how long `wsl.exe` may take for what is quick.
+    pub(crate) fn new(wanted: Option<DriverKind>, data: &Path, patience: Duration) -> Self {
+        let wsl = WslOptions { folder: data.join("wsl"), guest: guest(), patience };
         Self { wanted, wsl, found: OnceCell::new() }
     }
 

@@ -10,7 +10,8 @@ pub(crate) use text::bytes;
 
 use crate::state::{Lock, MachineFolder, machine_names};
 use crate::status::sentence;
-use crate::{CancellationToken, Discard, Front, LogLevel, MachineError, MachineName, Machines};
+use crate::store::root_inside;
+use crate::{CancellationToken, Discard, Front, LogLevel, MachineError, MachineName, Machines, StoreKind};
 use codchi_driver::Image;
 use codchi_nix::{Closure, Nix};
 use std::path::PathBuf;
@@ -88,13 +89,18 @@ impl Machines {
         cancel: &CancellationToken,
     ) -> Result<Garbage, MachineError> {
         let mut garbage = Garbage::default();
-        let mut links = Vec::new();
+        let (mut links, mut links_in_instance) = (Vec::new(), Vec::new());
         for name in machine_names(self.paths())? {
             match self.old_generations(&name, which).await {
                 Ok(numbers) if numbers.is_empty() => {}
                 Ok(numbers) => {
                     let folder = MachineFolder::new(self.paths(), &name);
-                    links.extend(numbers.iter().map(|number| folder.generation_link(*number)));
+                    let of_machine = numbers.iter().map(|number| folder.generation_link(*number));
+                    match folder.definition() {
+                        Ok(Some(definition)) if definition.store == StoreKind::Instance => links_in_instance
+                            .extend(of_machine.flat_map(|link| [root_inside(self.paths(), &link), link])),
+                        _ => links.extend(of_machine),
+                    }
                     garbage.generations.push(OldGenerations { machine: name, numbers });
                 }
                 Err(error) => garbage.stays.push(format!(
@@ -114,17 +120,33 @@ impl Machines {
             },
             Err(why) => garbage.stays.push(format!("Images of the engine: {why}")),
         }
+        let mut sizes = Vec::new();
         if store || !links.is_empty() {
             match self.in_store(store, &links, cancel).await {
                 Ok((only_theirs, unused)) => {
-                    (garbage.generations_bytes, garbage.store) = (Some(total(&only_theirs)), unused);
+                    sizes.push(Some(total(&only_theirs)));
+                    garbage.store = unused;
                 }
                 Err(MachineError::Cancelled) => return Err(MachineError::Cancelled),
-                Err(error) => garbage
-                    .stays
-                    .push(format!("The Nix store: {}", sentence(&error, error.hint().as_deref()))),
+                Err(error) => {
+                    sizes.push(None);
+                    let why = sentence(&error, error.hint().as_deref());
+                    garbage.stays.push(format!("The Nix store: {why}"));
+                }
             }
         }
+        if !links_in_instance.is_empty() {
+            match self.in_store_instance(&links_in_instance, cancel).await {
+                Ok(only_theirs) => sizes.push(Some(total(&only_theirs))),
+                Err(MachineError::Cancelled) => return Err(MachineError::Cancelled),
+                Err(error) => {
+                    tracing::debug!(%error, "what generations take of the store instance is not known");
+                    sizes.push(None);
+                }
+            }
+        }
+        // Of a sum nothing may be missing.
+        garbage.generations_bytes = if sizes.is_empty() { None } else { sizes.into_iter().sum() };
         Ok(garbage)
     }
 
@@ -214,6 +236,19 @@ impl Machines {
             }
         };
         Ok((only_theirs, unused))
+    }
+
+    /// What only these links keep in the store of the store instance, which is started.
+    async fn in_store_instance(
+        &self,
+        links: &[PathBuf],
+        cancel: &CancellationToken,
+    ) -> Result<Closure, MachineError> {
+        let nix = self.nix_of(StoreKind::Instance, &|_| {}, cancel).await?;
+        match nix.kept_only_by(links, cancel).await {
+            Err(_) if cancel.is_cancelled() => Err(MachineError::Cancelled),
+            closure => Ok(closure?),
+        }
     }
 
     async fn collect(&self, front: &dyn Front, cancel: &CancellationToken) -> Result<String, MachineError> {

@@ -8,7 +8,7 @@ use crate::state::{Definition, Lock, MachineFolder, Runtime, machine_names};
 use crate::vault::Opened;
 use crate::{
     CapabilityStatus, HostSecretStatus, MachineError, MachineName, Machines, Manifest, Operation, SecretSpec,
-    VaultError, capabilities,
+    StoreKind, VaultError, capabilities,
 };
 use codchi_driver::{DriverError, DriverKind, Instance, RunState};
 use codchi_host::Host;
@@ -103,7 +103,8 @@ pub struct SecretStatus {
 }
 
 impl Machines {
-    /// How every machine is, sorted by name; one round trip to the driver. A driver that cannot be asked is told in
+    /// How every machine is, sorted by name; one round trip to the driver, and one more where the store
+    /// instance that machines have is not there. A driver that cannot be asked is told in
     /// each machine's problems, not as an error.
     ///
     /// # Errors
@@ -114,19 +115,39 @@ impl Machines {
         if names.is_empty() && instances.is_err() {
             return Ok(Vec::new());
         }
+        let is_store_lost = match &instances {
+            Ok(instances) => self.is_store_lost(instances).await,
+            Err(_) => false,
+        };
         let machines = self.clone();
         // Files are read, many where modules have changed.
         let work = tokio::task::spawn_blocking(move || {
             let (vault, host) = (machines.vault().open(), machines.host());
             let at_hand = machines.options().providers.at_hand(&machines.paths().home);
             let found = Found::look(&host, &machines.options().ca_certificates);
-            let status = |name| machines.status_of(name, &instances, &vault, &at_hand, &host, &found);
+            let status = |name| {
+                let mut status = machines.status_of(name, &instances, &vault, &at_hand, &host, &found);
+                if is_store_lost && machines.has_lost_system(&status) {
+                    let name = &status.name;
+                    status.problems.insert(0, format!(
+                        "The store is gone, and the system of `{name}` with it. `codchi rebuild {name}` makes both anew."
+                    ));
+                }
+                status
+            };
             let orphans = machines.orphans(&names, &instances);
             let mut all: Vec<MachineStatus> = names.into_iter().map(status).chain(orphans).collect();
             all.sort_by(|a, b| a.name.cmp(&b.name));
             all
         });
         work.await.map_err(|e| io_error("Reading", &self.paths().data, std::io::Error::other(e)))
+    }
+
+    /// Whether the machine was in the store instance's store, which is gone, and nobody is at it.
+    fn has_lost_system(&self, status: &MachineStatus) -> bool {
+        let definition = MachineFolder::new(self.paths(), &status.name).definition();
+        status.state != MachineState::Busy
+            && matches!(definition, Ok(Some(definition)) if definition.store == StoreKind::Instance)
     }
 
     /// Instances that were made here for machines that there are no more.

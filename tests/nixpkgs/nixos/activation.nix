@@ -36,13 +36,14 @@ in
     # The places where Debian's programs look for each other, and what they expect in /etc and /var.
     debian = ''
       for folder in usr bin lib lib64; do
-        [ -L /$folder ] || rmdir /$folder 2>/dev/null || true
-        ln -sfnT ${pkgs.debian}/$folder /$folder 2>/dev/null || true
+        if [ -L /$folder ] || rmdir /$folder 2>/dev/null || ! [ -e /$folder ]; then
+          ln -sfn ${pkgs.debian}/$folder /$folder
+        else
+          # The engine has something of its own there, as WSL has in /bin.
+          ln -s ${pkgs.debian}/$folder/* /$folder/ 2>/dev/null || true
+        fi
       done
-      # A folder that holds something already, as on WSL: NixOS has a shell there.
-      if [ ! -L /bin ]; then
-        ln -sfn ${toString (if config.environment.binsh == null then "${pkgs.debian}/bin/sh" else config.environment.binsh)} /bin/sh
-      fi
+      ${lib.optionalString (config.environment.binsh != null) "[ -L /bin ] || ln -sfn ${config.environment.binsh} /bin/sh"}
       mkdir -p /proc /sys /dev /run /etc /var/lib /var/log /var/cache /var/tmp /sbin /home /root /srv /mnt /opt /tmp
       chmod 1777 /tmp /var/tmp
       chmod 0700 /root

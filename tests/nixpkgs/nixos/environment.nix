@@ -56,7 +56,7 @@ in
       }));
     };
     inherit variables;
-    binsh = mkOption { type = types.nullOr types.path; default = null; description = "What /bin/sh is where /bin is a folder; else it is Debian's."; };
+    binsh = mkOption { type = types.nullOr types.path; default = null; description = "What /bin/sh is where the engine has a /bin of its own; else it is Debian's."; };
     sessionVariables = variables;
     systemPackages = mkOption { type = types.listOf types.package; default = [ ]; description = "Packages on everybody's PATH."; };
     pathsToLink = mkOption { type = types.listOf types.str; default = [ ]; description = "Accepted: everything is linked."; };

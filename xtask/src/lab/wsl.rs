@@ -12,6 +12,9 @@ use std::process::Command;
 /// The variable that names the computer's folder to its `wsl.exe`.
 const COMPUTER: &str = "CODCHI_TEST_WSL";
 
+/// Where in its folder the root file systems of distributions are.
+const DISKS: &str = "disks";
+
 /// What it needs of this one: `bindfs` shows files of a drive as WSL does, as those of one user.
 const NEEDED: [apt::Program; 3] = [
     apt::Program("bindfs", "bindfs"),
@@ -30,11 +33,15 @@ pub(crate) fn up(lab: &Path) -> Result<BTreeMap<&'static str, String>> {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     }
     fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777))?;
+    disks_in_memory(&computer)?;
     let mut build =
         cargo(["build", "--quiet", "--bin", "wsl", "--workspace", "--features", "codchi-tests/lab"]);
     quietly(&mut build).context("building the wsl.exe of tests/wsl")?;
     let program = system.join("wsl.exe");
-    fs::copy(package::target_folder().join("debug/wsl"), &program)?;
+    // The one that is there may run.
+    let new = system.join("wsl.new");
+    fs::copy(package::target_folder().join("debug/wsl"), &new)?;
+    fs::rename(new, &program)?;
     let shown = |path: &Path| path.display().to_string();
     Ok(BTreeMap::from([
         (COMPUTER, shown(&computer)),
@@ -43,6 +50,20 @@ pub(crate) fn up(lab: &Path) -> Result<BTreeMap<&'static str, String>> {
         ("CODCHI_GUEST", shown(&guest::build()?)),
         ("TMPDIR", shown(&temporary)),
     ]))
+}
+
+/// Has the disks of distributions in memory, a gigabyte or two: each test copies a store of ten thousand files and removes it again.
+fn disks_in_memory(computer: &Path) -> Result<()> {
+    let disks = computer.join(DISKS);
+    fs::create_dir_all(&disks)?;
+    if !is_mounted(&disks) {
+        quietly(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=755", "codchi-lab"]).arg(&disks))?;
+    }
+    Ok(())
+}
+
+fn is_mounted(folder: &Path) -> bool {
+    quietly(Command::new("mountpoint").arg("--quiet").arg(folder)).is_ok()
 }
 
 /// Ends all that runs on the computer in `lab`, and removes it; that there is none is fine.
@@ -54,6 +75,10 @@ pub(crate) fn down(lab: &Path) -> Result<()> {
     }
     if program.exists() {
         output(Command::new(&program).arg("--codchi-test-down").env(COMPUTER, &computer))?;
+    }
+    let disks = computer.join(DISKS);
+    if is_mounted(&disks) {
+        quietly(Command::new("umount").arg(&disks))?;
     }
     fs::remove_dir_all(&computer).with_context(|| format!("removing {}", computer.display()))?;
     // The lab itself where nothing else is in it.

@@ -10,13 +10,12 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 
-/// How long `wsl.exe` may take for what is quick.
-pub(super) const QUICK: Duration = Duration::from_secs(60);
-
 /// `wsl.exe`.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
     pub(super) path: PathBuf,
+    /// How long it may take for what is quick; see [`super::WslOptions::patience`].
+    pub(super) patience: Duration,
 }
 
 /// Why a call did not do what it was to do.
@@ -51,11 +50,29 @@ impl Program {
         command
     }
 
-    /// What a call says that ends within `limit` and succeeds.
+    /// How long a distribution may take to start and to answer.
+    pub(super) fn boot_limit(&self) -> Duration {
+        self.patience * 2
+    }
+
+    /// How long it may take once it has an archive's last byte, or before it gives the first.
+    pub(super) fn archive_limit(&self) -> Duration {
+        self.patience * 15
+    }
+
+    /// What a quick call says, which succeeds.
     pub(super) async fn say<S: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = S>,
+    ) -> Result<String, CallError> {
+        self.say_within(self.patience, arguments).await
+    }
+
+    /// What a call says that ends within `limit` and succeeds.
+    pub(super) async fn say_within<S: AsRef<OsStr>>(
+        &self,
         limit: Duration,
+        arguments: impl IntoIterator<Item = S>,
     ) -> Result<String, CallError> {
         let child = self.command(arguments).spawn().map_err(CallError::Run)?;
         said(ended(child, limit).await?)

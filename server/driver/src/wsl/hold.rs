@@ -1,6 +1,6 @@
 //! Starting and stopping. What runs is kept running by a `wsl.exe` that outlives this process.
 
-use super::call::{CallError, QUICK};
+use super::call::CallError;
 use super::folder::Kept;
 use super::session::{self, Session};
 use super::{Found, Wsl, on_disk};
@@ -11,10 +11,8 @@ use serde_json::Value;
 use std::fs::File;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
-/// How long a distribution may take to start.
-const BOOT: Duration = Duration::from_secs(120);
 /// How often it is looked whether what shuts down has ended.
 const LOOK: Duration = Duration::from_millis(100);
 /// When an init that has not gone down is asked once more: a signal that comes before it is ready for it is lost.
@@ -29,13 +27,14 @@ impl Wsl {
         // What is typed in this terminal is not for it.
         #[cfg(unix)]
         command.process_group(0);
-        let mut session = Session::open_as(command, BOOT).await?;
+        let limit = self.program.boot_limit();
+        let mut session = Session::open_as(command, limit).await?;
         let share = share.then(|| name.to_string());
         let held = async {
             session.request(&Request::Hold { share }).await?;
             session.done().await?.map(drop).map_err(CallError::Failed)
         };
-        let held = tokio::time::timeout(BOOT, held).await.unwrap_or(Err(CallError::Hangs(BOOT)));
+        let held = tokio::time::timeout(limit, held).await.unwrap_or(Err(CallError::Hangs(limit)));
         if held.is_err() {
             // It may have ended already.
             let _ = session.child.start_kill();
@@ -91,7 +90,7 @@ impl Wsl {
         if let Err(error) = held {
             if !found.running {
                 // Half a system is none.
-                let _ = self.program.say(["--terminate", name.as_str()], QUICK).await;
+                let _ = self.program.say(["--terminate", name.as_str()]).await;
             }
             return Err(error);
         }
@@ -115,10 +114,11 @@ impl Wsl {
         while Instant::now() < end {
             if Instant::now() >= ask_at {
                 ask_at = Instant::now() + ASK_AGAIN;
-                let asked =
-                    self.ask::<Value>(name, ACTION, &Request::Stop { target, how: Shutdown::Ask }, b"").await;
-                if let Err(error) = asked {
-                    tracing::debug!(%name, ?error, "does not hear that it is to stop");
+                // A `wsl.exe` that hangs gets no more time than the rest.
+                let stop = Request::Stop { target, how: Shutdown::Ask };
+                let asked = timeout_at(end, self.ask::<Value>(name, ACTION, &stop, b"")).await;
+                if !matches!(asked, Ok(Ok(_))) {
+                    tracing::debug!(%name, ?asked, "does not hear that it is to stop");
                 }
             }
             if !self.runs(name, found).await? {
@@ -130,7 +130,7 @@ impl Wsl {
             let kill = Request::Stop { target, how: Shutdown::Kill };
             return self.ask::<Value>(name, ACTION, &kill, b"").await.map(drop);
         }
-        let ended = self.program.say(["--terminate", name.as_str()], QUICK).await;
+        let ended = self.program.say(["--terminate", name.as_str()]).await;
         ended.map(drop).map_err(|error| error.explain(ACTION, name))
     }
 

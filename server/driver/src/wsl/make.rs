@@ -20,10 +20,6 @@ use tokio_util::io::SyncIoBridge;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long `wsl.exe` may take once it has an archive's last byte, or before it gives the first.
-const SLOW: Duration = Duration::from_secs(15 * 60);
-/// How long something else may be done with a distribution.
-const BUSY: Duration = Duration::from_secs(60);
 /// How much waits on its way from one end to the other.
 const PIPE: usize = 256 << 10;
 
@@ -154,7 +150,7 @@ impl Wsl {
             }
             written
         });
-        let (written, ended) = tokio::join!(write, call::ended(import, SLOW));
+        let (written, ended) = tokio::join!(write, call::ended(import, self.program.archive_limit()));
         let written = written.unwrap_or_else(|error| Err(Error::other(error)));
         let fed = end.await.unwrap_or_else(|error| Err(engine(error.to_string())));
         let said = ended.and_then(call::said);
@@ -227,7 +223,9 @@ impl Wsl {
             // Nobody takes it any more: the other end knows why.
             return Ok(());
         }
-        let mut output = call::ended(export, SLOW).await.map_err(|error| error.explain(action, from))?;
+        let mut output = call::ended(export, self.program.archive_limit())
+            .await
+            .map_err(|error| error.explain(action, from))?;
         output.stdout = if output.status.success() { Vec::new() } else { begin[..length].to_vec() };
         call::said(output).map(drop).map_err(|error| error.explain(action, from))
     }
@@ -363,9 +361,14 @@ impl Wsl {
     /// Removes a distribution of ours, running or not, with its folder.
     pub(super) async fn unregister(&self, name: &InstanceName) -> Result<(), DriverError> {
         const ACTION: &str = "deleting";
-        let end = Instant::now() + BUSY;
+        // Something else may be done with it.
+        let end = Instant::now() + self.program.patience;
         loop {
-            let Err(error) = self.program.say(["--unregister", name.as_str()], SLOW).await else { break };
+            let Err(error) =
+                self.program.say_within(self.program.archive_limit(), ["--unregister", name.as_str()]).await
+            else {
+                break;
+            };
             // It is being exported, or another process is about to remove it.
             if error.token() == Some("E_ILLEGAL_STATE_CHANGE") && Instant::now() < end {
                 sleep(Duration::from_millis(200)).await;

@@ -33,7 +33,7 @@ use crate::types::{
 };
 use crate::{Driver, DriverError};
 use async_trait::async_trait;
-use call::{CallError, Program, QUICK};
+use call::{CallError, Program};
 use codchi_guest::{Entry, InstanceState, PutRequest, Request, Target};
 use folder::{Folder, Kept, Mark};
 use futures_util::stream::BoxStream;
@@ -56,6 +56,14 @@ pub struct WslOptions {
     pub folder: PathBuf,
     /// The Linux program `codchi-guest`, which is put into each.
     pub guest: PathBuf,
+    /// How long `wsl.exe` may take for what is quick, as a list is, before it is said to hang. A distribution may take twice as long to
+    /// start, an archive fifteen times as long to be imported or exported.
+    pub patience: Duration,
+}
+
+impl WslOptions {
+    /// What it may take where nobody says otherwise: a computer that has just woken up is slow.
+    pub const PATIENCE: Duration = Duration::from_secs(60);
 }
 
 /// The driver for WSL 2. A value of this type has got an answer from it.
@@ -88,7 +96,7 @@ impl Wsl {
             let searched = "there is no wsl.exe among the programs of Windows".into();
             return Err(DriverError::NotInstalled { wanted: Some(DriverKind::Wsl), searched });
         };
-        let program = Program { path };
+        let program = Program { path, patience: options.patience };
         let version = version(&program).await?;
         Ok(Self { program, drives, options: Arc::new(options), version, events: broadcast::channel(256).0 })
     }
@@ -111,7 +119,7 @@ impl Wsl {
     /// All distributions, also others'.
     async fn list(&self) -> Result<Vec<Listed>, DriverError> {
         const ACTION: &str = "listing the distributions";
-        match self.program.say(["--list", "--verbose"], QUICK).await {
+        match self.program.say(["--list", "--verbose"]).await {
             Ok(text) => match text::rows(&text) {
                 // Where there is none it fails; and what cannot be read is no sign that distributions are gone.
                 none if none.is_empty() => {
@@ -121,7 +129,7 @@ impl Wsl {
             },
             // It fails where there is none at all; that list is empty then.
             Err(error @ CallError::Failed(_)) if error.token().is_none() => {
-                match self.program.say(["--list", "--quiet"], QUICK).await {
+                match self.program.say(["--list", "--quiet"]).await {
                     Ok(names) if names.is_empty() => Ok(Vec::new()),
                     _ => Err(error.while_doing(ACTION)),
                 }
@@ -243,7 +251,7 @@ async fn version(program: &Program) -> Result<Version, DriverError> {
     const UPDATE: &str = "Run `wsl --update` in a terminal of Windows.";
     let unusable =
         |reason: String| DriverError::Unusable { kind: DriverKind::Wsl, reason, remedy: UPDATE.into() };
-    let said = match program.say(["--version"], QUICK).await {
+    let said = match program.say(["--version"]).await {
         // The one that comes with Windows knows neither its version nor systemd.
         Err(error @ CallError::Failed(_)) if error.token().is_none() => {
             tracing::debug!(?error, "wsl.exe does not say its version");

@@ -18,8 +18,6 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long a distribution may take to start and to answer.
-const FIRST_ANSWER: Duration = Duration::from_secs(120);
 /// Frames that may wait on their way in either direction.
 const QUEUE: usize = 16;
 
@@ -36,7 +34,7 @@ type Frame = (Kind, Vec<u8>);
 impl Session {
     /// Starts the program in the distribution `name`, which is started if it does not run.
     pub(super) async fn open(program: &Program, name: &InstanceName) -> Result<Self, CallError> {
-        Self::open_as(program.command(arguments(name)), FIRST_ANSWER).await
+        Self::open_as(program.command(arguments(name)), program.boot_limit()).await
     }
 
     /// The same by a call that is made already.
@@ -58,7 +56,7 @@ impl Session {
         program: &Program,
         name: &InstanceName,
     ) -> Result<Self, CallError> {
-        Ok(Self::greeted(program.command(arguments(name)), FIRST_ANSWER).await?.0)
+        Ok(Self::greeted(program.command(arguments(name)), program.boot_limit()).await?.0)
     }
 
     /// A session, and the version that its program speaks.

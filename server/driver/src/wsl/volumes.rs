@@ -1,6 +1,5 @@
 //! Volumes: a folder of a distribution, which the others see below `/mnt/wsl` while that distribution runs.
 
-use super::call::QUICK;
 use super::folder::Folder;
 use super::folder::Kept;
 use super::text::ListedState;
@@ -51,7 +50,7 @@ impl Wsl {
         {
             return Ok(());
         }
-        let ended = self.program.say(["--terminate", volume.as_str()], QUICK).await;
+        let ended = self.program.say(["--terminate", volume.as_str()]).await;
         ended.map(drop).map_err(|error| error.explain(ACTION, volume))
     }
 

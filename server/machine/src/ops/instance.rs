@@ -108,6 +108,16 @@ impl Run<'_> {
     /// [`Step::StartInstance`](crate::Step::StartInstance).
     pub(crate) async fn start_instance(&mut self) -> Result<Outcome, MachineError> {
         if let Err(error) = self.driver().start(&self.instance).await {
+            let system = &self.target()?.toplevel;
+            if self.definition.store == StoreKind::Instance && self.machines.store_lacks(system).await {
+                return Err(MachineError::User {
+                    message: format!(
+                        "The store lost what was in it, and the system of `{}` with it",
+                        self.name
+                    ),
+                    hint: Some(format!("`codchi rebuild {}` builds it anew.", self.name)),
+                });
+            }
             let server = self.driver().server().await?;
             return Err(explain_refusal(error, &self.definition, &server));
         }
@@ -146,9 +156,12 @@ impl Run<'_> {
     pub(crate) async fn delete_instance(&mut self) -> Result<Outcome, MachineError> {
         match self.own_instance().await {
             Ok(Some(_)) => {}
-            Ok(None) | Err(MachineError::Driver(DriverError::NameTaken { .. })) => {
+            Ok(None) => {
+                // Where somebody else deleted it, what the driver keeps beside it is left.
+                self.driver().delete(&self.instance).await?;
                 return Ok(Outcome::Skipped);
             }
+            Err(MachineError::Driver(DriverError::NameTaken { .. })) => return Ok(Outcome::Skipped),
             Err(error) => return Err(error),
         }
         self.report.works();

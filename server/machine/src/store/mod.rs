@@ -26,7 +26,7 @@ pub use collect::Collected;
 pub use kind::{StoreChoice, StoreKind};
 pub use show::StoreStatus;
 
-pub(crate) use place::{ROOTS, machine_roots, shared_volume};
+pub(crate) use place::{ROOTS, machine_roots, root_inside, shared_volume};
 pub(crate) use roots::copy_roots;
 pub(crate) use tools::needs_git;
 

@@ -42,6 +42,13 @@ pub(crate) fn machine_roots(paths: &Paths, name: &MachineName) -> PathBuf {
     paths.machine(name).join("roots")
 }
 
+/// A link below the folder of machines, as Nix in the store instance tells it as a root.
+pub(crate) fn root_inside(paths: &Paths, link: &Path) -> PathBuf {
+    let below = link.strip_prefix(paths.data.join("machines")).unwrap_or(link);
+    let names = below.components().map(|name| name.as_os_str().to_string_lossy());
+    PathBuf::from(names.fold(GC_ROOTS.to_owned(), |path, name| format!("{path}/{name}")))
+}
+
 /// The device that is `/nix` in a machine.
 pub(crate) fn shared_volume(volume: &Volume, data: &Path) -> Result<Device, MachineError> {
     let (pool, name) = (volume.pool.clone(), name(data)?);

@@ -1,11 +1,11 @@
 //! How the store is: the JSON of `codchi store --json`.
 
 use super::StoreKind;
-use super::place::{Place, is_ready};
+use super::place::{Place, is_ready, name};
 use super::up::REPAIR;
 use crate::state::{MachineFolder, machine_names};
 use crate::{MachineError, MachineName, Machines};
-use codchi_driver::RunState;
+use codchi_driver::{Instance, RunState};
 
 /// How the store is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -83,6 +83,17 @@ impl Machines {
             host_machines,
             problems,
         })
+    }
+
+    /// Whether machines have a store instance, and there is neither that among `instances` nor its volume: then their systems are gone.
+    pub(crate) async fn is_store_lost(&self, instances: &[Instance]) -> bool {
+        let Ok(name) = name(&self.paths().data) else { return false };
+        if instances.iter().any(|instance| instance.name == name)
+            || self.machines_by_store().is_ok_and(|(with_it, _)| with_it.is_empty())
+        {
+            return false;
+        }
+        matches!(self.driver().volume(&name).await, Ok(None))
     }
 
     /// The machines in the store instance, and the others.

@@ -6,6 +6,8 @@ use crate::instance::Owner;
 use crate::state::FileLock;
 use crate::{CancellationToken, MachineError, Machines};
 use codchi_driver::{Driver, DriverError, Exec, Process, RunState, Volume};
+use codchi_nix::inside;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -54,6 +56,17 @@ impl Machines {
         let place = Place::find(self).await?;
         let exec = place.command(program, arguments.iter().map(String::as_str));
         self.driver().exec(&place.name, &exec).await.map_err(|error| gone(error, &place))
+    }
+
+    /// Whether the store instance runs and knows that `path` is not in its store; where it does not run nothing is known.
+    pub(crate) async fn store_lacks(&self, path: &Path) -> bool {
+        let Ok(place) = Place::find(self).await else { return false };
+        if place.answers().await.is_err() {
+            return false;
+        }
+        let question = place.administer("nix-store", ["--check-validity", &inside(path).to_string_lossy()]);
+        let answer = self.driver().run(&place.name, &question, &[]).await;
+        answer.is_ok_and(|output| !output.status.success())
     }
 
     /// The volume of the store instance, for a machine that is to have it.
