@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// No answer takes this long, however busy the computer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Answers a request of the server; `None` for one that it leaves open.
 pub type Answerer = Box<dyn FnMut(&Value) -> Option<Value>>;
