@@ -13,22 +13,16 @@ const COMPILER: &str = "x86_64-w64-mingw32-gcc";
 
 /// Builds codchi for Windows, packs it and runs the program of the package in Wine. The tests are given as a command.
 pub(crate) fn test(run: impl FnOnce(&mut Command) -> Done) -> Done {
-    prepare()?;
+    apt::programs(&[apt::Program("unzip", "unzip")])?;
+    if !["wine64", "wine"].iter().any(|name| which(name).is_some()) {
+        apt::packages(&["wine64"])?;
+    }
     let program = unpacked(&build(false)?)?;
     say("Testing codchi.exe in Wine");
     // With the features of all other tests, so that libraries are not compiled again.
     let features = "codchi-tests/lab,codchi-tests/windows";
     let mut test = cargo(["test", "--quiet", "--workspace", "--features", features]);
     run(test.args(["--test", "windows"]).env("CODCHI_WINDOWS_EXE", program)).context("testing codchi.exe")
-}
-
-/// Installs what building and testing need.
-pub(crate) fn prepare() -> Done {
-    apt::programs(&[apt::Program("unzip", "unzip")])?;
-    if !["wine64", "wine"].iter().any(|name| which(name).is_some()) {
-        apt::packages(&["wine64"])?;
-    }
-    Toolchain::prepared().map(drop)
 }
 
 /// What compiles for Windows.
@@ -59,6 +53,11 @@ impl Toolchain {
         Ok(Self::Debian)
     }
 
+    /// Where it builds: another compiler's libraries are of no use.
+    fn folder(self) -> PathBuf {
+        package::target_folder().join(if self == Self::Debian { "debian" } else { "" })
+    }
+
     /// cargo, with these arguments first.
     fn cargo(self, arguments: &[&str]) -> Command {
         if self == Self::Own {
@@ -72,13 +71,25 @@ impl Toolchain {
     }
 }
 
+/// Installs what compiling needs.
+pub(crate) fn prepare() -> Done {
+    Toolchain::prepared().map(drop)
+}
+
+/// Compiles codchi for Windows as far as that finds mistakes; nothing is linked.
+pub(crate) fn check() -> Done {
+    let toolchain = Toolchain::prepared()?;
+    let mut check = toolchain.cargo(&["check", "--quiet", "--package", "codchi", "--target", TARGET]);
+    quietly(check.arg("--target-dir").arg(toolchain.folder()).env("RUSTFLAGS", "-Dwarnings"))
+        .context("compiling codchi for Windows")
+}
+
 /// Builds `codchi.exe`; gives its path.
 pub(crate) fn build(release: bool) -> Result<PathBuf> {
     let profile = if release { "release" } else { "debug" };
     say(format!("Building codchi.exe ({profile})"));
     let toolchain = Toolchain::prepared()?;
-    // Another compiler's libraries are of no use.
-    let folder = package::target_folder().join(if toolchain == Toolchain::Debian { "debian" } else { "" });
+    let folder = toolchain.folder();
     let mut build = toolchain.cargo(&["build", "--quiet", "--package", "codchi", "--target", TARGET]);
     // Without what only a debugger reads it is half as large, and sooner linked.
     build.arg("--target-dir").arg(&folder).args(["--config", "profile.dev.debug=false"]);

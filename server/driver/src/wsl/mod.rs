@@ -138,11 +138,14 @@ impl Wsl {
         }
     }
 
+    /// The distribution of this name, whoever's it is.
+    async fn listed(&self, name: &InstanceName) -> Result<Option<Listed>, DriverError> {
+        Ok(self.list().await?.into_iter().find(|listed| listed.name.eq_ignore_ascii_case(name.as_str())))
+    }
+
     /// The distribution, if there is one; an error where it is not ours.
     async fn find(&self, name: &InstanceName) -> Result<Option<Found>, DriverError> {
-        let listed =
-            self.list().await?.into_iter().find(|listed| listed.name.eq_ignore_ascii_case(name.as_str()));
-        let Some(listed) = listed else { return Ok(None) };
+        let Some(listed) = self.listed(name).await? else { return Ok(None) };
         let folder = self.folder(name);
         if folder.any_mark().is_ok_and(|mark| mark.is_some_and(|mark| mark.making)) {
             // Whoever was making it may have been killed. Where it is being made, it is not there yet.
@@ -151,7 +154,11 @@ impl Wsl {
         }
         let mark = folder.mark().map_err(|error| on_disk("looking for", name, &error))?;
         let ours = mark.filter(|_| name.as_str().starts_with(PREFIX));
-        let mark = ours.ok_or_else(|| DriverError::NameTaken { name: name.to_string() })?;
+        let Some(mark) = ours else {
+            // Whoever removes one of ours takes its mark away last, and it may have been listed before.
+            let is_there = self.listed(name).await?.is_some();
+            return if is_there { Err(DriverError::NameTaken { name: name.to_string() }) } else { Ok(None) };
+        };
         Ok(Some(Found { folder, mark, running: listed.state == ListedState::Running }))
     }
 
