@@ -12,6 +12,11 @@ pub struct ProcessGroup {
     group: Option<Pid>,
 }
 
+impl ProcessGroup {
+    /// Ends them.
+    pub fn end(self) {}
+}
+
 #[cfg(unix)]
 impl ProcessGroup {
     /// Has `command` start one.

@@ -68,7 +68,7 @@ impl Command<'_> {
             },
         };
         if result.is_err() {
-            drop(group);
+            group.end();
             // So that none of it is left: it was told to end at once. Where there are no groups, this tells it.
             let _ = child.kill().await;
         } else {
