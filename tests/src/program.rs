@@ -1,4 +1,4 @@
-//! Programs that tests make.
+//! Programs that tests make, and what programs print.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,4 +15,22 @@ pub fn script(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let written = Command::new("/bin/sh").args(["-c", WRITE, "sh"]).arg(path).arg(text).status().unwrap();
     assert!(written.success(), "{}", path.display());
+}
+
+/// What a program has printed, as text.
+#[must_use]
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a program prints, without its errors.
+///
+/// # Panics
+/// Where it fails, with all that it printed.
+#[track_caller]
+pub fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let (out, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{out}\n{errors}");
+    out
 }

@@ -3,6 +3,7 @@
 
 use crate::binary::codchi;
 use crate::engine::{self, Kind};
+use crate::program::printed;
 use codchi_machine::StoreOptions;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -61,6 +62,12 @@ pub fn config() -> String {
     format!("store-nix = {:?}\nstore-settings = {SETTINGS:?}\n", tarball())
 }
 
+/// The whole `config.toml` of somebody with the data folder `data`, whom nobody asks about SSH.
+#[must_use]
+pub fn whole_config(data: &Path) -> String {
+    format!("nixpkgs = {:?}\n{}[ssh]\nconfig = false\n", nixpkgs(data), config())
+}
+
 fn tarball() -> String {
     std::env::var("CODCHI_TEST_STORE_NIX").expect("`cargo xtask test` sets it")
 }
@@ -99,19 +106,12 @@ fn filled() -> PathBuf {
     for made in [&data, &project, &folder.join("config/codchi")] {
         fs::create_dir_all(made).unwrap();
     }
-    let config = format!("nixpkgs = \"{}\"\n{}[ssh]\nconfig = false\n", nixpkgs(&data), config());
-    fs::write(folder.join("config/codchi/config.toml"), config).unwrap();
+    fs::write(folder.join("config/codchi/config.toml"), whole_config(&data)).unwrap();
     fs::write(project.join("codchi.nix"), "{ }\n").unwrap();
     let run = |arguments: &[&str]| {
         let mut command = Command::new(codchi());
-        command.args(arguments).current_dir(&project).env("HOME", &folder);
-        for (name, value) in variables(&folder) {
-            command.env(name, value);
-        }
-        let output = command.output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "codchi {}: {told}", arguments.join(" "));
-        String::from_utf8(output.stdout).unwrap()
+        command.args(arguments).current_dir(&project).env("HOME", &folder).envs(variables(&folder));
+        printed(&mut command)
     };
     run(&["create", ".", "--name", "store-template", "--yes"]);
     let store: serde_json::Value = serde_json::from_str(&run(&["store", "--json"])).unwrap();

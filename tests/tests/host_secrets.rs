@@ -8,7 +8,7 @@
 
 use codchi_tests::agent::Agent;
 use codchi_tests::person::Person;
-use codchi_tests::program;
+use codchi_tests::program::{self, text};
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,10 +89,6 @@ impl World {
         let names = folder.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
         names.filter(|name| name != "lock").collect()
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A certificate authority of this name: `FILE.key` and `FILE.pem` in `folder`.

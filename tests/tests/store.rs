@@ -8,6 +8,8 @@
 use codchi_driver::{Driver, FileKind, FileSpec, InstanceName, RunState};
 use codchi_tests::binary::codchi;
 use codchi_tests::engine;
+use codchi_tests::program::{printed, text};
+use codchi_tests::store;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -41,9 +43,8 @@ impl World {
             symlink(find(program), root.join("bin").join(program)).unwrap();
         }
         // Nix in the store instance sees that of the data folder which it needs.
-        let from = std::env::var("CODCHI_TEST_FLAKE_NIXPKGS").expect("`cargo xtask test` sets it");
         let standin = root.join("data/codchi/store/standin");
-        assert!(Command::new("cp").args(["-r", &from]).arg(&standin).status().unwrap().success());
+        store::copy_nixpkgs(&standin);
         let nix = std::env::var("CODCHI_TEST_STORE_NIX").expect("`cargo xtask test` sets it");
         let config = format!(
             "nixpkgs = \"path:{}\"\nstore-nix = \"{nix}\"\n\
@@ -74,9 +75,7 @@ impl World {
         let mut command = Command::new(codchi());
         command.env_clear().args(arguments).current_dir(self.path("project"));
         command.env("HOME", self.folder.path()).env("PATH", self.path("bin"));
-        for name in ["config", "data", "state", "cache"] {
-            command.env(format!("XDG_{}_HOME", name.to_uppercase()), self.path(name));
-        }
+        command.envs(store::variables(self.folder.path()));
         for name in ["LXD_DIR", "LXD_SOCKET", "INCUS_DIR", "INCUS_SOCKET"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
@@ -89,10 +88,7 @@ impl World {
 
     /// What a command prints; it must succeed.
     fn codchi(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "codchi {arguments:?}\n{out}\n{err}");
-        out
+        printed(&mut self.command(arguments))
     }
 
     /// What a shell of the machine's user prints, errors too, and whether it succeeds.
@@ -155,10 +151,6 @@ impl Drop for World {
             let _ = self.run(arguments);
         }
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn find(program: &str) -> PathBuf {

@@ -6,16 +6,12 @@
 
 use codchi_tests::engine;
 use codchi_tests::person::Person;
-use codchi_tests::program;
+use codchi_tests::program::{self, text};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::process::Output;
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// What root in a machine prints, and what its commands complain about.
 fn root(person: &Person, machine: &str, script: &str) -> String {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use codchi_tests::binary::codchi;
+use codchi_tests::program::{printed, text};
 use codchi_tests::store;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -42,7 +43,6 @@ impl Computer {
             fs::create_dir_all(computer.path(made)).unwrap();
         }
         fs::copy(std::env::var_os("CODCHI_WSL_EXE").unwrap(), computer.program()).unwrap();
-        store::copy_nixpkgs(&computer.path("data/codchi/store/standin"));
         computer.be_patient(PATIENCE);
         let module = "{ codchi.secrets.TOKEN = { description = \"a token\"; required = false; }; }";
         fs::write(computer.path("project/codchi.nix"), module).unwrap();
@@ -52,11 +52,8 @@ impl Computer {
 
     /// `wsl.exe` may take so many seconds for what is quick.
     fn be_patient(&self, seconds: u64) {
-        let text = format!(
-            "nixpkgs = \"path:{}\"\nwsl-timeout = {seconds}\n{}[ssh]\nconfig = false\n",
-            self.path("data/codchi/store/standin").display(),
-            store::config()
-        );
+        let config = store::whole_config(&self.path("data/codchi"));
+        let text = format!("wsl-timeout = {seconds}\n{config}");
         fs::write(self.path("config/codchi/config.toml"), text).unwrap();
     }
 
@@ -91,9 +88,7 @@ impl Computer {
 
     /// What a command prints; it must succeed.
     fn codchi(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "codchi {arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+        printed(self.command(codchi()).args(arguments))
     }
 
     /// What a command says that fails.
@@ -124,9 +119,7 @@ impl Computer {
 
     /// What `wsl.exe` prints that somebody else runs; it must succeed.
     fn wsl(&self, arguments: &[&str]) -> String {
-        let output = self.command(self.program()).args(arguments).stdin(Stdio::null()).output().unwrap();
-        assert!(output.status.success(), "wsl {arguments:?}: {}", text(&output.stdout));
-        text(&output.stdout)
+        printed(self.command(self.program()).args(arguments).stdin(Stdio::null()))
     }
 
     /// The token, as a shell in the machine has it.
@@ -162,10 +155,6 @@ impl Drop for Computer {
     fn drop(&mut self) {
         let _ = self.command(self.program()).arg("--codchi-test-down").output();
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Asserts that each of `parts` is in what a person is told.

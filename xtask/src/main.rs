@@ -10,7 +10,6 @@ mod install;
 mod lab;
 mod package;
 mod process;
-mod suites;
 mod test;
 mod windows;
 
@@ -34,7 +33,7 @@ enum Command {
     Test(test::Test),
     /// Builds everything and installs the extension into the VS Code, VSCodium or code-server of this machine.
     Install(install::Install),
-    /// Builds the release programs and the extension's .vsix into target/package.
+    /// Builds the release programs and the extension's .vsix into a folder of target/package.
     Package(package::Package),
     /// Prints the numbers that the README promises.
     Bench(bench::Bench),
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
         Command::Package(package) => package.run(),
         Command::Bench(bench) => bench.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
-        Command::Windows => windows::test(process::run),
+        Command::Windows => windows::test(),
         Command::Lab(lab) => lab.run(),
     };
     match result {

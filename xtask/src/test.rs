@@ -1,9 +1,10 @@
 //! `cargo xtask test`: everything that must hold, each stage with its time, and one sum at the end.
 
+mod programs;
+
 use crate::lab::{self, Kind, Lab, code_server};
 use crate::package::Programs;
 use crate::process::{cargo, each_line, quietly};
-use crate::suites;
 use crate::{Done, apt, demo, package, repository, say, windows};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
@@ -51,8 +52,6 @@ enum Suite {
     Incus,
     /// What is tested on WSL, too, and only there.
     Wsl,
-    /// The program of Windows, in Wine; not part of the whole, for which it takes too long.
-    Windows,
 }
 
 impl Test {
@@ -101,7 +100,6 @@ impl Suite {
             Self::Lxd => tally.stage("Real engines", real_engines),
             Self::Incus => tally.stage("Incus", |tally| again(tally, Kind::Incus, &INCUS_TESTS)),
             Self::Wsl => tally.stage("WSL", |tally| again(tally, Kind::Wsl, &WSL_TESTS)),
-            Self::Windows => tally.stage("Windows", |tally| windows::test(|test| tally.counted(test))),
         }
     }
 }
@@ -293,8 +291,8 @@ impl Tally {
         environment: &BTreeMap<&'static str, String>,
     ) -> Result<()> {
         let names = tests.iter().flat_map(|test| ["--test", test]);
-        let suites = suites::build(&WHOLE.into_iter().chain(names).collect::<Vec<_>>())?;
-        self.count(|line| suites::run(suites, arguments, environment, line))
+        let built = programs::build(&WHOLE.into_iter().chain(names).collect::<Vec<_>>())?;
+        self.count(|line| programs::run(built, arguments, environment, line))
     }
 
     /// Runs a test runner and adds what it counts.

@@ -139,9 +139,11 @@ pub trait Driver: Send + Sync {
     /// there.
     async fn listen(
         &self,
-        name: &InstanceName,
-        at: &ListenAt,
-    ) -> Result<Option<BoxStream<'static, Connection>>, DriverError>;
+        _name: &InstanceName,
+        _at: &ListenAt,
+    ) -> Result<Option<BoxStream<'static, Connection>>, DriverError> {
+        Ok(None)
+    }
 
     /// A volume of ours; `None` where there is none of this name. A foreign one is [`DriverError::NameTaken`].
     async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError>;

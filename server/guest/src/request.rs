@@ -19,7 +19,8 @@ pub enum Request {
     },
     /// Runs a command. Done with its exit code; 127 where there is no such program, 126 where it cannot be run.
     Exec(ExecRequest),
-    /// Lays down one entry, whose contents come as input. It means the same in every version, since the program itself is replaced by it. Done with `null`. A failure names the entry's path and never its contents.
+    /// Lays down one entry, whose contents come as input. Done with `null`. A failure names the entry's path and never its contents. It means the
+    /// same in every version, since the program itself is replaced by it.
     Put {
         /// Where.
         target: Target,

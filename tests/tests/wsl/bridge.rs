@@ -1,7 +1,8 @@
 //! What a machine asks of this computer at each use: the SSH agent and git's credentials.
 
-use super::{Person, text};
+use super::Person;
 use codchi_tests::agent::Agent;
+use codchi_tests::program::text;
 use codchi_tests::{engine, program};
 use std::fs;
 use std::path::PathBuf;

@@ -10,10 +10,12 @@ mod guest;
 use codchi_tests::binary::codchi;
 use codchi_tests::engine::{self, Kind};
 use codchi_tests::lsp::Client;
+use codchi_tests::program::printed;
+use codchi_tests::store;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// What a secret is made of that survives nothing but care.
@@ -44,15 +46,7 @@ impl Person {
         for made in ["home", "config/codchi", "data/codchi/store", "project"] {
             fs::create_dir_all(person.path(made)).unwrap();
         }
-        // Nix in the store's distribution sees that of the data folder which it needs.
-        let from = std::env::var("CODCHI_TEST_FLAKE_NIXPKGS").expect("the lab sets it");
-        let standin = person.path("data/codchi/store/standin");
-        assert!(Command::new("cp").args(["-r", &from]).arg(&standin).status().unwrap().success());
-        let nix = std::env::var("CODCHI_TEST_STORE_NIX").expect("the lab sets it");
-        let config = format!(
-            "nixpkgs = \"path:{}\"\nstore-nix = \"{nix}\"\nstore-settings = \"substituters =\\nsandbox = false\"\n[ssh]\nconfig = false\n",
-            standin.display().to_string().replace(' ', "%20").replace('ñ', "%C3%B1")
-        );
+        let config = store::whole_config(&person.path("data/codchi"));
         fs::write(person.path("config/codchi/config.toml"), config).unwrap();
         fs::write(person.path("project/codchi.nix"), module).unwrap();
         person
@@ -62,28 +56,16 @@ impl Person {
         self.folder.path().join(path)
     }
 
-    fn environment(&self) -> Vec<(String, String)> {
-        let folders = ["config", "data", "state", "cache"]
-            .map(|name| (format!("XDG_{}_HOME", name.to_uppercase()), self.path(name).display().to_string()));
-        folders.into_iter().chain([("HOME".to_owned(), self.path("home").display().to_string())]).collect()
-    }
-
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(codchi());
-        command.args(arguments).current_dir(self.path("project")).envs(self.environment());
+        command.args(arguments).current_dir(self.path("project")).env("HOME", self.path("home"));
+        command.envs(store::variables(self.folder.path()));
         command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
     }
 
     /// What a command prints; it must succeed.
     fn codchi(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "codchi {arguments:?}\n{out}\n{err}");
-        out.trim_end().to_owned()
+        printed(&mut self.command(arguments)).trim_end().to_owned()
     }
 
     /// What a shell in the machine prints.
@@ -105,14 +87,8 @@ impl Person {
 
 impl Drop for Person {
     fn drop(&mut self) {
-        for (name, _) in self.distributions() {
-            engine::ask_client(&["--unregister", &name]);
-        }
+        engine::forget_in(&self.path("data/codchi/wsl"));
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]
@@ -122,9 +98,7 @@ fn a_machine_is_made_from_the_editor_and_changed_and_deleted() {
     assert!(person.codchi(&["doctor"]).contains("✓ driver"), "WSL is there");
 
     // The editor asks for the secret before anything is built.
-    let mut command = Command::new(codchi());
-    command.current_dir(person.path("project")).envs(person.environment());
-    let mut editor = Client::start_with(command);
+    let mut editor = Client::start_with(person.command(&[]));
     editor.answer_with(|request| {
         let is_secret = request["method"] == "codchi/input" && request["params"]["kind"] == "secret";
         Some(if is_secret { json!({ "value": SECRET }) } else { Value::Null })

@@ -26,8 +26,8 @@ mod volumes;
 
 use crate::outlive::outlive;
 use crate::types::{
-    Connection, DriverKind, Event, Exec, FileKind, FileSpec, GivenAddress, Image, Instance, InstanceName,
-    InstanceSpec, ListenAt, Process, ServerInfo, Volume,
+    DriverKind, Event, Exec, FileKind, FileSpec, GivenAddress, Image, Instance, InstanceName, InstanceSpec,
+    Process, ServerInfo, Volume,
 };
 use crate::{Driver, DriverError};
 use async_trait::async_trait;
@@ -315,14 +315,6 @@ impl Driver for Lxd {
         const ACTION: &str = "running a command in";
         self.require(name, ACTION).await?;
         self.transport.execute(name, exec).await.map_err(|error| error.explain(ACTION, name))
-    }
-
-    async fn listen(
-        &self,
-        _name: &InstanceName,
-        _at: &ListenAt,
-    ) -> Result<Option<BoxStream<'static, Connection>>, DriverError> {
-        Ok(None)
     }
 
     async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError> {

@@ -3,9 +3,8 @@
 
 use async_trait::async_trait;
 use codchi_driver::{
-    Connection, Driver, DriverError, DriverKind, Event, Exec, ExitStatus, FileKind, FileSpec, GivenAddress,
-    Image, Instance, InstanceName, InstanceSpec, ListenAt, Process, PtySize, Resizer, RunState, ServerInfo,
-    Volume,
+    Driver, DriverError, DriverKind, Event, Exec, ExitStatus, FileKind, FileSpec, GivenAddress, Image,
+    Instance, InstanceName, InstanceSpec, Process, PtySize, Resizer, RunState, ServerInfo, Volume,
 };
 use futures_util::stream::BoxStream;
 use std::collections::{BTreeMap, BTreeSet};
@@ -306,14 +305,6 @@ impl Driver for Fake {
             control: Arc::new(Nobody),
             exit: Box::pin(std::future::ready(Ok(ExitStatus { code }))),
         })
-    }
-
-    async fn listen(
-        &self,
-        _name: &InstanceName,
-        _at: &ListenAt,
-    ) -> Result<Option<BoxStream<'static, Connection>>, DriverError> {
-        Ok(None)
     }
 
     async fn volume(&self, name: &InstanceName) -> Result<Option<Volume>, DriverError> {

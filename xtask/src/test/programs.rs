@@ -13,79 +13,82 @@ use std::time::Instant;
 /// So many run at a time.
 const AT_ONCE: usize = 3;
 /// What takes longest begins first, so that it does not end alone.
-const LONGEST: [&str; 4] = ["store", "faults", "lsp_robust", "faults_around"];
+const LONGEST: [&str; 7] =
+    ["store", "faults", "lsp_robust", "faults_around", "wsl_trouble", "wsl", "secrets"];
 
 /// A test program, built.
-pub(crate) struct Suite {
+pub(super) struct TestProgram {
     /// As cargo calls it.
     name: String,
-    program: PathBuf,
+    path: PathBuf,
     /// Where cargo runs it.
     folder: PathBuf,
 }
 
 /// Builds what `arguments` of `cargo test` name; gives those programs.
-pub(crate) fn build(arguments: &[&str]) -> Result<Vec<Suite>> {
+pub(super) fn build(arguments: &[&str]) -> Result<Vec<TestProgram>> {
     let mut command = cargo(["test", "--quiet", "--no-run", "--message-format=json-render-diagnostics"]);
     let output = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         bail!("building tests ended with {}", output.status);
     }
     let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
-    let mut suites = Vec::new();
+    let mut programs = Vec::new();
     for message in messages {
-        suites.extend(Suite::of(&message.context("reading what cargo has built")?));
+        programs.extend(TestProgram::of(&message.context("reading what cargo has built")?));
     }
-    let rank = |suite: &Suite| LONGEST.iter().position(|name| *name == suite.name).unwrap_or(LONGEST.len());
-    suites.sort_by_key(rank);
-    Ok(suites)
+    let rank = |program: &TestProgram| {
+        LONGEST.iter().position(|name| *name == program.name).unwrap_or(LONGEST.len())
+    };
+    programs.sort_by_key(rank);
+    Ok(programs)
 }
 
-impl Suite {
+impl TestProgram {
     /// Of a message of cargo's
     /// (<https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages>); `None` where that is about something else.
     fn of(message: &Value) -> Option<Self> {
         let is_test = message["profile"]["test"] == true;
-        let program = message["executable"].as_str().filter(|_| is_test)?;
+        let path = message["executable"].as_str().filter(|_| is_test)?;
         let manifest = PathBuf::from(message["manifest_path"].as_str()?);
         Some(Self {
             name: message["target"]["name"].as_str()?.to_owned(),
-            program: program.into(),
+            path: path.into(),
             folder: manifest.parent()?.to_owned(),
         })
     }
 
     fn run(&self, arguments: &[&str], environment: &BTreeMap<&'static str, String>) -> Result<Output> {
-        Command::new(&self.program)
+        Command::new(&self.path)
             .current_dir(&self.folder)
             .arg("--quiet")
             .args(arguments)
             .envs(environment)
             .stdin(Stdio::null())
             .output()
-            .with_context(|| format!("running {}", self.program.display()))
+            .with_context(|| format!("running {}", self.path.display()))
     }
 }
 
-/// Runs `suites`, each with these `arguments`; prints what each printed once it has ended, gives each line to `line`, and says whether all
+/// Runs `programs`, each with these `arguments`; prints what each printed once it has ended, gives each line to `line`, and says whether all
 /// succeeded.
-pub(crate) fn run(
-    suites: Vec<Suite>,
+pub(super) fn run(
+    programs: Vec<TestProgram>,
     arguments: &[&str],
     environment: &BTreeMap<&'static str, String>,
     line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<bool> {
-    let left = Mutex::new(suites.into_iter());
+    let left = Mutex::new(programs.into_iter());
     let told = Mutex::new((true, line));
     let work = || {
         loop {
             let next = left.lock().ok().and_then(|mut left| left.next());
-            let Some(suite) = next else { return Ok(()) };
-            say(format!("{} begins", suite.name));
+            let Some(program) = next else { return Ok(()) };
+            say(format!("{} begins", program.name));
             let began = Instant::now();
-            let output = suite.run(arguments, environment)?;
+            let output = program.run(arguments, environment)?;
             let Ok(mut told) = told.lock() else { bail!("another one has died") };
-            say(format!("{}: ended ({:.1} s)", suite.name, began.elapsed().as_secs_f32()));
+            say(format!("{}: ended ({:.1} s)", program.name, began.elapsed().as_secs_f32()));
             let text = String::from_utf8_lossy(&output.stdout);
             print!("{text}");
             eprint!("{}", String::from_utf8_lossy(&output.stderr));
