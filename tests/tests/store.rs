@@ -373,11 +373,14 @@ async fn a_store_that_could_not_be_made_leaves_nothing_and_is_made_the_next_time
     world.inside(&World::built("build --no-link", "first"));
 }
 
+/// How long that may take on a computer that is busy with other tests: Nix is unpacked before.
+const UNPACKED: Duration = Duration::from_secs(300);
+
 /// A creation at the moment when Nix is on its way into the volume.
 async fn filling(world: &World, instance: &InstanceName) -> std::process::Child {
     let mut create = world.command(&["create", ".", "--name", &world.machine, "--yes"]);
     let create = create.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + UNPACKED;
     let runs = async || {
         let found = world.driver.instance(instance).await.unwrap();
         found.is_some_and(|found| found.state == RunState::Running)
