@@ -26,7 +26,7 @@ impl Canary {
     pub fn new() -> Self {
         let mut bytes = [0; 12];
         io::Read::read_exact(&mut File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
-        Self(format!("Canary{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+        Self(format!("Canary{}", hex::encode(bytes)))
     }
 
     /// A value with it inside.
@@ -38,11 +38,7 @@ impl Canary {
     /// It, and the forms in which it may have been written down.
     fn forms(&self) -> Vec<Vec<u8>> {
         let text = self.0.as_bytes();
-        let hex = |upper: bool| {
-            let digits =
-                text.iter().map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") });
-            digits.collect::<String>().into_bytes()
-        };
+        let (lower, upper) = (hex::encode(text).into_bytes(), hex::encode_upper(text).into_bytes());
         let wide = |big: bool| {
             text.iter().flat_map(|&byte| if big { [0, byte] } else { [byte, 0] }).collect::<Vec<u8>>()
         };
@@ -52,10 +48,7 @@ impl Canary {
             encoded[(before * 4).div_ceil(3)..encoded.len() - 4].to_vec()
         });
         let reversed = text.iter().rev().copied().collect();
-        [text.to_vec(), hex(false), hex(true), wide(false), wide(true), reversed]
-            .into_iter()
-            .chain(base64)
-            .collect()
+        [text.to_vec(), lower, upper, wide(false), wide(true), reversed].into_iter().chain(base64).collect()
     }
 }
 
@@ -222,7 +215,7 @@ mod tests {
         let mut search = Search::new(&[&canary]);
         search.bytes("x", "another", other.within("", "").as_bytes());
         assert_eq!(search.found, Vec::<String>::new());
-        let hex: String = value.bytes().map(|byte| format!("{byte:02X}")).collect();
+        let hex = hex::encode_upper(&value);
         let wide: Vec<u8> = value.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let json = serde_json::to_string(&value).unwrap();
         for before in ["", "1", "12", "123"] {

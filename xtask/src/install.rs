@@ -5,7 +5,7 @@ use crate::process::{quietly, which};
 use crate::{Done, guest, package, repository, say};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Builds everything and installs it for this user.
@@ -23,6 +23,8 @@ const EDITORS: [&str; 5] = ["code", "codium", "code-server", "code-insiders", "c
 
 impl Install {
     pub(crate) fn run(self) -> Done {
+        // Before what takes minutes.
+        let editor = self.editor()?;
         let binary = package::binary(true)?;
         // In a distribution of WSL it makes machines that are beside that one.
         let guest = guest::build()?;
@@ -44,25 +46,31 @@ impl Install {
                 self.bin.display()
             ));
         }
-        let editor = self.editor()?;
-        quietly(Command::new(&editor).arg("--install-extension").arg(&vsix).arg("--force"))
-            .with_context(|| format!("installing the extension with {editor}"))?;
-        say(format!("Installed the extension into {editor}; reload its window"));
+        match editor {
+            Some(editor) => {
+                quietly(Command::new(&editor).arg("--install-extension").arg(&vsix).arg("--force"))
+                    .with_context(|| format!("installing the extension with {editor}"))?;
+                say(format!("Installed the extension into {editor}; reload its window"));
+            }
+            None => say(format!(
+                "No editor was found: none of {} is on PATH. Name one with --editor, run `Shell Command: Install 'code' \
+                 command in PATH` in VS Code, or install the extension there from {}",
+                EDITORS.join(", "),
+                vsix.display()
+            )),
+        }
         say("`codchi doctor` says what works on this machine");
         Ok(())
     }
 
-    fn editor(&self) -> Result<String> {
-        if let Some(editor) = &self.editor {
-            return Ok(editor.clone());
-        }
-        match EDITORS.into_iter().find(|editor| which(editor).is_some()) {
-            Some(editor) => Ok(editor.to_owned()),
-            None => bail!(
-                "no VS Code was found: none of {} is on PATH. Name one with --editor, or run `Shell Command: Install \
-                 'code' command in PATH` in VS Code",
-                EDITORS.join(", ")
-            ),
+    /// The editor's command; `None` where there is none.
+    fn editor(&self) -> Result<Option<String>> {
+        match &self.editor {
+            Some(named) if which(named).is_none() && !Path::new(named).is_file() => {
+                bail!("the editor {named} is not there")
+            }
+            Some(named) => Ok(Some(named.clone())),
+            None => Ok(EDITORS.into_iter().find(|editor| which(editor).is_some()).map(str::to_owned)),
         }
     }
 }

@@ -83,8 +83,7 @@ pub(crate) async fn checks(
         Ok(info) => {
             checks.push(Check::new("driver", true, Ok(driver(&info))));
             checks.push(pools(&info));
-            // WSL shows files of Windows as those of the machine's user.
-            if info.kind != codchi_driver::DriverKind::Wsl {
+            if info.kind.mounts_linux_files() {
                 checks.push(idmapped_mounts(&info, Path::new("/")));
             }
         }

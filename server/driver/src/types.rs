@@ -34,6 +34,25 @@ impl DriverKind {
             Self::Wsl => false,
         }
     }
+
+    /// Whether folders of this computer are mounted with what Linux knows of their files. Where not, they are those of Windows: they belong
+    /// to whoever uses them, and no store can be in them.
+    #[must_use]
+    pub fn mounts_linux_files(self) -> bool {
+        match self {
+            Self::Lxd | Self::Incus => true,
+            Self::Wsl => false,
+        }
+    }
+
+    /// Whether an engine of this kind hands devices in. Where it does not, what it offers is in every instance.
+    #[must_use]
+    pub fn takes_devices(self) -> bool {
+        match self {
+            Self::Lxd | Self::Incus => true,
+            Self::Wsl => false,
+        }
+    }
 }
 
 impl fmt::Display for DriverKind {

@@ -127,8 +127,7 @@ impl Place {
         definition: &Definition,
         secret: HostSecret,
     ) -> Result<PathBuf, MachineError> {
-        let digest = Sha256::digest(definition.id.as_bytes());
-        let id: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex::encode(&Sha256::digest(definition.id.as_bytes())[..6]);
         let word = if secret == HostSecret::SshAgent { "agent" } else { "git" };
         let path = self.0.join(format!("{id}.{word}"));
         if path.as_os_str().len() <= LONGEST {

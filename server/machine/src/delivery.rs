@@ -140,8 +140,7 @@ impl Unit<'_> {
     fn text(&self) -> Zeroizing<Vec<u8>> {
         let mut text = escape::systemd(&self.variables);
         for (name, value) in &self.files {
-            let digest = Sha256::digest(value.expose());
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = hex::encode(Sha256::digest(value.expose()));
             text.extend_from_slice(format!("# {name} {digest}\n").as_bytes());
         }
         text

@@ -224,7 +224,7 @@ fn digest(module: &ModuleSource) -> Option<String> {
         all.update(Sha256::digest(path.as_os_str().as_encoded_bytes()));
         all.update(digest);
     }
-    Some(all.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex::encode(all.finalize()))
 }
 
 fn contents(path: &Path) -> Option<Vec<u8>> {

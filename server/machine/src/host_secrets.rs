@@ -142,8 +142,6 @@ fn digests(host: &Host, certificates: &[PathBuf]) -> BTreeMap<HostSecret, String
         ssh.update(Sha256::digest(&file.contents));
     }
     [(HostSecret::CaCertificates, certificate), (HostSecret::SshKeys, ssh)]
-        .map(|(secret, digest)| {
-            (secret, digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-        })
+        .map(|(secret, digest)| (secret, hex::encode(digest.finalize())))
         .into()
 }

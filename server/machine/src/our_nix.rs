@@ -65,7 +65,7 @@ fn digest(folder: &Dir<'_>) -> String {
             }
         }
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

@@ -62,8 +62,7 @@ impl Key {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        let digits = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Self(digits)
+        Self(hex::encode(&hash.finalize()[..16]))
     }
 
     /// As text.

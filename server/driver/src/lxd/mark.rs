@@ -111,7 +111,7 @@ fn values(mark: &Mark, config: &Config, devices: &Devices) -> BTreeMap<String, S
 /// Enough of a digest to tell one value from another.
 fn digest(value: &impl Serialize) -> String {
     let text = serde_json::to_vec(value).unwrap_or_default();
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(text)[..8])
 }
 
 /// A device in the engine's words.

@@ -6,7 +6,6 @@
 
 use codchi_guest::FOLDERS;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::io;
 use tar::{Builder, EntryType, Header};
 
@@ -41,11 +40,7 @@ pub(super) fn skeleton(architecture: &str) -> io::Result<Skeleton> {
         append(&mut archive, &format!("rootfs/{folder}/"), EntryType::Directory, mode, &[])?;
     }
     let archive = archive.into_inner()?;
-    let fingerprint = Sha256::digest(&archive).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let fingerprint = hex::encode(Sha256::digest(&archive));
     Ok(Skeleton { archive, fingerprint })
 }
 

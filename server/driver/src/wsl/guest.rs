@@ -23,7 +23,7 @@ impl Wsl {
             let message = format!("{path} belongs to codchi and cannot be read: {error}");
             DriverError::Engine { action: action.to_owned(), message }
         })?;
-        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(&bytes));
         Ok(Guest { bytes, digest })
     }
 

@@ -90,7 +90,7 @@ mod of_windows {
 
     fn name(place: &Place) -> String {
         let digest = Sha256::digest(place.control().as_os_str().as_encoded_bytes());
-        let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(&digest[..16]);
         format!(r"\\.\pipe\codchi-bridge-{digest}")
     }
 

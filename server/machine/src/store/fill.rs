@@ -8,7 +8,7 @@ use super::place::{GC_ROOTS, Place, VOLUME};
 use super::tarball::Archived;
 use crate::files::io_error;
 use crate::{CancellationToken, MachineError};
-use codchi_driver::{DriverKind, Exec, FileKind, FileSpec, Volume};
+use codchi_driver::{Exec, FileKind, FileSpec, Volume};
 use std::time::Duration;
 
 impl Place<'_> {
@@ -19,7 +19,12 @@ impl Place<'_> {
         tell: Tell<'_>,
         cancel: &CancellationToken,
     ) -> Result<(), MachineError> {
-        let filled = if self.driver().kind() == DriverKind::Wsl {
+        let filled = if self.driver().kind().mounts_linux_files() {
+            let unpacked = self.machines.unpacked(tell, cancel).await?;
+            tell("Filling the store");
+            self.driver().create(&self.name, &self.filling(volume, Some(&unpacked.store))).await?;
+            self.fill_from(&unpacked.nix, &unpacked.registration).await
+        } else {
             let Archived { file, nix, registration } = self.machines.archived(tell, cancel).await?;
             tell("Filling the store");
             let size = std::fs::metadata(file.path())
@@ -29,11 +34,6 @@ impl Place<'_> {
             let archive = Box::new(archive.map_err(|error| io_error("Reading", file.path(), error))?);
             self.driver().import(&self.name, &self.filling(volume, None), archive, size).await?;
             self.fill_from(&nix, &registration).await
-        } else {
-            let unpacked = self.machines.unpacked(tell, cancel).await?;
-            tell("Filling the store");
-            self.driver().create(&self.name, &self.filling(volume, Some(&unpacked.store))).await?;
-            self.fill_from(&unpacked.nix, &unpacked.registration).await
         };
         let deleted = self.driver().delete(&self.name).await;
         filled?;

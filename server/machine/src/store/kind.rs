@@ -1,7 +1,6 @@
 //! Which store a machine's systems lie in.
 
 use crate::Machines;
-use codchi_driver::DriverKind;
 use codchi_nix::{Nix, NixError};
 
 /// Which store a machine's systems lie in. It is chosen when the machine is made and stays.
@@ -49,8 +48,7 @@ impl Machines {
     pub async fn store_of_new(&self) -> StoreKind {
         // Which engine there is shows when it is asked; one that does not answer is told of by who needs it.
         let _ = self.driver().server().await;
-        if self.driver().kind() == DriverKind::Wsl {
-            // A distribution sees no store but that of another one.
+        if !self.driver().kind().mounts_linux_files() {
             return StoreKind::Instance;
         }
         match self.options().store.choice {

@@ -2,9 +2,9 @@
 
 use super::tools::programs;
 use crate::files::make_folder;
-use crate::instance::{Owner, can_be_shifted, close_guest_api};
+use crate::instance::{Owner, can_be_shifted, settings};
 use crate::{MachineError, MachineName, Machines, Paths};
-use codchi_driver::{Device, DriverKind, Exec, InstanceName, InstanceSpec, ServerInfo, Stdio, Volume};
+use codchi_driver::{Device, Exec, InstanceName, InstanceSpec, ServerInfo, Stdio, Volume};
 use codchi_nix::inside;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ pub(crate) fn shared_volume(volume: &Volume, data: &Path) -> Result<Device, Mach
 /// The name of the store instance, and of its volume.
 pub(super) fn name(data: &Path) -> Result<InstanceName, MachineError> {
     let digest = Sha256::digest(data.as_os_str().as_encoded_bytes());
-    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let short = hex::encode(&digest[..4]);
     InstanceName::new(format!("codchi-store-{short}"))
         .map_err(|e| MachineError::User { message: e.to_string(), hint: None })
 }
@@ -78,8 +78,7 @@ pub(super) struct Access {
 impl Access {
     /// To the data folder, which exists.
     pub(super) fn to(data: &Path, server: &ServerInfo) -> Result<Self, MachineError> {
-        if server.kind == DriverKind::Wsl {
-            // Files of Windows are whoever's uses them.
+        if !server.kind.mounts_linux_files() {
             return Ok(Self { shift: false, idmap: None, uid: 1000, gid: 1000 });
         }
         let owner = Owner::of_data(data)?;
@@ -168,13 +167,7 @@ impl<'a> Place<'a> {
         let mut spec = InstanceSpec { init: INIT.into(), ..InstanceSpec::default() };
         let data = self.machines.paths().data.display().to_string();
         spec.labels.extend([(DATA_LABEL.into(), data), (STATE_LABEL.into(), state.into())]);
-        close_guest_api(&mut spec, self.machines.driver().kind());
-        if self.machines.driver().kind() != DriverKind::Wsl {
-            // Builds are shut off from each other and from what is mounted here, which takes namespaces in namespaces.
-            spec.config.insert("security.nesting".into(), "true".into());
-            // The daemon does not hear that it is to shut down, and loses nothing where it is ended.
-            spec.config.insert("boot.host_shutdown_timeout".into(), "1".into());
-        }
+        settings::of_store(&mut spec, self.machines.driver().kind());
         spec.config.extend(self.access.idmap.clone().map(|map| ("raw.idmap".into(), map)));
         spec
     }
@@ -229,6 +222,7 @@ fn environment(paths: &Paths) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use codchi_driver::DriverKind;
 
     #[test]
     fn each_data_folder_has_a_store_of_its_own() {

@@ -187,7 +187,7 @@ fn digest_of(path: &Path) -> Result<String, MachineError> {
             read => digest.update(&piece[..read]),
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(digest.finalize()))
 }
 
 /// Unpacks `tarball` into a new folder in `folder`.

@@ -54,7 +54,7 @@ impl Opened {
         let digest = |name: &'n String| {
             let value = self.value(machine, name)?;
             let digest = mac(key, &[machine.as_str().as_bytes(), name.as_bytes(), value.expose()])?;
-            Some((name.clone(), digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+            Some((name.clone(), hex::encode(digest)))
         };
         names.into_iter().filter_map(digest).collect()
     }

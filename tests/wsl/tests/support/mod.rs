@@ -148,7 +148,7 @@ pub fn until(limit: Duration, what: impl Fn() -> bool) {
 fn archive(conf: &str) -> PathBuf {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
-    let name: String = conf.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let name = hex::encode(conf);
     let path = folder.path().join(format!("{name:.100}-{}.tar", conf.len()));
     if !path.exists() {
         let new = tempfile::NamedTempFile::new_in(folder.path()).unwrap();

@@ -137,7 +137,7 @@ fn fingerprint(path: &str, code: &str, message: &str, number: u32) -> String {
         hash.update([0]);
     }
     hash.update(number.to_le_bytes());
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..16])
 }
 
 #[cfg(test)]
