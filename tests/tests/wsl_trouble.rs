@@ -266,7 +266,11 @@ fn what_others_do_to_wsl_is_told_and_put_right() {
 
     // Somebody unregisters the store, under a machine that runs.
     computer.wsl(&["--unregister", store]);
-    says(&computer.status(), &["The store is gone", "`codchi rebuild one` makes both anew"]);
+    let command = computer.run(&["exec", "one", "true"]);
+    assert_eq!(command.status.code(), Some(127));
+    for told in [computer.status(), text(&command.stderr)] {
+        says(&told, &["The store is gone", "`codchi rebuild one` makes both anew"]);
+    }
     computer.codchi(&["stop", "one"]);
     says(&computer.codchi(&["store", "repair"]), &["all that is in the store is as it should be"]);
     let told = computer.failed(&["start", "one"]);

@@ -102,6 +102,10 @@ pub struct SecretStatus {
     pub units: Vec<String>,
 }
 
+fn lost_system(name: &MachineName) -> String {
+    format!("The store is gone, and the system of `{name}` with it. `codchi rebuild {name}` makes both anew.")
+}
+
 impl Machines {
     /// How every machine is, sorted by name; one round trip to the driver, and one more where the store
     /// instance that machines have is not there. A driver that cannot be asked is told in
@@ -127,11 +131,11 @@ impl Machines {
             let found = Found::look(&host, &machines.options().ca_certificates);
             let status = |name| {
                 let mut status = machines.status_of(name, &instances, &vault, &at_hand, &host, &found);
-                if is_store_lost && machines.has_lost_system(&status) {
-                    let name = &status.name;
-                    status.problems.insert(0, format!(
-                        "The store is gone, and the system of `{name}` with it. `codchi rebuild {name}` makes both anew."
-                    ));
+                if is_store_lost
+                    && status.state != MachineState::Busy
+                    && machines.has_shared_store(&status.name)
+                {
+                    status.problems.insert(0, lost_system(&status.name));
                 }
                 status
             };
@@ -143,11 +147,17 @@ impl Machines {
         work.await.map_err(|e| io_error("Reading", &self.paths().data, std::io::Error::other(e)))
     }
 
-    /// Whether the machine was in the store instance's store, which is gone, and nobody is at it.
-    fn has_lost_system(&self, status: &MachineStatus) -> bool {
-        let definition = MachineFolder::new(self.paths(), &status.name).definition();
-        status.state != MachineState::Busy
-            && matches!(definition, Ok(Some(definition)) if definition.store == StoreKind::Instance)
+    /// What to tell of a machine in which no program is found, where that is because its store is gone. `None` where it is there, or not known.
+    pub async fn lost_system(&self, name: &MachineName) -> Option<String> {
+        let is_lost =
+            self.has_shared_store(name) && self.is_store_lost(&self.driver().instances().await.ok()?).await;
+        is_lost.then(|| lost_system(name))
+    }
+
+    /// Whether the machine is in the store instance's store.
+    fn has_shared_store(&self, name: &MachineName) -> bool {
+        let definition = MachineFolder::new(self.paths(), name).definition();
+        matches!(definition, Ok(Some(definition)) if definition.store == StoreKind::Instance)
     }
 
     /// Instances that were made here for machines that there are no more.

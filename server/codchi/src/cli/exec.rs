@@ -14,6 +14,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 /// What a command in a machine learns about the person's terminal.
 const PASSED_ON: [&str; 3] = ["TERM", "COLORTERM", "LANG"];
 
+/// The exit code of a shell and of `env` for a program that is not there.
+const NOT_FOUND: u8 = 127;
+
 #[derive(clap::Args)]
 pub(crate) struct Exec {
     /// The machine; started where it is stopped
@@ -51,6 +54,11 @@ impl Exec {
             Some(_) => on_terminal(process, signals).await?,
             None => with_pipes(process, signals).await?,
         };
+        if code == NOT_FOUND
+            && let Some(why) = machines.lost_system(&self.name).await
+        {
+            eprintln!("{why}");
+        }
         Ok(ExitCode::from(code))
     }
 }
