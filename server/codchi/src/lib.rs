@@ -22,6 +22,8 @@ mod lsp;
 mod names;
 mod pins;
 mod program;
+#[cfg(windows)]
+mod streams;
 mod updates;
 
 use clap::Parser as _;
@@ -37,6 +39,8 @@ pub fn main() -> ExitCode {
     // Where the kernel knows of no such thing, all else works as well.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    #[cfg(windows)]
+    streams::keep();
     let arguments = cli::Arguments::parse();
     let Some(paths) = Paths::from_environment() else {
         return cli::fail(&anyhow::anyhow!(

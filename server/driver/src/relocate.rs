@@ -1,7 +1,6 @@
 //! Tar archives whose entries come to another place.
 
 use std::io::{self, Error, ErrorKind, Read, Write};
-use std::path::Path;
 use tar::{Archive, Builder, Entry, Header};
 
 /// The block that archives are made of; two empty ones are an archive's end.
@@ -68,19 +67,32 @@ fn pass_on<R: Read>(
     if kind.is_dir() {
         path.push(b'/');
     }
+    let link = match entry.link_name_bytes() {
+        Some(target) if kind.is_hard_link() => Some(
+            place(plain(&target))
+                .ok_or_else(|| Error::new(ErrorKind::InvalidData, "it has a link to nothing in it"))?,
+        ),
+        Some(target) if kind.is_symlink() => Some(target.into_owned()),
+        _ => None,
+    };
+    if let Some(fields) = header.as_gnu_mut() {
+        // The names of Linux are bytes. The library's own writing takes paths, and on Windows those are text in which `\` is a separator.
+        for (key, field, name) in
+            [("path", &mut fields.name, Some(path)), ("linkpath", &mut fields.linkname, link)]
+        {
+            let Some(name) = name else { continue };
+            let fits = name.len().min(field.len());
+            field[..fits].copy_from_slice(&name[..fits]);
+            if fits < name.len() {
+                kept.push((key.to_owned(), name));
+            }
+        }
+    }
+    header.set_cksum();
     if !kept.is_empty() {
         into.append_pax_extensions(kept.iter().map(|(key, value)| (key.as_str(), value.as_slice())))?;
     }
-    let path = as_path(&path)?;
-    match entry.link_name_bytes() {
-        Some(target) if kind.is_hard_link() => {
-            let target = place(plain(&target))
-                .ok_or_else(|| Error::new(ErrorKind::InvalidData, "it has a link to nothing in it"))?;
-            into.append_link(&mut header, path, as_path(&target)?)
-        }
-        Some(target) if kind.is_symlink() => into.append_link(&mut header, path, as_path(&target)?),
-        _ => into.append_data(&mut header, path, entry),
-    }
+    into.append(&header, entry)
 }
 
 /// What a header says but for the path: a part of that may be in other fields, too.
@@ -98,9 +110,63 @@ fn fresh(of: &Header, size: u64) -> io::Result<Header> {
     Ok(header)
 }
 
-fn as_path(bytes: &[u8]) -> io::Result<&Path> {
-    // Linux' names are bytes; those that are no text are rare enough that Windows need not know them.
-    let text = std::str::from_utf8(bytes);
-    text.map(Path::new)
-        .map_err(|_| Error::new(ErrorKind::InvalidData, "it has a name in it that is not UTF-8"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive with an entry of each name, and links that lead to each.
+    fn archive(names: &[Vec<u8>]) -> Vec<u8> {
+        let mut made = Builder::new(Vec::new());
+        for (number, name) in names.iter().enumerate() {
+            let mut add = |kind, fields: &[(&str, &[u8])]| {
+                let mut header = Header::new_gnu();
+                header.set_entry_type(kind);
+                header.set_size(0);
+                header.set_mode(0o644);
+                header.set_uid(7);
+                header.set_gid(7);
+                header.set_mtime(1);
+                header.set_cksum();
+                made.append_pax_extensions(fields.iter().copied()).unwrap();
+                made.append(&header, [].as_slice()).unwrap();
+            };
+            add(tar::EntryType::Regular, &[("path", name)]);
+            add(tar::EntryType::Symlink, &[("path", format!("link{number}").as_bytes()), ("linkpath", name)]);
+            add(tar::EntryType::Link, &[("path", format!("hard{number}").as_bytes()), ("linkpath", name)]);
+        }
+        made.into_inner().unwrap()
+    }
+
+    #[test]
+    fn names_are_bytes_of_any_length() {
+        let names: Vec<Vec<u8>> = [
+            "unit-with\\x2ddashes.device".into(),
+            "../up/./and//down".into(),
+            "/absolute".into(),
+            "C:\\no\\drive".into(),
+            format!("{}/{}", "long".repeat(40), "name".repeat(40)),
+            "x".repeat(100),
+            "x".repeat(101),
+        ]
+        .map(String::into_bytes)
+        .into_iter()
+        .chain([b"\xff\xfe no text".to_vec()])
+        .collect();
+        let mut made = Builder::new(Vec::new());
+        relocate(&*archive(&names), &mut made, |path| Some([b"new/", path].concat())).unwrap();
+        let made = made.into_inner().unwrap();
+        let mut made = Archive::new(&*made);
+        let mut found = made.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.path_bytes().into_owned(), entry.link_name_bytes().map(Into::into))
+        });
+        for (number, name) in names.iter().enumerate() {
+            let new = |name: &[u8]| [b"new/", name].concat();
+            let kept = new(plain(name));
+            assert_eq!(found.next(), Some((kept.clone(), None)));
+            assert_eq!(found.next(), Some((new(format!("link{number}").as_bytes()), Some(name.clone()))));
+            assert_eq!(found.next(), Some((new(format!("hard{number}").as_bytes()), Some(kept))));
+        }
+        assert_eq!(found.next(), None);
+    }
 }

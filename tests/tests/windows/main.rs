@@ -1,15 +1,16 @@
-//! The program of Windows, in Wine: what it does where there is no WSL.
+//! The program of Windows, in Wine: what it does where there is no WSL, and in `machine` where there is the one of tests/wsl.
 //!
 //! `CODCHI_WINDOWS_EXE` is the program, with all that it needs beside it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+mod machine;
+mod wine;
+
 use codchi_tests::lsp::Client;
 use serde_json::{Value, json};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
+use wine::{Ran, Windows};
 
 const MODULE: &str = r"{ ... }: {
   codchi.requiredCapabilites = [ ];
@@ -17,40 +18,10 @@ const MODULE: &str = r"{ ... }: {
 }
 ";
 
-/// A Windows of its own, which is kept for the next run: to make one takes a while.
-fn prefix() -> &'static Path {
-    static PREFIX: OnceLock<PathBuf> = OnceLock::new();
-    PREFIX.get_or_init(|| {
-        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wine");
-        std::fs::create_dir_all(&prefix).unwrap();
-        for data in profiles(&prefix) {
-            let _ = std::fs::remove_dir_all(data);
-        }
-        // One at a time may make it.
-        assert!(wine(&prefix).arg("--version").output().unwrap().status.success());
-        prefix
-    })
-}
-
-/// Where codchi keeps what it knows in `prefix`, by whoever ran it.
-fn profiles(prefix: &Path) -> Vec<PathBuf> {
-    let people = std::fs::read_dir(prefix.join("drive_c/users")).into_iter().flatten().flatten();
-    people.map(|person| person.path().join("AppData/Local/codchi")).filter(|data| data.is_dir()).collect()
-}
-
-/// Wine with the program, in `prefix`.
-fn wine(prefix: &Path) -> Command {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // Debian keeps it out of the way.
-    let folders = std::env::split_paths(&path).chain(["/usr/lib/wine".into()]);
-    let programs = folders.flat_map(|folder| [folder.join("wine64"), folder.join("wine")]);
-    let mut command =
-        Command::new(programs.into_iter().find(|file| file.is_file()).expect("Wine is installed"));
-    command.arg(std::env::var_os("CODCHI_WINDOWS_EXE").expect("CODCHI_WINDOWS_EXE is set"));
-    command.env("WINEPREFIX", prefix).env("WINEDEBUG", "-all").env("CODCHI_LOG", "debug");
-    // Nobody is asked whether more of Wine shall be installed.
-    command.env("WINEDLLOVERRIDES", "mscoree,mshtml=").env_remove("DISPLAY");
-    command
+/// Where there is no WSL.
+fn windows() -> &'static Windows {
+    static WINDOWS: OnceLock<Windows> = OnceLock::new();
+    WINDOWS.get_or_init(|| Windows::of("wine"))
 }
 
 /// A folder on the drive of that Windows, with a module in it.
@@ -60,8 +31,7 @@ struct Project {
 
 impl Project {
     fn new() -> Self {
-        let folder =
-            tempfile::Builder::new().prefix("a project ").tempdir_in(prefix().join("drive_c")).unwrap();
+        let folder = tempfile::Builder::new().prefix("a project ").tempdir_in(windows().drive()).unwrap();
         std::fs::write(folder.path().join("codchi.nix"), MODULE).unwrap();
         std::fs::write(folder.path().join("there.nix"), "{ }\n").unwrap();
         Self { folder }
@@ -77,22 +47,10 @@ impl Project {
     }
 
     fn run(&self, arguments: &[&str], input: &[u8]) -> Ran {
-        let mut command = wine(prefix());
+        let mut command = windows().codchi();
         command.args(arguments).current_dir(self.folder.path());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace("\r\n", "\n");
-        Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ran::of(command, input)
     }
-}
-
-#[derive(Debug)]
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
 }
 
 #[test]
@@ -137,10 +95,10 @@ fn a_secret_is_kept_in_the_vault_and_its_key_by_windows() {
     assert!(listed.code == 0 && listed.stdout.contains("TOKEN"), "{listed:?}");
     let status = project.run(&["vault", "status"], b"");
     assert!(status.stdout.contains("in the keyring"), "{status:?}");
-    let [data] = &profiles(prefix())[..] else { panic!("one person has run it") };
-    assert!(data.join("data/vault.age").is_file());
-    assert!(!data.join("data/vault.key").exists());
-    let vault = std::fs::read(data.join("data/vault.age")).unwrap();
+    let data = windows().profile().join("Local/codchi/data");
+    assert!(data.join("vault.age").is_file());
+    assert!(!data.join("vault.key").exists());
+    let vault = std::fs::read(data.join("vault.age")).unwrap();
     assert!(!vault.windows(VALUE.len()).any(|it| it == VALUE.as_bytes()), "the value is readable");
     assert_eq!(project.run(&["secret", "rm", "TOKEN"], b"").code, 0);
 }
@@ -148,7 +106,7 @@ fn a_secret_is_kept_in_the_vault_and_its_key_by_windows() {
 #[test]
 fn an_editor_is_answered_and_changes_on_the_disk_are_seen() {
     let project = Project::new();
-    let mut client = Client::start_with(wine(prefix()));
+    let mut client = Client::start_with(windows().codchi());
     client.initialize_with(&json!({
         "processId": null,
         "capabilities": {},
