@@ -24,8 +24,8 @@ mod request;
 pub use folders::FOLDERS;
 pub use frame::Kind;
 pub use request::{
-    Boot, BootMount, Entry, ExecRequest, InstanceState, ListenRequest, PutRequest, Request, Shutdown, Size,
-    Target,
+    Boot, BootMount, Entry, ExecRequest, InstanceState, ListenRequest, PutRequest, Request, Share, Shutdown,
+    Size, Target,
 };
 
 /// The version of this protocol: the first byte of [`Kind::Hello`]. A distribution that another codchi has made gets this one's program

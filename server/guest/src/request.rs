@@ -11,11 +11,14 @@ pub enum Request {
     Ping,
     /// Keeps the distribution running: `WSL` ends one that no program of Windows' has a session in. Done at once, with the text of
     /// [`BOOTED`](crate::BOOTED) (`""` in a distribution that only has a volume); then it stays until it is killed, whatever becomes of its streams. With `share`,
-    /// [`VOLUME`](crate::VOLUME) is first mounted below [`SHARED`](crate::SHARED) by this name; that it is already is no error. Without a
+    /// [`VOLUME`](crate::VOLUME) is first mounted below [`SHARED`](crate::SHARED) by this name; that it is already is no error. It stays then
+    /// until no distribution that is kept running uses the volume, and none has for a while. Without a
     /// volume it is done when the system's own init runs.
     Hold {
-        /// The name that the volume is shared by.
-        share: Option<String>,
+        /// What is shared.
+        share: Option<Share>,
+        /// The names of the volumes that this distribution uses.
+        uses: Vec<String>,
     },
     /// Runs a command. Done with its exit code; 127 where there is no such program, 126 where it cannot be run.
     Exec(ExecRequest),
@@ -68,6 +71,15 @@ pub enum Request {
     /// [`Begun`]: crate::Kind::Begun
     /// [`InputEnd`]: crate::Kind::InputEnd
     Listen(ListenRequest),
+}
+
+/// A volume that is shared.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Share {
+    /// The name by which others find it.
+    pub name: String,
+    /// For how long it is kept for nobody, in seconds.
+    pub idle: u64,
 }
 
 /// Which system of a distribution.

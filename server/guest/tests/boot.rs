@@ -61,7 +61,7 @@ fn a_boot_makes_of_a_distribution_what_it_was_told() {
     assert_eq!(left, ["04.new-1-2"]);
 
     // Who holds it is told which boot that is, and stays.
-    let mut held = world.open(&Request::Hold { share: None });
+    let mut held = world.open(&Request::Hold { share: None, uses: Vec::new() });
     assert_eq!(held.receive(), Some((Kind::Done, serde_json::to_vec(&booted).unwrap())));
     held.stdin.take();
     std::thread::sleep(Duration::from_millis(300));

@@ -7,7 +7,7 @@ mod common;
 #[path = "common/world.rs"]
 mod world;
 
-use codchi_guest::{Boot, Entry, InstanceState, Kind, PutRequest, Request, Shutdown, Size, Target};
+use codchi_guest::{Boot, Entry, InstanceState, Kind, PutRequest, Request, Share, Shutdown, Size, Target};
 use common::text;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -81,11 +81,39 @@ fn stop(world: &World, how: Shutdown) {
     }
 }
 
+fn share(name: &str, idle: u64) -> Request {
+    Request::Hold { share: Some(Share { name: name.into(), idle }), uses: Vec::new() }
+}
+
+#[test]
+fn a_volume_is_kept_while_it_is_used_and_a_while_longer() {
+    let world = World::with_volume();
+    let mut held = world.open(&share("codchi-x", 1));
+    assert!(held.receive().is_some());
+    // As whoever keeps another distribution running has it.
+    let begun = Instant::now();
+    world.raw("flock -s /mnt/wsl/codchi/codchi-x.used sleep 3");
+    assert_eq!(held.child.try_wait().unwrap(), None);
+    assert!(begun.elapsed() > Duration::from_secs(3));
+    let end = Instant::now() + Duration::from_secs(20);
+    while held.child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < end, "it stays for nobody");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // The next one keeps it again.
+    let mut next = world.open(&share("codchi-x", 600));
+    assert!(next.receive().is_some());
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(next.child.try_wait().unwrap(), None);
+    next.child.kill().unwrap();
+    next.child.wait().unwrap();
+}
+
 #[test]
 fn a_volume_is_shared_and_repaired() {
     let world = World::with_volume();
     let hold = || {
-        let mut held = world.open(&Request::Hold { share: Some("codchi-x".into()) });
+        let mut held = world.open(&share("codchi-x", 600));
         assert_eq!(held.receive(), Some((Kind::Done, b"\"\"".to_vec())));
         held
     };
@@ -101,7 +129,7 @@ fn a_volume_is_shared_and_repaired() {
     held.push(hold());
     assert_eq!((count().as_str(), world.sh("cat /mnt/wsl/codchi/codchi-x/store/file").as_str()), ("1", "x"));
     for name in ["", "..", "a/b"] {
-        assert!(world.ask(&Request::Hold { share: Some(name.into()) }, b"").is_err());
+        assert!(world.ask(&share(name, 600), b"").is_err());
     }
     for mut held in held {
         assert_eq!(held.child.try_wait().unwrap(), None);

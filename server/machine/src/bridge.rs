@@ -193,15 +193,15 @@ impl Machines {
                 .as_mut()
                 .is_some_and(|child: &mut tokio::process::Child| matches!(child.try_wait(), Ok(None)));
             if !is_up {
-                started = Some(self.start_bridge()?);
+                started = Some(self.start_bridge(&place)?);
             }
             tokio::time::sleep(RETRY).await;
         }
     }
 
     /// Starts a bridge that outlives this process: it leaves its session by itself, or on Windows has a console of its own that is not shown, and has
-    /// none of its streams.
-    fn start_bridge(&self) -> Result<tokio::process::Child, MachineError> {
+    /// none of its streams. Its folder is its own: a project's could not be removed on Windows meanwhile.
+    fn start_bridge(&self, place: &Place) -> Result<tokio::process::Child, MachineError> {
         let program = &self.options().program;
         let is_passed = |name: &str| {
             let name = if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_owned() };
@@ -214,7 +214,7 @@ impl Machines {
             .arg("host-bridge")
             .env_clear()
             .envs(environment)
-            .current_dir("/")
+            .current_dir(&place.0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

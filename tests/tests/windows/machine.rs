@@ -1,28 +1,32 @@
 //! A machine's life by the program of Windows, on the `wsl.exe` of tests/wsl, which it reaches through a relay (tests/wine): Wine starts
-//! programs of Linux, but not with pipes for streams.
+//! programs of Linux, but not with pipes for streams. git is a script that is reached in the same way.
 //!
-//! `CODCHI_WINDOWS_WSL` is the program of Windows that stands for that `wsl.exe`.
+//! `CODCHI_WINDOWS_RELAY` is the relay's program of Windows.
 
 use crate::wine::{Ran, Windows};
 use codchi_test_wine::{Program, serve};
+use codchi_tests::program::script;
 use codchi_tests::store;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What a secret is made of that survives nothing but care.
 const SECRET: &str = "quotes \" ' $HOME `id` \\ ü %PATH%";
+/// Prints it in the machine.
+const TOKEN: [&str; 6] = ["exec", "one", "--", "sh", "-c", "printf %s \"$CODCHI_TOKEN\""];
+const PASSWORD: &str = "correct-horse";
 
-/// A computer with Windows and WSL.
+/// A computer with Windows, WSL and git.
 struct Computer {
     windows: Windows,
     folder: TempDir,
     /// The root file systems of its distributions: where the lab's are, in memory.
     _disks: TempDir,
-    relay: SocketAddr,
 }
 
 impl Computer {
@@ -34,20 +38,43 @@ impl Computer {
         symlink(disks.path(), folder.path().join("disks")).unwrap();
         symlink(windows.drive(), folder.path().join("c")).unwrap();
         fs::write(folder.path().join("config.json"), "{}").unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = listener.local_addr().unwrap();
-        let program = Program {
-            path: std::env::var_os("CODCHI_WSL_EXE").expect("the lab sets it").into(),
-            environment: vec![("CODCHI_TEST_WSL".into(), folder.path().into())],
-            drives: folder.path().into(),
-        };
-        serve(listener, program);
-        let computer = Self { windows, folder, _disks: disks, relay };
+        let git = folder.path().join("git");
+        script(
+            &git,
+            &format!("[ \"$*\" != 'credential fill' ] || printf 'username=me\\npassword={PASSWORD}\\n'"),
+        );
+        let computer = Self { windows, folder, _disks: disks };
+        computer.has("wsl", &PathBuf::from(std::env::var_os("CODCHI_WSL_EXE").expect("the lab sets it")));
+        computer.has("git", &git);
         computer.configure();
         computer
     }
 
-    /// Where `codchi` is told to build offline.
+    /// Makes `program` of Linux one of Windows.
+    fn has(&self, name: &str, program: &Path) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let system = self.windows.drive().join("windows/system32");
+        let relay = PathBuf::from(std::env::var_os("CODCHI_WINDOWS_RELAY").expect("it is set"));
+        for (file, to) in [
+            (relay.clone(), format!("{name}.exe")),
+            (relay.with_file_name("bcryptprimitives.dll"), "bcryptprimitives.dll".into()),
+        ] {
+            let to = system.join(to);
+            // It may be a link to Wine's own.
+            let _ = fs::remove_file(&to);
+            fs::copy(file, to).unwrap();
+        }
+        fs::write(system.join(name).with_extension("relay"), listener.local_addr().unwrap().to_string())
+            .unwrap();
+        let program = Program {
+            path: program.into(),
+            environment: vec![("CODCHI_TEST_WSL".into(), self.folder.path().into())],
+            drives: self.folder.path().into(),
+        };
+        serve(listener, program);
+    }
+
+    /// Has codchi build offline.
     fn configure(&self) {
         let profile = self.windows.profile();
         let standin = profile.join("Local/codchi/data/store/standin");
@@ -64,42 +91,109 @@ impl Computer {
         fs::write(config.join("config.toml"), text).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.windows.codchi();
-        command.env("CODCHI_TEST_RELAY", self.relay.to_string());
-        command.env("CODCHI_WSL_EXE", std::env::var_os("CODCHI_WINDOWS_WSL").expect("it is set"));
-        command.args(arguments).current_dir(self.project());
-        command
-    }
-
     fn project(&self) -> PathBuf {
         let project = self.windows.drive().join("Users of ü/a project");
         fs::create_dir_all(&project).unwrap();
         project
     }
 
+    fn write_module(&self, more: &str) {
+        let text = format!(
+            "{{ pkgs, ... }}: {{\n  codchi.secrets.TOKEN.description = \"a token\";\n  codchi.hostSecrets.gitCredentials = true;\n{more}}}\n"
+        );
+        fs::write(self.project().join("codchi.nix"), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.windows.codchi();
+        command.args(arguments).current_dir(self.project());
+        Ran::of(command, input)
+    }
+
     /// What a command prints; it must succeed.
+    #[track_caller]
     fn codchi(&self, arguments: &[&str]) -> String {
-        let ran = Ran::of(self.command(arguments), b"");
+        let ran = self.run(arguments, b"");
         assert_eq!(ran.code, 0, "codchi {arguments:?}: {ran:?}");
         ran.stdout
+    }
+
+    /// What a shell in the machine prints.
+    #[track_caller]
+    fn shell(&self, script: &str) -> String {
+        self.codchi(&["exec", "one", "--", "sh", "-c", script])
+    }
+
+    /// What WSL says.
+    fn wsl(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(std::env::var_os("CODCHI_WSL_EXE").unwrap());
+        command.args(arguments).env("CODCHI_TEST_WSL", self.folder.path()).env("WSL_UTF8", "1");
+        codchi_tests::program::text(&command.output().unwrap().stdout)
+    }
+
+    /// Waits until no distribution runs any more.
+    fn is_idle(&self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let running = self.wsl(&["--list", "--running", "--quiet"]);
+            if !running.contains("codchi-") {
+                return;
+            }
+            assert!(Instant::now() < end, "something is kept running: {running}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 }
 
 impl Drop for Computer {
     fn drop(&mut self) {
-        let mut down = Command::new(std::env::var_os("CODCHI_WSL_EXE").unwrap());
-        let _ = down.arg("--codchi-test-down").env("CODCHI_TEST_WSL", self.folder.path()).output();
+        self.wsl(&["--codchi-test-down"]);
     }
 }
 
 #[test]
-fn a_machine_is_made_used_rebuilt_rolled_back_and_deleted() {
+fn a_machine_is_made_used_changed_and_deleted() {
     let computer = Computer::new();
-    let module = computer.project().join("codchi.nix");
-    fs::write(&module, "{ codchi.secrets.TOKEN.description = \"a token\"; }\n").unwrap();
-    assert_eq!(Ran::of(computer.command(&["secret", "set", "TOKEN"]), SECRET.as_bytes()).code, 0);
-    computer.codchi(&["create", ".", "--name", "one", "--yes"]);
-    let token = computer.codchi(&["exec", "one", "--", "sh", "-c", "printf %s \"$CODCHI_TOKEN\""]);
-    assert_eq!(token, SECRET);
+    computer.write_module("");
+    assert_eq!(computer.run(&["secret", "set", "TOKEN"], SECRET.as_bytes()).code, 0);
+    computer.codchi(&["create", ".", "--name", "one", "--yes", "--allow", "git-credentials"]);
+    assert_eq!(computer.codchi(&TOKEN), SECRET);
+
+    // Streams, exit codes, the project's folder and who one is in it.
+    let bytes: Vec<u8> = (0..100_000_u32).map(|number| b"0123456789abcdef"[(number % 16) as usize]).collect();
+    let through = computer.run(&["exec", "one", "--", "cat"], &bytes);
+    assert!(through.code == 0 && through.stdout.as_bytes() == bytes, "{} bytes", through.stdout.len());
+    assert_eq!(computer.run(&["exec", "one", "--", "sh", "-c", "exit 7"], b"").code, 7);
+    let who = computer.shell("id -un; basename \"$PWD\"; echo new > file; stat -c %U file");
+    assert_eq!(who, "codchi\na project\ncodchi\n");
+    assert_eq!(fs::read_to_string(computer.project().join("file")).unwrap(), "new\n");
+    let status = computer.codchi(&["status", "one"]);
+    assert!(status.contains("running") && status.contains(r"C:\Users of ü\a project"), "{status}");
+
+    // The bridge, which is greeted by a named pipe.
+    let fill = "printf 'protocol=https\\nhost=git.example\\n\\n' | GIT_TERMINAL_PROMPT=0 git credential fill";
+    assert!(computer.shell(fill).contains(&format!("password={PASSWORD}")));
+    computer.codchi(&["deny", "one", "git-credentials"]);
+    let denied = computer.run(&["exec", "one", "--", "sh", "-c", fill], b"");
+    assert!(!denied.stdout.contains(PASSWORD), "{denied:?}");
+
+    // Another system. Generations are not told apart here: those are links that lead nowhere outside of a distribution, which Windows
+    // lists and Wine does not.
+    computer.write_module("  environment.etc.\"made-by-codchi\".text = \"second\";\n");
+    let preview = computer.codchi(&["rebuild", "one", "--dry-run"]);
+    assert!(preview.contains("one"), "{preview}");
+    computer.codchi(&["rebuild", "one", "--yes"]);
+    assert_eq!(computer.shell("cat /etc/made-by-codchi"), "second");
+
+    // It ends with all that kept it running, and comes back with its secrets.
+    computer.codchi(&["stop", "one"]);
+    computer.is_idle();
+    assert_eq!(computer.codchi(&TOKEN), SECRET);
+
+    let told = computer.codchi(&["store", "gc", "--yes"]);
+    assert!(!told.is_empty());
+    computer.codchi(&["delete", "one", "--yes"]);
+    assert!(computer.codchi(&["status"]).contains("no code machine"));
+    assert!(!computer.wsl(&["--list", "--quiet"]).contains("codchi-one"));
+    assert!(computer.project().join("codchi.nix").is_file());
 }

@@ -135,16 +135,25 @@ impl Program {
             let (kind, bytes) = hear(&mut from)?;
             let text = String::from_utf8(bytes).map_err(io::Error::other)?;
             match kind {
-                FOLDER => _ = command.current_dir(self.folder(&text)),
+                // Wine has drives that are not of this Windows.
+                FOLDER => {
+                    _ = Some(self.folder(&text)).filter(|it| it.is_dir()).map(|it| command.current_dir(it))
+                }
                 ARGUMENT => _ = command.arg(text),
                 VARIABLE => _ = text.split_once('=').map(|(name, value)| command.env(name, value)),
                 _ => break,
             }
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn();
         let to = Arc::new(Mutex::new(stream.try_clone()?));
-        let Ok(mut child) = child else { return say(&mut *locked(&to), EXIT, &[u8::MAX]) };
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                let mut to = locked(&to);
+                say(&mut *to, ERRORS, format!("{command:?}: {error}").as_bytes())?;
+                return say(&mut *to, EXIT, &[u8::MAX]);
+            }
+        };
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let child = Arc::new(Mutex::new(child));
         let of_input = (child.clone(), stream.try_clone()?);

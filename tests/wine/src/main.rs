@@ -1,15 +1,16 @@
 //! Stands for a program of Linux among those of Windows: runs it with the same arguments, streams and exit code.
 //!
-//! `CODCHI_TEST_RELAY` is the address of who runs it ([`codchi_test_wine::serve`]).
+//! `NAME.relay` beside this program, `NAME.exe`, holds the address of who runs it ([`codchi_test_wine::serve`]).
 
+use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let address = std::env::var("CODCHI_TEST_RELAY").unwrap_or_default();
-    match codchi_test_wine::run(&address) {
+    let address = || std::fs::read_to_string(std::env::current_exe()?.with_extension("relay"));
+    match address().and_then(|address: String| -> io::Result<u8> { codchi_test_wine::run(address.trim()) }) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("The relay at `{address}` has failed: {error}");
+            eprintln!("The relay has failed: {error}");
             ExitCode::FAILURE
         }
     }

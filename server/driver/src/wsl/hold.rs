@@ -6,7 +6,7 @@ use super::session::{self, Session};
 use super::{Found, Wsl, on_disk};
 use crate::DriverError;
 use crate::types::{EventKind, InstanceName};
-use codchi_guest::{Request, Shutdown, Target};
+use codchi_guest::{Request, Share, Shutdown, Target};
 use serde_json::Value;
 use std::fs::File;
 use std::process::Stdio;
@@ -21,7 +21,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 impl Wsl {
     /// Keeps the distribution running, which is started if it does not; with `share`, its volume is there for all. Where this is cancelled, it
     /// runs on.
-    async fn hold(&self, name: &InstanceName, share: bool) -> Result<(), CallError> {
+    async fn hold(&self, name: &InstanceName, share: bool, uses: &[String]) -> Result<(), CallError> {
         let mut command = self.program.command(session::arguments(name));
         command.stderr(Stdio::null()).kill_on_drop(false);
         // What is typed in this terminal is not for it.
@@ -29,9 +29,11 @@ impl Wsl {
         command.process_group(0);
         let limit = self.program.boot_limit();
         let mut session = Session::open_as(command, limit).await?;
-        let share = share.then(|| name.to_string());
+        // Whoever uses the volume has begun to by then.
+        let idle = self.program.boot_limit().as_secs() * 2;
+        let share = share.then(|| Share { name: name.to_string(), idle });
         let held = async {
-            session.request(&Request::Hold { share }).await?;
+            session.request(&Request::Hold { share, uses: uses.to_owned() }).await?;
             session.done().await?.map(drop).map_err(CallError::Failed)
         };
         let held = tokio::time::timeout(limit, held).await.unwrap_or(Err(CallError::Hangs(limit)));
@@ -55,7 +57,9 @@ impl Wsl {
             if !self.find(&name).await?.is_some_and(|found| found.mark.volume) {
                 return Err(gone());
             }
-            self.hold(&name, true).await.map_err(|error| error.explain("sharing the volume of", &name))?;
+            self.hold(&name, true, &[])
+                .await
+                .map_err(|error| error.explain("sharing the volume of", &name))?;
         }
         Ok(locks)
     }
@@ -70,7 +74,7 @@ impl Wsl {
         let _used = self.share_volumes(kept, &format!("{ACTION} instance {name}")).await?;
         if found.mark.volume {
             self.renew_guest(name, found).await?;
-            self.hold(name, true).await.map_err(|error| error.explain(ACTION, name))?;
+            self.hold(name, true, &[]).await.map_err(|error| error.explain(ACTION, name))?;
             let was_running = self.beside(name, &Found { running: true, ..found.clone() }).await?.is_some();
             let boot = kept.boot.clone();
             self.ask::<String>(name, ACTION, &Request::StartInstance { boot }, b"").await?;
@@ -84,7 +88,9 @@ impl Wsl {
         }
         let held = match self.renew_guest(name, found).await {
             // One that runs may have been started by hand, and end by itself soon.
-            Ok(()) => self.hold(name, false).await.map_err(|error| self.explain(error, ACTION, name)),
+            Ok(()) => {
+                self.hold(name, false, &kept.volumes).await.map_err(|error| self.explain(error, ACTION, name))
+            }
             failed => failed,
         };
         if let Err(error) = held {

@@ -4,30 +4,37 @@ use super::mounts::{RECORD, attach_at};
 use super::started::Started;
 use super::{lock, put};
 use anyhow::{Context as _, Result, bail};
-use codchi_guest::{HOME, SHARED, VOLUME};
+use codchi_guest::{HOME, SHARED, Share, VOLUME};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use rustix::mount::{OpenTreeFlags, UnmountFlags, open_tree, unmount};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use uapi::c;
 
 /// The file that whoever stays holds the lock of; its process id is in it.
 const HELD: &str = "/codchi/held";
+/// How often it is looked whether a volume is used.
+const LOOK: Duration = Duration::from_secs(5);
+const LEAST: Duration = Duration::from_millis(100);
 /// How long the end of whoever stays is waited for.
 const LET_GO: Duration = Duration::from_secs(1);
 /// How long the first process may take to become the system's init. It waits itself for what it needs.
 const BOOT: Duration = Duration::from_secs(60);
 
 /// Does what is to be done before the answer; gives the text that names the boot.
-pub(crate) fn begin(share: Option<&str>) -> Result<String> {
-    if let Some(name) = share {
+pub(crate) fn begin(share: Option<&Share>) -> Result<String> {
+    if let Some(Share { name, .. }) = share {
         let _lock = lock::lock()?;
         shared(name).with_context(|| format!("sharing the volume as {SHARED}/{name}"))?;
+        // Somebody is about to use it. Whoever stays and is about to leave leaves first: then this one stays.
+        let used = used(name)?;
+        used.lock_shared()?;
+        used.set_modified(SystemTime::now())?;
     }
     // Whose distribution has a volume has no init of its own.
     if Path::new(VOLUME).exists() || !Path::new(HOME).exists() {
@@ -89,21 +96,75 @@ fn about(path: &str) -> Result<About> {
     })
 }
 
-/// Stays until it is killed, unless somebody else stays already: one `wsl.exe` is enough.
-pub(crate) fn stay() {
-    let Ok(mut held) = File::options().create(true).truncate(false).write(true).open(HELD) else { return };
-    if held.try_lock().is_err() {
-        return;
+/// The file that tells whether the volume of this name is used: who keeps a distribution running that does holds a shared lock of it, and it
+/// was last changed when somebody did.
+fn used(name: &str) -> Result<File> {
+    let path = format!("{SHARED}/{name}.used");
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("opening {path}"))
+}
+
+/// What keeps the distribution running.
+pub(crate) struct Stay {
+    /// The name of the volume that is shared, and for how long it is kept for nobody.
+    share: Option<(String, Duration)>,
+    /// The volumes that are used.
+    uses: Vec<String>,
+}
+
+impl Stay {
+    pub(crate) fn new(share: Option<&Share>, uses: &[String]) -> Self {
+        let share = share.map(|share| (share.name.clone(), Duration::from_secs(share.idle)));
+        Self { share, uses: uses.to_owned() }
     }
-    // Whoever stops the system finds it by this.
-    let _ = held.set_len(0).and_then(|()| write!(held, "{}", process::id()));
-    if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
-        // Where it fails the stream stays what it was, and nothing is written to it.
-        let _ = (dup2_stdin(&null), dup2_stdout(&null), dup2_stderr(&null));
+
+    /// Stays until it is killed or there is nobody to stay for, unless somebody else stays already: one `wsl.exe` is enough.
+    pub(crate) fn begin(self) {
+        let Ok(mut held) = File::options().create(true).truncate(false).write(true).open(HELD) else {
+            return;
+        };
+        if held.try_lock().is_err() {
+            return;
+        }
+        // Whoever stops the system finds it by this.
+        let _ = held.set_len(0).and_then(|()| write!(held, "{}", process::id()));
+        if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+            // Where it fails the stream stays what it was, and nothing is written to it.
+            let _ = (dup2_stdin(&null), dup2_stdout(&null), dup2_stderr(&null));
+        }
+        let _used: Vec<File> =
+            self.uses.iter().filter_map(|name| used(name).ok()).inspect(|it| _ = it.lock_shared()).collect();
+        if let Some((name, idle)) = &self.share
+            && let Ok(leaving) = unused(name, *idle)
+        {
+            // In this order: who waits for the second finds the first free.
+            drop(held);
+            drop(leaving);
+            return;
+        }
+        // The terminal hangs up when that `wsl.exe` ends; then this one keeps nothing running any more, and ends, too.
+        loop {
+            thread::park();
+        }
     }
-    // The terminal hangs up when that `wsl.exe` ends; then this one keeps nothing running any more, and ends, too.
+}
+
+/// Waits until nobody uses the volume, and nobody has for so long; until the file is closed nobody begins to.
+fn unused(name: &str, idle: Duration) -> Result<File> {
+    let used = used(name)?;
     loop {
-        thread::park();
+        thread::sleep(LOOK.min(idle).max(LEAST));
+        match used.try_lock() {
+            Ok(()) if used.metadata()?.modified()?.elapsed().unwrap_or_default() >= idle => return Ok(used),
+            Ok(()) => used.unlock()?,
+            Err(TryLockError::WouldBlock) => used.set_modified(SystemTime::now())?,
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One request: reads it, does it and answers.
 
+use super::hold::Stay;
 use super::instance::{self, Kept};
 use super::wire::{Contents, Incoming, Outgoing};
 use super::{apply, enter, exec, hold, listen, pack, put, stop};
@@ -30,16 +31,19 @@ fn serve() -> Result<()> {
         Kind::Request => serde_json::from_slice(&bytes).context("the request is not understood"),
         _ => Err(anyhow::anyhow!("the first frame is no request")),
     };
-    let stays = matches!(request, Ok(Request::Hold { .. }));
+    let stays = match &request {
+        Ok(Request::Hold { share, uses }) => Some(Stay::new(share.as_ref(), uses)),
+        _ => None,
+    };
     let done = enter::distribution().and(request).and_then(|request| answer(request, incoming, &out));
     let failed = done.is_err();
     let sent = match done {
         Ok(result) => out.send(Kind::Done, &serde_json::to_vec(&result)?),
         Err(error) => out.send(Kind::Failed, shortened(&format!("{error:#}")).as_bytes()),
     };
-    if stays && !failed {
+    if let Some(stay) = stays.filter(|_| !failed) {
         // Whoever asked may be gone already, or be nobody who reads.
-        hold::stay();
+        stay.begin();
     }
     sent.context("sending the answer")
 }
@@ -47,7 +51,7 @@ fn serve() -> Result<()> {
 fn answer(request: Request, mut incoming: Incoming, out: &Arc<Outgoing>) -> Result<Value> {
     Ok(match request {
         Request::Ping => Value::Null,
-        Request::Hold { share } => hold::begin(share.as_deref())?.into(),
+        Request::Hold { share, .. } => hold::begin(share.as_ref())?.into(),
         Request::Exec(request) => exec::run(&request, incoming, out)?.into(),
         Request::Put { target, entry } => {
             put::into(&instance::root(target)?, &entry, Contents::of(&mut incoming))?;

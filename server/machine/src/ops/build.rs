@@ -8,7 +8,7 @@ use crate::locked::{Locked, explain_lock, moved_pin};
 use crate::nixpkgs::Pin;
 use crate::run::{Outcome, Run};
 use crate::state::{Generation, Module, NixpkgsFrom};
-use crate::{MachineError, SourceKind, drift, inputs, our_nix, snapshot, store};
+use crate::{MachineError, SourceKind, StoreKind, drift, inputs, our_nix, snapshot, store};
 use codchi_nix::{Nix, NixError, Progress, path_url};
 use std::sync::Arc;
 
@@ -115,9 +115,10 @@ impl Run<'_> {
     }
 
     pub(crate) async fn nix(&mut self) -> Result<Nix, MachineError> {
-        if let Some(nix) = &self.next.nix {
+        if let Some(nix) = self.next.nix.as_ref().filter(|_| self.definition.store == StoreKind::Host) {
             return Ok(nix.clone());
         }
+        // A store instance may have gone while somebody was asked.
         let report = self.report;
         let tell = |what: &str| {
             report.info(what);
