@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// What all of cargo's runs here are about: with another choice of packages, libraries have other features and are compiled
 /// again.
-const WHOLE: [&str; 3] = ["--workspace", "--features", "codchi-tests/lab"];
+const WHOLE: [&str; 3] = ["--workspace", "--features", lab::FEATURES];
 /// The tests that need no engine: those beside the code, and those of `tests/fuzz`.
 const WITHOUT_ENGINES: [&str; 6] = ["--lib", "--bins", "--test", "corpus", "--test", "properties"];
 /// The tests that run on Incus, too: all that is different there is below the driver.
@@ -22,6 +22,12 @@ const INCUS_TESTS: [&str; 6] = ["boot", "contract", "generations", "lxd", "main_
 /// Those that run on WSL, too, and that run there only.
 const WSL_TESTS: [&str; 7] =
     ["wsl_trouble", "secrets", "generations", "contract", "main_job", "vault_delivery", "wsl"];
+/// The tests of the program in distributions and of the `wsl.exe` of tests/wsl, and the folders of those packages.
+const BELOW_WSL: [&str; 9] =
+    ["boot", "exec", "instance", "listen", "commands", "files", "life", "says", "systemd"];
+const OF_BELOW_WSL: [&str; 2] = ["server/guest", "tests/wsl"];
+/// The folder of the package with all other tests that need an engine.
+const OF_TESTS: [&str; 1] = ["tests"];
 /// Those that run there only.
 const WSL_ONLY: [&str; 2] = ["wsl", "wsl_trouble"];
 /// The one that `cargo xtask windows` runs.
@@ -99,7 +105,12 @@ impl Suite {
             Self::Faults => tally.stage("Faults", faults),
             Self::Lxd => tally.stage("Real engines", real_engines),
             Self::Incus => tally.stage("Incus", |tally| again(tally, Kind::Incus, &INCUS_TESTS)),
-            Self::Wsl => tally.stage("WSL", |tally| again(tally, Kind::Wsl, &WSL_TESTS)),
+            Self::Wsl => {
+                tally.stage("Below WSL", |tally| {
+                    tally.side_by_side(&OF_BELOW_WSL, &BELOW_WSL, &[], &BTreeMap::new())
+                });
+                tally.stage("WSL", |tally| again(tally, Kind::Wsl, &WSL_TESTS));
+            }
         }
     }
 }
@@ -158,8 +169,8 @@ fn real_engines(tally: &mut Tally) -> Result<()> {
     tally.stage("Rust tests with LXD", |tally| {
         let tests = lxd_tests()?;
         let tests: Vec<&str> = tests.iter().map(String::as_str).collect();
-        tally.side_by_side(&tests, &["--skip", NOT_ON_LXD], &environment)?;
-        tally.side_by_side(&[ALONE], &[], &environment)
+        tally.side_by_side(&OF_TESTS, &tests, &["--skip", NOT_ON_LXD], &environment)?;
+        tally.side_by_side(&OF_TESTS, &[ALONE], &[], &environment)
     });
     tally.stage("VS Code", |tally| vscode(tally, &binary, &environment));
     tally.check("demo --headless", || demo::headless(&binary, &environment));
@@ -207,7 +218,7 @@ fn again(tally: &mut Tally, kind: Kind, tests: &[&str]) -> Result<()> {
     let lab = Lab::new(kind);
     let mut environment = lab.up()?;
     environment.insert("CODCHI_BIN", package::target_folder().join("debug/codchi").display().to_string());
-    tally.side_by_side(tests, &[], &environment)?;
+    tally.side_by_side(&OF_TESTS, tests, &[], &environment)?;
     tally.check("nothing is left behind", || lab.down());
     Ok(())
 }
@@ -283,15 +294,17 @@ impl Tally {
         self.counted(command.args(WHOLE).args(arguments).envs(environment))
     }
 
-    /// Runs these tests of `tests/tests`, each with these arguments.
+    /// Runs these tests of the packages in these folders, each with these arguments.
     fn side_by_side(
         &mut self,
+        folders: &[&str],
         tests: &[&str],
         arguments: &[&str],
         environment: &BTreeMap<&'static str, String>,
     ) -> Result<()> {
         let names = tests.iter().flat_map(|test| ["--test", test]);
-        let built = programs::build(&WHOLE.into_iter().chain(names).collect::<Vec<_>>())?;
+        let mut built = programs::build(&WHOLE.into_iter().chain(names).collect::<Vec<_>>())?;
+        built.retain(|program| program.is_of(folders));
         self.count(|line| programs::run(built, arguments, environment, line))
     }
 

@@ -1,5 +1,6 @@
 //! The program of Windows: built here, packed, and tested in Wine.
 
+use crate::lab::{self, Kind, Lab};
 use crate::package::{self, Programs};
 use crate::process::{cargo, output, quietly, run, which};
 use crate::{Done, apt, guest, repository, say};
@@ -10,6 +11,8 @@ use std::process::Command;
 /// What is built: the toolchain of MinGW needs nothing of Microsoft's.
 const TARGET: &str = "x86_64-pc-windows-gnu";
 const COMPILER: &str = "x86_64-w64-mingw32-gcc";
+/// By what programs of Windows reach those of Linux (tests/wine).
+const RELAY: &str = "relay.exe";
 
 /// Builds codchi for Windows, packs it and tests the program of the package in Wine.
 pub(crate) fn test() -> Done {
@@ -18,11 +21,16 @@ pub(crate) fn test() -> Done {
         apt::packages(&["wine64"])?;
     }
     let program = unpacked(&build(false)?)?;
+    let relay = program.with_file_name(RELAY);
+    let lab = Lab::new(Kind::Wsl);
+    let environment = lab.up()?;
     say("Testing codchi.exe in Wine");
-    // With the features of all other tests, so that libraries are not compiled again.
-    let features = "codchi-tests/lab,codchi-tests/windows";
-    let mut test = cargo(["test", "--quiet", "--workspace", "--features", features]);
-    run(test.args(["--test", "windows"]).env("CODCHI_WINDOWS_EXE", program)).context("testing codchi.exe")
+    let features = format!("{},codchi-tests/windows", lab::FEATURES);
+    let mut test = cargo(["test", "--quiet", "--workspace", "--features", &features, "--test", "windows"]);
+    test.envs(environment).env("CODCHI_WINDOWS_EXE", program).env("CODCHI_WINDOWS_RELAY", relay);
+    let tested = run(&mut test).context("testing codchi.exe");
+    let down = lab.down();
+    tested.and(down)
 }
 
 /// What compiles for Windows.
@@ -86,21 +94,26 @@ pub(crate) fn check() -> Done {
 
 /// Builds `codchi.exe`; gives its path.
 pub(crate) fn build(release: bool) -> Result<PathBuf> {
+    say(format!("Building codchi.exe ({})", if release { "release" } else { "debug" }));
+    program("codchi", release)
+}
+
+/// Builds the program of a package; gives its path.
+fn program(package: &str, release: bool) -> Result<PathBuf> {
     let profile = if release { "release" } else { "debug" };
-    say(format!("Building codchi.exe ({profile})"));
     let toolchain = Toolchain::prepared()?;
     let folder = toolchain.folder();
-    let mut build = toolchain.cargo(&["build", "--quiet", "--package", "codchi", "--target", TARGET]);
+    let mut build = toolchain.cargo(&["build", "--quiet", "--package", package, "--target", TARGET]);
     // Without what only a debugger reads it is half as large, and sooner linked.
     build.arg("--target-dir").arg(&folder).args(["--config", "profile.dev.debug=false"]);
     if release {
         build.arg("--release");
     }
-    run(&mut build).context("building codchi.exe")?;
-    Ok(folder.join(TARGET).join(profile).join("codchi.exe"))
+    run(&mut build).with_context(|| format!("building {package}.exe"))?;
+    Ok(folder.join(TARGET).join(profile).join(format!("{package}.exe")))
 }
 
-/// Packs this `codchi.exe`, unpacks it as VS Code does and puts what Wine lacks beside it; gives its path then.
+/// Packs this `codchi.exe`, unpacks it as VS Code does and puts what Wine lacks and [`RELAY`] beside it; gives its path then.
 fn unpacked(codchi: &Path) -> Result<PathBuf> {
     let folder = repository().join("target/package/win32-x64-debug");
     if folder.exists() {
@@ -123,5 +136,6 @@ fn unpacked(codchi: &Path) -> Result<PathBuf> {
     let source = repository().join("xtask/src/windows/random.c");
     quietly(Command::new(COMPILER).arg("-shared").arg("-o").args([&library, &source]).arg("-ladvapi32"))
         .context("building what Wine lacks")?;
+    std::fs::copy(program("codchi-test-wine", false)?, bin.join(RELAY))?;
     Ok(bin.join("codchi.exe"))
 }

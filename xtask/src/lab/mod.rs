@@ -23,6 +23,9 @@ use clap::Subcommand;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// The features of all tests that need a lab. With other ones libraries are compiled again.
+pub(crate) const FEATURES: &str = "codchi-tests/lab,codchi-guest/lab,codchi-test-wsl/lab";
+
 /// What runs machines in a lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {

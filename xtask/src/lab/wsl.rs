@@ -34,8 +34,7 @@ pub(crate) fn up(lab: &Path) -> Result<BTreeMap<&'static str, String>> {
     }
     fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777))?;
     disks_in_memory(&computer)?;
-    let mut build =
-        cargo(["build", "--quiet", "--bin", "wsl", "--workspace", "--features", "codchi-tests/lab"]);
+    let mut build = cargo(["build", "--quiet", "--bin", "wsl", "--workspace", "--features", super::FEATURES]);
     quietly(&mut build).context("building the wsl.exe of tests/wsl")?;
     let program = system.join("wsl.exe");
     // The one that is there may run.

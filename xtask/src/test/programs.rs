@@ -1,7 +1,7 @@
 //! Test programs of cargo, several at a time: each mostly waits for an engine, and cargo would run one after the other.
 
 use crate::process::cargo;
-use crate::say;
+use crate::{repository, say};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -56,6 +56,11 @@ impl TestProgram {
             path: path.into(),
             folder: manifest.parent()?.to_owned(),
         })
+    }
+
+    /// Whether it is of a package in one of these folders of the repository.
+    pub(super) fn is_of(&self, folders: &[&str]) -> bool {
+        folders.iter().any(|folder| self.folder == repository().join(folder))
     }
 
     fn run(&self, arguments: &[&str], environment: &BTreeMap<&'static str, String>) -> Result<Output> {

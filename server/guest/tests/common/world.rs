@@ -172,7 +172,7 @@ impl World {
     }
 
     /// Its first process, as this computer numbers it, once it is that.
-    fn first(&self) -> Option<u32> {
+    pub(crate) fn first(&self) -> Option<u32> {
         let holder = self.holder.as_ref()?.id();
         let children = fs::read_to_string(format!("/proc/{holder}/task/{holder}/children")).ok()?;
         let pid = children.trim().parse().ok()?;
