@@ -22,14 +22,14 @@ const INCUS_TESTS: [&str; 6] = ["boot", "contract", "generations", "lxd", "main_
 /// Those that run on WSL, too, and that run there only.
 const WSL_TESTS: [&str; 7] =
     ["wsl_trouble", "secrets", "generations", "contract", "main_job", "vault_delivery", "wsl"];
+/// Those that run there only.
+const WSL_ONLY: [&str; 2] = ["wsl", "wsl_trouble"];
 /// The tests of the program in distributions and of the `wsl.exe` of tests/wsl, and the folders of those packages.
 const BELOW_WSL: [&str; 9] =
     ["boot", "exec", "instance", "listen", "commands", "files", "life", "says", "systemd"];
 const OF_BELOW_WSL: [&str; 2] = ["server/guest", "tests/wsl"];
 /// The folder of the package with all other tests that need an engine.
 const OF_TESTS: [&str; 1] = ["tests"];
-/// Those that run there only.
-const WSL_ONLY: [&str; 2] = ["wsl", "wsl_trouble"];
 /// The one that `cargo xtask windows` runs.
 const WINDOWS_ONLY: &str = "windows";
 /// Alone, since it kills the engine that is everybody's.

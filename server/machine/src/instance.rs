@@ -19,6 +19,7 @@ const ID_LABEL: &str = "user.codchi.id";
 const DATA_LABEL: &str = "user.codchi.data";
 /// The machine's user.
 const USER: &str = "codchi";
+
 /// The instance's name for a machine.
 ///
 /// # Errors

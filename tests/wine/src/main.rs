@@ -6,12 +6,16 @@ use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let address = || std::fs::read_to_string(std::env::current_exe()?.with_extension("relay"));
-    match address().and_then(|address: String| -> io::Result<u8> { codchi_test_wine::run(address.trim()) }) {
+    match run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("The relay has failed: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run() -> io::Result<u8> {
+    let address = std::fs::read_to_string(std::env::current_exe()?.with_extension("relay"))?;
+    codchi_test_wine::run(address.trim())
 }

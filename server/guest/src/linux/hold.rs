@@ -20,6 +20,7 @@ use uapi::c;
 const HELD: &str = "/codchi/held";
 /// How often it is looked whether a volume is used.
 const LOOK: Duration = Duration::from_secs(5);
+/// The least time between two looks, however short a volume is kept.
 const LEAST: Duration = Duration::from_millis(100);
 /// How long the end of whoever stays is waited for.
 const LET_GO: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use codchi_driver::{DriverKind, InstanceSpec};
 pub(crate) fn of_machine(spec: &mut InstanceSpec, kind: DriverKind) {
     let keys: &[(&str, &str)] = match kind {
         DriverKind::Lxd | DriverKind::Incus => &[],
-        // Whether systemd is up we see ourselves: units that wait for secrets would have WSL wait for us.
+        // Whether systemd is up we see ourselves: units that wait for secrets would have WSL wait for us. In milliseconds.
         DriverKind::Wsl => &[("boot.initTimeout", "1000")],
     };
     set(spec, keys);
@@ -22,7 +22,7 @@ pub(crate) fn of_store(spec: &mut InstanceSpec, kind: DriverKind) {
         DriverKind::Lxd | DriverKind::Incus => &[
             // Builds are shut off from each other and from what is mounted here, which takes namespaces in namespaces.
             ("security.nesting", "true"),
-            // The daemon does not hear that it is to shut down, and loses nothing where it is ended.
+            // The daemon does not hear that it is to shut down, and loses nothing where it is ended. In seconds.
             ("boot.host_shutdown_timeout", "1"),
         ],
         DriverKind::Wsl => &[],
