@@ -37,7 +37,7 @@ impl World {
 
     /// What a shell in the machine prints, all in one.
     fn shell(&self, script: &str) -> String {
-        let output = self.codchi(&["exec", "hello", "--", "sh", "-c", script]);
+        let output = self.codchi(&["exec", "asks", "--", "sh", "-c", script]);
         text(&output.stdout) + &text(&output.stderr)
     }
 
@@ -75,17 +75,11 @@ fn agent_and_credentials_reach_a_machine_for_as_long_as_it_may_have_them() {
     let config = format!("[credential]\n\thelper = \"!'{}'\"\n", helper.display());
     fs::write(person.path("home/.gitconfig"), config).unwrap();
 
-    world.done(&["create", ".", "--name", "hello", "--allow", "ssh-agent", "--allow", "git-credentials"]);
+    // Another name than in the other tests, which run meanwhile on the same WSL.
+    world.done(&["create", ".", "--name", "asks", "--allow", "ssh-agent", "--allow", "git-credentials"]);
     // What a session of `wsl.exe` has is there as soon as the command that makes it returns.
     let inside = |script: &str| {
-        engine::ask_client(&[
-            "-d",
-            "codchi-hello",
-            "--exec",
-            "/run/current-system/sw/bin/bash",
-            "-lc",
-            script,
-        ])
+        engine::ask_client(&["-d", "codchi-asks", "--exec", "/run/current-system/sw/bin/bash", "-lc", script])
     };
     let seen = inside("stat -c '%U %a' $SSH_AUTH_SOCK; ssh-add -l");
     assert!(seen.starts_with("codchi 600\n") && seen.contains("the-key"), "{seen}");
@@ -95,15 +89,15 @@ fn agent_and_credentials_reach_a_machine_for_as_long_as_it_may_have_them() {
     // Nothing of this is where other distributions see it.
     assert_eq!(world.shell("ls -d /dev/codchi-* /mnt/wsl/codchi-* 2>/dev/null; true"), "");
 
-    world.done(&["deny", "hello", "ssh-agent", "git-credentials"]);
+    world.done(&["deny", "asks", "ssh-agent", "git-credentials"]);
     let denied = world.shell(&format!("SSH_AUTH_SOCK=/var/codchi-agent ssh-add -l; {FILL}; ls /var"));
     let is_there = ["the-key", PASSWORD, "codchi-agent", "codchi-git"].iter().any(|it| denied.contains(it));
     assert!(!is_there, "{denied}");
-    world.done(&["allow", "hello", "ssh-agent", "git-credentials"]);
+    world.done(&["allow", "asks", "ssh-agent", "git-credentials"]);
     world.is_answered();
 
     let begun = Instant::now();
-    world.done(&["stop", "hello"]);
+    world.done(&["stop", "asks"]);
     assert!(
         begun.elapsed() < Duration::from_secs(10),
         "stopping waits for nobody who listens: {:?}",
@@ -115,15 +109,15 @@ fn agent_and_credentials_reach_a_machine_for_as_long_as_it_may_have_them() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(
-        person.distributions().contains(&("codchi-hello".into(), "Stopped".into())),
+        person.distributions().contains(&("codchi-asks".into(), "Stopped".into())),
         "and does not start it"
     );
-    world.done(&["start", "hello"]);
+    world.done(&["start", "asks"]);
     world.is_answered();
 
     // Ended behind our back, and used again.
-    engine::ask_client(&["--terminate", "codchi-hello"]);
+    engine::ask_client(&["--terminate", "codchi-asks"]);
     world.is_answered();
 
-    world.done(&["delete", "--yes", "hello"]);
+    world.done(&["delete", "--yes", "asks"]);
 }
