@@ -30,3 +30,5 @@ pub mod store;
 #[cfg(feature = "lab")]
 pub mod user;
 pub mod workspace;
+#[cfg(feature = "lab")]
+pub mod wsl;

@@ -141,8 +141,15 @@ impl Desk {
     fn hears_and_sees(&self) {
         let sound = self.shell("pactl list short sinks");
         assert!(sound.contains("codchi_test"), "{sound}");
-        // As what a pasted text is.
-        self.shell("echo pasted | timeout 5 xsel --input --clipboard && timeout 5 xsel --output --clipboard | grep -q pasted");
+        // As what a pasted text is. The first xsel has it only once it is in the background.
+        self.shell(
+            "echo pasted | timeout 5 xsel --input --clipboard
+             for _ in $(seq 50); do
+               timeout 5 xsel --output --clipboard | grep -q pasted && exit
+               sleep 0.1
+             done
+             exit 1",
+        );
     }
 }
 

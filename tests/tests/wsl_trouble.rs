@@ -7,15 +7,14 @@
 use codchi_tests::binary::codchi;
 use codchi_tests::program::{printed, text};
 use codchi_tests::store;
+use codchi_tests::wsl::OwnWsl;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// What a secret is made of that survives nothing but care.
 const SECRET: &str = "quotes \" ' $HOME `id` \\ ü";
@@ -27,18 +26,13 @@ const MORE: u64 = 60;
 
 /// A computer with somebody who has a project.
 struct Computer {
-    folder: TempDir,
-    /// The root file systems of its distributions: where the lab's are, in memory.
-    disks: TempDir,
+    wsl: OwnWsl,
 }
 
 impl Computer {
     /// On which WSL is as `config` says.
     fn new(config: &Value) -> Self {
-        let lab = PathBuf::from(std::env::var_os("CODCHI_TEST_WSL").expect("the lab sets it"));
-        let disks = tempfile::tempdir_in(lab.join("disks")).unwrap();
-        let computer = Self { folder: tempfile::tempdir().unwrap(), disks };
-        symlink(computer.disks.path(), computer.folder.path().join("disks")).unwrap();
+        let computer = Self { wsl: OwnWsl::new(config) };
         for made in ["Windows/System32", "home", "config/codchi", "data/codchi/store", "project", "tmp"] {
             fs::create_dir_all(computer.path(made)).unwrap();
         }
@@ -46,7 +40,6 @@ impl Computer {
         computer.be_patient(PATIENCE);
         let module = "{ codchi.secrets.TOKEN = { description = \"a token\"; required = false; }; }";
         fs::write(computer.path("project/codchi.nix"), module).unwrap();
-        computer.set(config);
         computer
     }
 
@@ -57,16 +50,9 @@ impl Computer {
         fs::write(self.path("config/codchi/config.toml"), text).unwrap();
     }
 
-    /// From now on WSL is as `config` says.
-    fn set(&self, config: &Value) {
-        let (new, file) = (self.folder.path().join("config.new"), self.folder.path().join("config.json"));
-        fs::write(&new, config.to_string()).unwrap();
-        fs::rename(new, file).unwrap();
-    }
-
     /// A path on its drive C:.
     fn path(&self, path: &str) -> PathBuf {
-        self.folder.path().join("c").join(path)
+        self.wsl.path().join("c").join(path)
     }
 
     fn program(&self) -> PathBuf {
@@ -75,7 +61,7 @@ impl Computer {
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env("CODCHI_TEST_WSL", self.folder.path()).env("CODCHI_WSL_DRIVES", self.folder.path());
+        command.env("CODCHI_TEST_WSL", self.wsl.path()).env("CODCHI_WSL_DRIVES", self.wsl.path());
         command.env("CODCHI_WSL_EXE", self.program()).env("WSL_UTF8", "1");
         command.env("HOME", self.path("home")).env("TMPDIR", self.path("tmp"));
         command.envs(store::variables(&self.path(""))).current_dir(self.path("project"));
@@ -119,7 +105,7 @@ impl Computer {
 
     /// What `wsl.exe` prints that somebody else runs; it must succeed.
     fn wsl(&self, arguments: &[&str]) -> String {
-        printed(self.command(self.program()).args(arguments).stdin(Stdio::null()))
+        printed(&mut self.wsl.command(arguments))
     }
 
     /// The token, as a shell in the machine has it.
@@ -146,14 +132,8 @@ impl Computer {
     fn nothing_is_left(&self) {
         let machines = fs::read_dir(self.path("data/codchi/machines"));
         assert_eq!(machines.map_or(0, Iterator::count), 0, "a machine is left");
-        let log = fs::read_to_string(self.folder.path().join("shutdown.log")).unwrap_or_default();
+        let log = fs::read_to_string(self.wsl.path().join("shutdown.log")).unwrap_or_default();
         assert_eq!(log, "", "WSL is never shut down");
-    }
-}
-
-impl Drop for Computer {
-    fn drop(&mut self) {
-        let _ = self.command(self.program()).arg("--codchi-test-down").output();
     }
 }
 
@@ -207,7 +187,7 @@ fn what_hangs_can_be_cancelled_at_once() {
     assert!(took < Duration::from_secs(1), "it took {took:?}");
     computer.nothing_is_left();
     // What is half made of the store goes with the next try.
-    computer.set(&json!({ "faults": { "import": { "diskFull": true } } }));
+    computer.wsl.set(&json!({ "faults": { "import": { "diskFull": true } } }));
     says(&computer.failed(&["create", ".", "--name", "x", "--yes"]), &["the disk is full"]);
     assert!(
         !computer
@@ -234,16 +214,16 @@ fn what_others_do_to_wsl_is_told_and_put_right() {
 
     // It hangs.
     computer.be_patient(PATIENCE);
-    computer.set(&json!({ "faults": { "exec": { "hang": true } } }));
+    computer.wsl.set(&json!({ "faults": { "exec": { "hang": true } } }));
     let hint = "run `wsl --shutdown` in a terminal of Windows";
     says(&computer.failed(&["exec", "one", "true"]), &["within 4 seconds while running a command", hint]);
     let took = computer.cancelled(&["stop", "one"], "Stopping");
     assert!(took < Duration::from_secs(1), "it took {took:?}");
-    computer.set(&json!({ "faults": { "list": { "hang": true } } }));
+    computer.wsl.set(&json!({ "faults": { "list": { "hang": true } } }));
     says(&computer.status(), &["unknown", "within 2 seconds while listing", hint]);
     computer.be_patient(MORE);
     // It is gone, as while WSL is updated.
-    computer.set(&json!({}));
+    computer.wsl.set(&json!({}));
     fs::rename(computer.program(), computer.path("wsl.exe")).unwrap();
     let told = computer.failed(&["exec", "one", "true"]);
     says(&told, &["No WSL was found on this computer", "wsl --install"]);

@@ -5,14 +5,15 @@
 
 use crate::wine::{Ran, Windows};
 use codchi_test_wine::{Program, serve};
-use codchi_tests::program::script;
+use codchi_tests::program::{script, text};
 use codchi_tests::store;
+use codchi_tests::wsl::OwnWsl;
+use serde_json::json;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tempfile::TempDir;
 
 /// What a secret is made of that survives nothing but care.
 const SECRET: &str = "quotes \" ' $HOME `id` \\ ü %PATH%";
@@ -23,26 +24,20 @@ const PASSWORD: &str = "correct-horse";
 /// A computer with Windows, WSL and git.
 struct Computer {
     windows: Windows,
-    folder: TempDir,
-    /// The root file systems of its distributions: where the lab's are, in memory.
-    _disks: TempDir,
+    wsl: OwnWsl,
 }
 
 impl Computer {
     fn new() -> Self {
         let windows = Windows::of("wine-with-wsl");
-        let lab = PathBuf::from(std::env::var_os("CODCHI_TEST_WSL").expect("the lab sets it"));
-        let disks = tempfile::tempdir_in(lab.join("disks")).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        symlink(disks.path(), folder.path().join("disks")).unwrap();
-        symlink(windows.drive(), folder.path().join("c")).unwrap();
-        fs::write(folder.path().join("config.json"), "{}").unwrap();
-        let git = folder.path().join("git");
+        let wsl = OwnWsl::new(&json!({}));
+        symlink(windows.drive(), wsl.path().join("c")).unwrap();
+        let git = wsl.path().join("git");
         script(
             &git,
             &format!("[ \"$*\" != 'credential fill' ] || printf 'username=me\\npassword={PASSWORD}\\n'"),
         );
-        let computer = Self { windows, folder, _disks: disks };
+        let computer = Self { windows, wsl };
         computer.has("wsl", &PathBuf::from(std::env::var_os("CODCHI_WSL_EXE").expect("the lab sets it")));
         computer.has("git", &git);
         computer.configure();
@@ -67,8 +62,8 @@ impl Computer {
             .unwrap();
         let program = Program {
             path: program.into(),
-            environment: vec![("CODCHI_TEST_WSL".into(), self.folder.path().into())],
-            drives: self.folder.path().into(),
+            environment: vec![("CODCHI_TEST_WSL".into(), self.wsl.path().into())],
+            drives: self.wsl.path().into(),
         };
         serve(listener, program);
     }
@@ -125,15 +120,7 @@ impl Computer {
 
     /// What WSL says.
     fn wsl(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(std::env::var_os("CODCHI_WSL_EXE").unwrap());
-        command.args(arguments).env("CODCHI_TEST_WSL", self.folder.path()).env("WSL_UTF8", "1");
-        codchi_tests::program::text(&command.output().unwrap().stdout)
-    }
-}
-
-impl Drop for Computer {
-    fn drop(&mut self) {
-        self.wsl(&["--codchi-test-down"]);
+        text(&self.wsl.command(arguments).output().unwrap().stdout)
     }
 }
 

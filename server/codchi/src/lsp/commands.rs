@@ -187,20 +187,20 @@ fn argument<T: DeserializeOwned>(arguments: Vec<Value>) -> Result<T> {
 
 /// Why a command failed.
 struct Failure {
-    error: MachineError,
+    error: Box<MachineError>,
     log: Option<PathBuf>,
 }
 
 impl From<MachineError> for Failure {
     fn from(error: MachineError) -> Self {
-        Self { error, log: None }
+        Self { error: Box::new(error), log: None }
     }
 }
 
 impl From<Failure> for Error {
     fn from(Failure { error, log }: Failure) -> Self {
-        let cancelled = matches!(error, MachineError::Cancelled);
-        let definition = match &error {
+        let cancelled = matches!(*error, MachineError::Cancelled);
+        let definition = match &*error {
             MachineError::Activation { definition: Some(place), .. } => Some(json!({
                 "file": place.file, "line": place.line, "column": place.column,
             })),
@@ -222,7 +222,7 @@ impl From<Failure> for Error {
         Self {
             // LSP's `RequestFailed` for what is well formed but did not work.
             code: if cancelled { ErrorCode::RequestCancelled } else { ErrorCode::ServerError(-32803) },
-            message: error::report(&error).into(),
+            message: error::report(&*error).into(),
             data: Some(data),
         }
     }
@@ -477,7 +477,7 @@ fn with_log<T>(
 ) -> std::result::Result<T, Failure> {
     match result {
         Ok(value) => Ok(value),
-        Err(error) => Err(Failure { error, log: machines.log(name) }),
+        Err(error) => Err(Failure { error: error.into(), log: machines.log(name) }),
     }
 }
 
@@ -504,7 +504,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_command_says_so() {
-        let error = Error::from(Failure { error: MachineError::Cancelled, log: Some("/l".into()) });
+        let error = Error::from(Failure { error: MachineError::Cancelled.into(), log: Some("/l".into()) });
         assert_eq!(error.code, ErrorCode::RequestCancelled);
         assert_eq!(error.data, Some(json!({ "cancelled": true, "log": "/l" })));
     }

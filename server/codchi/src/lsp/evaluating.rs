@@ -14,7 +14,8 @@ use crate::evaluation::{Evaluator, Job, Mode, Outcome, Surroundings};
 use codchi_ide::{Analysis, Evaluable, Evaluated, Files as _, Machine, ModuleKey, World};
 use codchi_nix::CancellationToken;
 use schedule::{Evaluate, Schedule};
-use status::{EvaluationChanged, ModuleStatus, Off, Status};
+pub(super) use status::Off;
+use status::{EvaluationChanged, ModuleStatus, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -200,11 +201,7 @@ impl Teller {
         if !self.shared.session().evaluation {
             return;
         }
-        let off = if !self.shared.is_trusted() {
-            Some(Off::Untrusted)
-        } else {
-            (self.shared.surroundings().mode == Mode::Off).then_some(Off::Setting)
-        };
+        let off = self.shared.off();
         let modules = modules.map(|(key, is_running)| ModuleStatus::new(key, is_running, self.whys.get(key)));
         let status = Status { off, modules: modules.collect() };
         if status != self.status {

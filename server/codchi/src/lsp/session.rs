@@ -63,6 +63,9 @@ pub(crate) struct Settings {
     pub(crate) diagnostics: levels::Written,
     /// What formats.
     pub(crate) formatter: Setting,
+    /// Whether the person does not trust the workspace; see [`trusted`].
+    #[serde(skip)]
+    pub(crate) distrusted: bool,
 }
 
 /// Whether the person trusts the workspace; a client that says nothing knows of no distrust. Apart from the rest of the

@@ -1,7 +1,7 @@
 //! What the server's tasks share: the texts, what is known of host and machines, the client's settings, and who is told of
 //! changes.
 
-use super::evaluating::Evaluating;
+use super::evaluating::{Evaluating, Off};
 use super::indexing::Indexing;
 use super::operations::Operations;
 use super::publish::Changed;
@@ -14,8 +14,8 @@ use crate::levels;
 use crate::pins::Pins;
 use codchi_ide::{Rules, World};
 use codchi_machine::{Machines, Options};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 
 /// What the server's tasks share.
@@ -41,8 +41,6 @@ pub(crate) struct Shared {
     /// Where things live, what is configured, what runs machines.
     pub(crate) context: Context,
     settings: Mutex<Settings>,
-    /// Whether the person does not trust the workspace.
-    distrusted: AtomicBool,
     pub(super) session: OnceLock<Session>,
     changes: mpsc::UnboundedSender<Changed>,
     /// Counts the changes.
@@ -66,7 +64,6 @@ impl Shared {
             formatting: formatting::Told::default(),
             context,
             settings: Mutex::default(),
-            distrusted: AtomicBool::new(false),
             session: OnceLock::new(),
             changes,
             generation: watch::Sender::default(),
@@ -87,7 +84,7 @@ impl Shared {
 
     /// The machines, with the client's settings over the user's configuration.
     pub(crate) fn machines(&self) -> Machines {
-        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let settings = self.settings().clone();
         let configured = self.context.config.options();
         self.context.machines_with(Options {
             nixpkgs: settings.nixpkgs.filter(|url| !url.is_empty()).or(configured.nixpkgs),
@@ -102,39 +99,46 @@ impl Shared {
 
     /// The flake URL of the nixpkgs of new machines, where one is set: by the client, else by the user's configuration.
     pub(crate) fn nixpkgs(&self) -> Option<String> {
-        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).nixpkgs.clone();
-        settings.filter(|url| !url.is_empty()).or_else(|| self.context.config.nixpkgs.clone())
-    }
-
-    /// Whether Nix may evaluate what the workspace says.
-    pub(crate) fn is_trusted(&self) -> bool {
-        !self.distrusted.load(Ordering::Relaxed)
+        let set = self.settings().nixpkgs.clone();
+        set.filter(|url| !url.is_empty()).or_else(|| self.context.config.nixpkgs.clone())
     }
 
     /// The formatter that the client's settings name.
     pub(crate) fn formatter(&self) -> crate::formatter::Setting {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).formatter.clone()
+        self.settings().formatter.clone()
     }
 
     /// What evaluations depend on beside the files: the client's settings over the user's configuration.
     pub(crate) fn surroundings(&self) -> Surroundings {
-        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let config = &self.context.config;
-        Surroundings {
-            machines: self.world().machines.clone(),
-            nixpkgs: self.nixpkgs(),
-            mode: if self.is_trusted() {
-                settings.evaluation.unwrap_or(config.evaluation)
-            } else {
-                Mode::Off
-            },
+        let mode = {
+            let settings = self.settings();
+            if settings.distrusted { Mode::Off } else { self.mode(&settings) }
+        };
+        Surroundings { machines: self.world().machines.clone(), nixpkgs: self.nixpkgs(), mode }
+    }
+
+    /// Why nothing is evaluated at all, where nothing is.
+    pub(super) fn off(&self) -> Option<Off> {
+        let settings = self.settings();
+        if settings.distrusted {
+            return Some(Off::Untrusted);
         }
+        (self.mode(&settings) == Mode::Off).then_some(Off::Setting)
+    }
+
+    fn mode(&self, settings: &Settings) -> Mode {
+        settings.evaluation.unwrap_or(self.context.config.evaluation)
+    }
+
+    /// The client's settings, as it has sent them last.
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The levels of diagnostics: the client's over the configured ones.
     pub(super) fn set_rules(&self) {
         let mut written = self.context.config.diagnostics.clone();
-        written.extend(self.settings.lock().unwrap_or_else(PoisonError::into_inner).diagnostics.clone());
+        written.extend(self.settings().diagnostics.clone());
         let (levels, problems) = levels::read(&written);
         for problem in problems {
             tracing::warn!("the levels of diagnostics are not understood: {problem}");
@@ -153,23 +157,31 @@ impl Shared {
     }
 
     /// The client has sent its settings.
-    pub(super) fn set_settings(&self, settings: serde_json::Value) {
-        if settings.is_object() {
-            let distrusted = !trusted(&settings);
-            let before = self.distrusted.swap(distrusted, Ordering::Relaxed);
-            if distrusted && !before {
+    pub(super) fn set_settings(&self, sent: serde_json::Value) {
+        let said = sent.is_object().then(|| !trusted(&sent));
+        let understood = serde_json::from_value::<Settings>(sent);
+        let before = {
+            // At once: nobody sees the trust of these with the rest of those before.
+            let mut settings = self.settings();
+            let before = settings.distrusted;
+            let distrusted = said.unwrap_or(before);
+            match &understood {
+                Ok(understood) => *settings = Settings { distrusted, ..understood.clone() },
+                Err(_) => settings.distrusted = distrusted,
+            }
+            before
+        };
+        match (before, said) {
+            (false, Some(true)) => {
                 tracing::info!(
                     "the workspace is not trusted: modules are checked as text, and Nix does not run"
                 );
-            } else if before && !distrusted {
-                tracing::info!("the workspace is trusted now: Nix may run");
             }
+            (true, Some(false)) => tracing::info!("the workspace is trusted now: Nix may run"),
+            _ => {}
         }
-        match serde_json::from_value(settings) {
-            Ok(settings) => {
-                *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
-                self.set_rules();
-            }
+        match understood {
+            Ok(_) => self.set_rules(),
             Err(error) => tracing::warn!("the client's settings are not understood: {error}"),
         }
         self.generation.send_modify(|count| *count += 1);

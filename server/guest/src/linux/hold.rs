@@ -110,48 +110,34 @@ fn used(name: &str) -> Result<File> {
         .with_context(|| format!("opening {path}"))
 }
 
-/// What keeps the distribution running.
-pub(crate) struct Stay {
-    /// The name of the volume that is shared, and for how long it is kept for nobody.
-    share: Option<(String, Duration)>,
-    /// The volumes that are used.
-    uses: Vec<String>,
-}
-
-impl Stay {
-    pub(crate) fn new(share: Option<&Share>, uses: &[String]) -> Self {
-        let share = share.map(|share| (share.name.clone(), Duration::from_secs(share.idle)));
-        Self { share, uses: uses.to_owned() }
+/// Keeps the distribution running until it is killed or there is nobody to stay for, unless somebody else does already: one `wsl.exe` is
+/// enough.
+pub(crate) fn stay(share: Option<&Share>, uses: &[String]) {
+    let Ok(mut held) = File::options().create(true).truncate(false).write(true).open(HELD) else {
+        return;
+    };
+    if held.try_lock().is_err() {
+        return;
     }
-
-    /// Stays until it is killed or there is nobody to stay for, unless somebody else stays already: one `wsl.exe` is enough.
-    pub(crate) fn begin(self) {
-        let Ok(mut held) = File::options().create(true).truncate(false).write(true).open(HELD) else {
-            return;
-        };
-        if held.try_lock().is_err() {
-            return;
-        }
-        // Whoever stops the system finds it by this.
-        let _ = held.set_len(0).and_then(|()| write!(held, "{}", process::id()));
-        if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
-            // Where it fails the stream stays what it was, and nothing is written to it.
-            let _ = (dup2_stdin(&null), dup2_stdout(&null), dup2_stderr(&null));
-        }
-        let _used: Vec<File> =
-            self.uses.iter().filter_map(|name| used(name).ok()).inspect(|it| _ = it.lock_shared()).collect();
-        if let Some((name, idle)) = &self.share
-            && let Ok(leaving) = unused(name, *idle)
-        {
-            // In this order: who waits for the second finds the first free.
-            drop(held);
-            drop(leaving);
-            return;
-        }
-        // The terminal hangs up when that `wsl.exe` ends; then this one keeps nothing running any more, and ends, too.
-        loop {
-            thread::park();
-        }
+    // Whoever stops the system finds it by this.
+    let _ = held.set_len(0).and_then(|()| write!(held, "{}", process::id()));
+    if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+        // Where it fails the stream stays what it was, and nothing is written to it.
+        let _ = (dup2_stdin(&null), dup2_stdout(&null), dup2_stderr(&null));
+    }
+    let _used: Vec<File> =
+        uses.iter().filter_map(|name| used(name).ok()).inspect(|it| _ = it.lock_shared()).collect();
+    if let Some(Share { name, idle }) = share
+        && let Ok(leaving) = unused(name, Duration::from_secs(*idle))
+    {
+        // In this order: who waits for the second finds the first free.
+        drop(held);
+        drop(leaving);
+        return;
+    }
+    // The terminal hangs up when that `wsl.exe` ends; then this one keeps nothing running any more, and ends, too.
+    loop {
+        thread::park();
     }
 }
 

@@ -1,6 +1,5 @@
 //! One request: reads it, does it and answers.
 
-use super::hold::Stay;
 use super::instance::{self, Kept};
 use super::wire::{Contents, Incoming, Outgoing};
 use super::{apply, enter, exec, hold, listen, pack, put, stop};
@@ -31,45 +30,44 @@ fn serve() -> Result<()> {
         Kind::Request => serde_json::from_slice(&bytes).context("the request is not understood"),
         _ => Err(anyhow::anyhow!("the first frame is no request")),
     };
-    let stays = match &request {
-        Ok(Request::Hold { share, uses }) => Some(Stay::new(share.as_ref(), uses)),
-        _ => None,
+    let request = enter::distribution().and(request);
+    let done = match &request {
+        Ok(request) => answer(request, incoming, &out).map_err(|error| format!("{error:#}")),
+        Err(error) => Err(format!("{error:#}")),
     };
-    let done = enter::distribution().and(request).and_then(|request| answer(request, incoming, &out));
-    let failed = done.is_err();
-    let sent = match done {
-        Ok(result) => out.send(Kind::Done, &serde_json::to_vec(&result)?),
-        Err(error) => out.send(Kind::Failed, shortened(&format!("{error:#}")).as_bytes()),
+    let sent = match &done {
+        Ok(result) => out.send(Kind::Done, &serde_json::to_vec(result)?),
+        Err(message) => out.send(Kind::Failed, shortened(message).as_bytes()),
     };
-    if let Some(stay) = stays.filter(|_| !failed) {
+    if let (Ok(Request::Hold { share, uses }), Ok(_)) = (&request, &done) {
         // Whoever asked may be gone already, or be nobody who reads.
-        stay.begin();
+        hold::stay(share.as_ref(), uses);
     }
     sent.context("sending the answer")
 }
 
-fn answer(request: Request, mut incoming: Incoming, out: &Arc<Outgoing>) -> Result<Value> {
+fn answer(request: &Request, mut incoming: Incoming, out: &Arc<Outgoing>) -> Result<Value> {
     Ok(match request {
         Request::Ping => Value::Null,
         Request::Hold { share, .. } => hold::begin(share.as_ref())?.into(),
-        Request::Exec(request) => exec::run(&request, incoming, out)?.into(),
+        Request::Exec(request) => exec::run(request, incoming, out)?.into(),
         Request::Put { target, entry } => {
-            put::into(&instance::root(target)?, &entry, Contents::of(&mut incoming))?;
+            put::into(&instance::root(*target)?, entry, Contents::of(&mut incoming))?;
             Value::Null
         }
         Request::Apply { target, boot } => {
-            apply::apply(target, &boot)?;
+            apply::apply(*target, boot)?;
             Value::Null
         }
         Request::Stop { target, how } => {
-            stop::stop(target, how)?;
+            stop::stop(*target, *how)?;
             Value::Null
         }
         Request::CreateInstance => {
             Kept::lock()?.create(Contents::of(&mut incoming))?;
             Value::Null
         }
-        Request::StartInstance { boot } => Kept::lock()?.start(&boot)?.into(),
+        Request::StartInstance { boot } => Kept::lock()?.start(boot)?.into(),
         Request::Instance => json!(instance::state()?),
         Request::DeleteInstance => {
             Kept::lock()?.delete()?;
@@ -80,7 +78,7 @@ fn answer(request: Request, mut incoming: Incoming, out: &Arc<Outgoing>) -> Resu
             Value::Null
         }
         Request::Listen(request) => {
-            listen::run(&request, incoming, out)?;
+            listen::run(request, incoming, out)?;
             Value::Null
         }
     })

@@ -86,6 +86,46 @@ impl Files for Disk {
     }
 }
 
+/// The files around one whose text stays what it was, whatever becomes of it on disk.
+pub(super) struct Held<'a> {
+    disk: &'a Disk,
+    path: &'a Path,
+    document: Arc<Document>,
+}
+
+impl Disk {
+    /// The same, with this document at `path`.
+    pub(super) fn holding<'a>(&'a self, path: &'a Path, document: Arc<Document>) -> Held<'a> {
+        Held { disk: self, path, document }
+    }
+}
+
+impl Files for Held<'_> {
+    fn document(&self, path: &Path) -> Option<Arc<Document>> {
+        if path == self.path { Some(self.document.clone()) } else { self.disk.document(path) }
+    }
+
+    fn facts(&self, path: &Path) -> Option<Arc<Facts>> {
+        if path == self.path { Some(self.document.shared_facts()) } else { self.disk.facts(path) }
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path == self.path || self.disk.exists(path)
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        path != self.path && self.disk.is_folder(path)
+    }
+
+    fn nix_files(&self) -> Vec<PathBuf> {
+        self.disk.nix_files()
+    }
+
+    fn graph(&self) -> &Graph {
+        self.disk.graph()
+    }
+}
+
 impl Texts for Disk {
     fn open_text(&self, path: &Path) -> Option<Arc<str>> {
         self.standing_for(path).map(|document| document.text().into())

@@ -2,7 +2,7 @@
 
 use super::rules::Rules;
 use super::{Disk, shown, why_unread};
-use codchi_ide::{Analysis, Diagnostic, DiagnosticCode, Files as _, Related, Severity, World};
+use codchi_ide::{Analysis, Diagnostic, DiagnosticCode, Files, Related, Severity, World};
 use codchi_module::{Document, LineCol, TextRange, TextSize, WideEncoding};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -93,25 +93,30 @@ impl Report {
 }
 
 fn check(disk: &Disk, world: &World, rules: &Rules, path: &Path) -> Result<Checked, Unread> {
-    // Held, so that it is not parsed again for what follows.
-    let Some(document) = disk.document(path) else {
-        return Err(Unread { path: shown(path), why: why_unread(path) });
-    };
-    let found = Analysis::new(disk, world).diagnostics(path);
+    match disk.document(path) {
+        Some(document) => Ok(checked(disk, world, rules, path, document)),
+        None => Err(Unread { path: shown(path), why: why_unread(path) }),
+    }
+}
+
+/// What is found in this text of the file.
+fn checked(disk: &Disk, world: &World, rules: &Rules, path: &Path, document: Arc<Document>) -> Checked {
+    let files = disk.holding(path, document.clone());
+    let found = Analysis::new(&files, world).diagnostics(path);
     let credentials = found.iter().filter(|diagnostic| diagnostic.code == DiagnosticCode::SecretInStore);
     let credentials = credentials.map(|diagnostic| diagnostic.range).collect();
     let findings: Vec<Finding> =
-        found.into_iter().filter_map(|diagnostic| finding(disk, rules, diagnostic)).collect();
+        found.into_iter().filter_map(|diagnostic| finding(&files, rules, diagnostic)).collect();
     let document = (!findings.is_empty()).then_some(document);
-    Ok(Checked { path: path.to_owned(), shown: shown(path), findings, document, credentials })
+    Checked { path: path.to_owned(), shown: shown(path), findings, document, credentials }
 }
 
-fn finding(disk: &Disk, rules: &Rules, diagnostic: Diagnostic) -> Option<Finding> {
+fn finding(files: &dyn Files, rules: &Rules, diagnostic: Diagnostic) -> Option<Finding> {
     let Diagnostic { code, severity, message, range, related, .. } = diagnostic;
     let code = crate::lsp::code(code);
     let severity = rules.severity(&code, severity)?;
     let elsewhere = |related: Related| {
-        let document = disk.document(&related.path)?;
+        let document = files.document(&related.path)?;
         let places =
             [WideEncoding::Utf32, WideEncoding::Utf16].map(|unit| lines(&document, related.range, unit));
         Some(Elsewhere { path: related.path, message: related.message, places })
@@ -144,4 +149,28 @@ fn lines(document: &Document, range: TextRange, unit: WideEncoding) -> Lines {
         (line + 1, column + 1)
     };
     Lines { start: place(range.start()), end: place(range.end()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_about_the_text_that_was_read_whatever_becomes_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("codchi.nix");
+        std::fs::write(&path, "{\n  codchi.gpu.enabled = true;\n}\n").unwrap();
+        let world = World::default();
+        let disk = Disk::new(vec![path.clone()], None, &world);
+        let document = disk.document(&path).unwrap();
+        let rules = Rules { deny: Vec::new(), allow: Vec::new() };
+        for text in ["", "{ codchi.secrets.A.descriptoin = \"a\"; }"] {
+            std::fs::write(&path, text).unwrap();
+            let checked = checked(&disk, &world, &rules, &path, document.clone());
+            let found: Vec<&str> =
+                checked.findings.iter().map(|finding| &document.text()[finding.range]).collect();
+            assert_eq!(found, ["enabled"]);
+            assert!(Arc::ptr_eq(checked.document.as_ref().unwrap(), &document));
+        }
+    }
 }

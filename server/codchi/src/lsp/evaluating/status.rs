@@ -24,7 +24,7 @@ pub(super) struct Status {
 /// Why nothing is evaluated at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Off {
+pub(crate) enum Off {
     /// The person does not trust the workspace.
     Untrusted,
     /// The person does not want it.
