@@ -201,7 +201,7 @@ impl Teller {
         if !self.shared.session().evaluation {
             return;
         }
-        let off = self.shared.off();
+        let off = self.shared.mode().err();
         let modules = modules.map(|(key, is_running)| ModuleStatus::new(key, is_running, self.whys.get(key)));
         let status = Status { off, modules: modules.collect() };
         if status != self.status {

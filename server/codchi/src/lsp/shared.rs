@@ -99,8 +99,8 @@ impl Shared {
 
     /// The flake URL of the nixpkgs of new machines, where one is set: by the client, else by the user's configuration.
     pub(crate) fn nixpkgs(&self) -> Option<String> {
-        let set = self.settings().nixpkgs.clone();
-        set.filter(|url| !url.is_empty()).or_else(|| self.context.config.nixpkgs.clone())
+        let settings = self.settings().nixpkgs.clone();
+        settings.filter(|url| !url.is_empty()).or_else(|| self.context.config.nixpkgs.clone())
     }
 
     /// The formatter that the client's settings name.
@@ -110,24 +110,21 @@ impl Shared {
 
     /// What evaluations depend on beside the files: the client's settings over the user's configuration.
     pub(crate) fn surroundings(&self) -> Surroundings {
-        let mode = {
-            let settings = self.settings();
-            if settings.distrusted { Mode::Off } else { self.mode(&settings) }
-        };
-        Surroundings { machines: self.world().machines.clone(), nixpkgs: self.nixpkgs(), mode }
-    }
-
-    /// Why nothing is evaluated at all, where nothing is.
-    pub(super) fn off(&self) -> Option<Off> {
-        let settings = self.settings();
-        if settings.distrusted {
-            return Some(Off::Untrusted);
+        Surroundings {
+            machines: self.world().machines.clone(),
+            nixpkgs: self.nixpkgs(),
+            mode: self.mode().unwrap_or(Mode::Off),
         }
-        (self.mode(&settings) == Mode::Off).then_some(Off::Setting)
     }
 
-    fn mode(&self, settings: &Settings) -> Mode {
-        settings.evaluation.unwrap_or(self.context.config.evaluation)
+    /// How modules are evaluated, never [`Mode::Off`]; or why none is.
+    pub(super) fn mode(&self) -> Result<Mode, Off> {
+        let settings = self.settings();
+        match settings.evaluation.unwrap_or(self.context.config.evaluation) {
+            _ if settings.distrusted => Err(Off::Untrusted),
+            Mode::Off => Err(Off::Setting),
+            mode => Ok(mode),
+        }
     }
 
     /// The client's settings, as it has sent them last.

@@ -48,6 +48,11 @@ impl Disk {
         &self.checked
     }
 
+    /// The same, with this document at `path`.
+    pub(super) fn holding<'a>(&'a self, path: &'a Path, document: Arc<Document>) -> Held<'a> {
+        Held { disk: self, path, document }
+    }
+
     fn standing_for(&self, path: &Path) -> Option<&Arc<Document>> {
         self.stdin.as_ref().filter(|(of, _)| of == path).map(|(_, document)| document)
     }
@@ -86,18 +91,17 @@ impl Files for Disk {
     }
 }
 
+impl Texts for Disk {
+    fn open_text(&self, path: &Path) -> Option<Arc<str>> {
+        self.standing_for(path).map(|document| document.text().into())
+    }
+}
+
 /// The files around one whose text stays what it was, whatever becomes of it on disk.
 pub(super) struct Held<'a> {
     disk: &'a Disk,
     path: &'a Path,
     document: Arc<Document>,
-}
-
-impl Disk {
-    /// The same, with this document at `path`.
-    pub(super) fn holding<'a>(&'a self, path: &'a Path, document: Arc<Document>) -> Held<'a> {
-        Held { disk: self, path, document }
-    }
 }
 
 impl Files for Held<'_> {
@@ -114,7 +118,7 @@ impl Files for Held<'_> {
     }
 
     fn is_folder(&self, path: &Path) -> bool {
-        path != self.path && self.disk.is_folder(path)
+        self.disk.is_folder(path)
     }
 
     fn nix_files(&self) -> Vec<PathBuf> {
@@ -123,11 +127,5 @@ impl Files for Held<'_> {
 
     fn graph(&self) -> &Graph {
         self.disk.graph()
-    }
-}
-
-impl Texts for Disk {
-    fn open_text(&self, path: &Path) -> Option<Arc<str>> {
-        self.standing_for(path).map(|document| document.text().into())
     }
 }
